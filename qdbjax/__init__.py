@@ -1,0 +1,54 @@
+"""qdbjax: differentiable open quantum systems in and out of detailed balance.
+
+A system and its baths make a generator; a solver brings the generator to a state; thermodynamics reads the state;
+sweeps repeat the reading.
+"""
+
+from qdbjax import models as models
+from qdbjax._status import Status as Status, explain as explain
+from qdbjax.baths import (
+    AbstractSpectralDensity as AbstractSpectralDensity,
+    Algebraic as Algebraic,
+    Bath as Bath,
+    Custom as Custom,
+    DrudeLorentz as DrudeLorentz,
+    Flat as Flat,
+    Ohmic as Ohmic,
+    PowerLaw as PowerLaw,
+    Sum as Sum,
+    Tabulated as Tabulated,
+    UnderdampedLorentzian as UnderdampedLorentzian,
+)
+from qdbjax.generators import Generator as Generator, davies as davies
+from qdbjax.operators import (
+    destroy as destroy,
+    embed as embed,
+    identity as identity,
+    sigma_minus as sigma_minus,
+    sigma_x as sigma_x,
+    sigma_y as sigma_y,
+    sigma_z as sigma_z,
+    site as site,
+    transition as transition,
+)
+from qdbjax.solvers import (
+    AsymptoticState as AsymptoticState,
+    Auto as Auto,
+    Dense as Dense,
+    Populations as Populations,
+    SteadyState as SteadyState,
+    ZeroFrequencyBlock as ZeroFrequencyBlock,
+    asymptotic_state as asymptotic_state,
+    steady_state as steady_state,
+)
+from qdbjax.states import GibbsState as GibbsState, gibbs as gibbs
+from qdbjax.systems import System as System
+from qdbjax.thermodynamics import (
+    energy_currents as energy_currents,
+    entropy_production as entropy_production,
+    heat_currents as heat_currents,
+    micro_currents as micro_currents,
+    particle_currents as particle_currents,
+)
+
+__version__ = "0.1.0"

@@ -1,0 +1,82 @@
+"""Status flags: what a result says about itself, cell by cell, and what to do about it."""
+
+import contextlib
+import contextvars
+import enum
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import get_opaque_trace_state
+
+from qdbjax._types import Array, Bool, Int, is_traced
+
+
+class Status(enum.IntFlag):
+    """One bit for each thing that can be wrong; 0 is a result to rely on."""
+
+    OK = 0
+    NONFINITE_INPUT = 1
+    NONUNIQUE = 2
+    LARGE_RESIDUAL = 4
+    UNPHYSICAL_BATH = 8
+    NEAR_DEGENERATE = 16
+    INTEGRATION_FAILED = 32
+    TARGET_NOT_ATTAINED = 64
+
+
+REMEDIES = {
+    Status.NONFINITE_INPUT: "an input is NaN or infinite: look at the Hamiltonian, couplings and bath parameters",
+    Status.NONUNIQUE: "more than one stationary state: use asymptotic_state(generator, rho0), or couple the parts",
+    Status.LARGE_RESIDUAL: "the stationary state does not satisfy L(rho) = 0 to rounding: compare with solver=Dense()",
+    Status.UNPHYSICAL_BATH: "a bath has a negative, divergent or undefined noise spectrum, or a temperature below zero",
+    Status.NEAR_DEGENERATE: "a level spacing is smaller than the fastest rate: the secular approximation is doubtful",
+    Status.INTEGRATION_FAILED: "the time integration did not reach the end: allow more steps or looser tolerances",
+    Status.TARGET_NOT_ATTAINED: "the optimum stays away from the target: it may lie outside what the model can reach",
+}
+
+# Flags under which the numbers mean nothing; their values are replaced by NaN.
+FATAL = Status.NONFINITE_INPUT | Status.NONUNIQUE | Status.UNPHYSICAL_BATH
+
+
+def raise_flag(condition: Bool[Array, ""], flag: Status) -> Int[Array, ""]:
+    """The flag's bit where the condition holds, 0 elsewhere."""
+    return jnp.where(condition, jnp.int32(int(flag)), jnp.int32(0))
+
+
+def is_fatal(status: Int[Array, ""]) -> Bool[Array, ""]:
+    """Whether the status forbids using the numbers."""
+    return (status & jnp.int32(int(FATAL))) != 0
+
+
+def explain(status: int | Array) -> str:
+    """A status code in words, with the remedy of each flag."""
+    code = int(np.bitwise_or.reduce(np.asarray(status).reshape(-1), initial=0))
+    if code == 0:
+        return "ok"
+    return "; ".join(f"{flag.name.lower()}: {text}" for flag, text in REMEDIES.items() if code & flag)
+
+
+_collector: contextvars.ContextVar = contextvars.ContextVar("qdbjax_status_collector", default=None)
+
+
+def record(status: Int[Array, ""]) -> None:
+    """Hand a status to the sweep that is tracing this call, if one is, and if it can still hold the value.
+
+    Inside a nested transformation (jax.grad in the swept function) the value belongs to that inner trace and
+    cannot leave it; the sweep then sees flagged cells through their NaN alone.
+    """
+    collector = _collector.get()
+    if collector is not None and is_traced(status) and get_opaque_trace_state() == collector[0]:
+        collector[1].append(status)
+
+
+@contextlib.contextmanager
+def collect() -> Iterator[list]:
+    """Collect the statuses of every solve made at this level of tracing."""
+    found: list = []
+    token = _collector.set((get_opaque_trace_state(), found))
+    try:
+        yield found
+    finally:
+        _collector.reset(token)

@@ -1,0 +1,123 @@
+"""A bath: what it couples to, how strongly at each frequency, and how hot it is."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, as_real, is_traced
+from qdbjax.baths.spectral_density import AbstractSpectralDensity, as_spectral_density
+from qdbjax.numerics.statistics import thermal_energy
+
+class Bath(eqx.Module):
+    """A thermal bosonic bath coupled through H_I = Σ_a S_a ⊗ B_a.
+
+    Noise spectrum ∫dt e^{iωt}⟨B_a(t)B_b(0)⟩ = γ(ω) M_ab with γ(ω > 0) = 2πJ(ω)(n + 1), γ(-ω) = 2πJ(ω)n, so that KMS,
+    γ_ba(-ω) = e^{-ω/T} γ_ab(ω), holds by construction.
+
+    coupling: Hermitian S (d, d), or several S_a (k, d, d). spectral_density: J(ω), a spectral density or any callable.
+    temperature T >= 0 or inverse_temperature 1/T > 0 (energy units, k_B = 1; T = 0 is exact). correlation: Hermitian
+    positive M (k, k), by default the unit matrix (independent couplings). name: label in results.
+    Raises ValueError or TypeError for concrete input out of range; traced input is flagged by the solvers.
+    *Source:* 003 (Davies master equation), noise spectrum and KMS; PHYSICS conventions for 2π.
+    """
+
+    coupling: Matrix
+    spectral_density: AbstractSpectralDensity
+    temperature: Array
+    correlation: Matrix | None
+    name: str | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        coupling: ArrayLike,
+        spectral_density: AbstractSpectralDensity | Callable,
+        *,
+        temperature: ArrayLike | None = None,
+        inverse_temperature: ArrayLike | None = None,
+        correlation: ArrayLike | None = None,
+        name: str | None = None,
+    ):
+        self.coupling = as_hermitian(coupling, "coupling", ndim=(2, 3))
+        if self.coupling.shape[0] == 0:
+            raise ValueError(f"coupling must hold at least one operator; got shape {self.coupling.shape}.")
+        self.spectral_density = as_spectral_density(spectral_density)
+        self.temperature = _temperature(temperature, inverse_temperature)
+        self.correlation = None if correlation is None else _correlation(correlation, self.coupling)
+        self.name = None if name is None else str(name)
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the system that the bath couples to."""
+        return self.coupling.shape[-1]
+
+    def noise(self, frequency: Float[Array, "..."]) -> Float[Array, "..."]:
+        """γ(ω) = 2πJ(|ω|)/|ω| · (|ω|n(|ω|) + max(ω, 0)), any sign of ω; the limit ω → 0 included. Shape of ω."""
+        size = jnp.abs(frequency)
+        quanta = thermal_energy(frequency, self.temperature)
+        # ½(ω + |ω|) has the slope ½ at ω = 0 that γ has there; max(ω, 0) would have 0.
+        return 2 * jnp.pi * self.spectral_density.over_frequency(size) * (quanta + 0.5 * (frequency + size))
+
+    def noise_both_ways(self, frequency: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """γ(ω) and γ(-ω), with the transcendental functions evaluated once."""
+        size = jnp.abs(frequency)
+        quanta = thermal_energy(frequency, self.temperature)
+        strength = 2 * jnp.pi * self.spectral_density.over_frequency(size)
+        down, up = 0.5 * (size + frequency), 0.5 * (size - frequency)
+        return strength * (quanta + down), strength * (quanta + up)
+
+    def noise_matrix(self, frequency: Float[Array, "..."]) -> Array:
+        """γ_ab(ω) (k, k, *shape of ω): γ(ω) M_ab for ω > 0, γ(ω) M_ba for ω < 0, γ(0) Re M_ab."""
+        noise = self.noise(frequency)
+        if self.correlation is None:
+            channels = 1 if self.coupling.ndim == 2 else self.coupling.shape[0]
+            unit = jnp.eye(channels, dtype=noise.dtype).reshape(channels, channels, *([1] * noise.ndim))
+            return unit * noise[None, None]
+        weights = jnp.asarray(self.correlation).reshape(*self.correlation.shape, *([1] * noise.ndim))
+        real = jnp.real(weights) * noise[None, None]
+        if not jnp.iscomplexobj(weights):
+            return real
+        return jax.lax.complex(real, jnp.imag(weights) * (jnp.sign(frequency) * noise)[None, None])
+
+    def __repr__(self) -> str:
+        label = f"{self.name!r}, " if self.name else ""
+        density = type(self.spectral_density).__name__
+        shape = "x".join(map(str, self.coupling.shape))
+        heat = "traced" if is_traced(self.temperature) else f"{np.asarray(self.temperature)}"
+        return f"Bath({label}coupling {shape}, {density}, temperature={heat})"
+
+
+def _temperature(temperature: ArrayLike | None, inverse_temperature: ArrayLike | None) -> Array:
+    if (temperature is None) == (inverse_temperature is None):
+        raise ValueError("give exactly one of temperature and inverse_temperature.")
+    inverse = temperature is None
+    name = "inverse_temperature" if inverse else "temperature"
+    value = as_real(inverse_temperature if inverse else temperature, name)
+    if value.ndim != 0:
+        raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
+    if not is_traced(value):
+        number = float(value)
+        if np.isnan(number):
+            raise ValueError(f"{name} must be a number; got nan.")
+        if number < 0:
+            raise ValueError(
+                f"{name} must be >= 0; got {number}: the modes of a bosonic bath have no highest level. "
+                "Negative temperatures exist for states of bounded spectra: see gibbs."
+            )
+        if (number == 0) if inverse else np.isinf(number):
+            raise ValueError(f"{name} = {number} makes the noise of a bosonic bath infinite; use a finite temperature.")
+    return 1 / value if inverse else value
+
+
+def _correlation(value: ArrayLike, coupling: Matrix) -> Matrix:
+    value = as_hermitian(value, "correlation")
+    channels = 1 if coupling.ndim == 2 else coupling.shape[0]
+    if value.shape != (channels, channels):
+        raise ValueError(f"correlation must have shape {(channels, channels)}, one row per coupling; got {value.shape}.")
+    if not is_traced(value):
+        lowest = np.linalg.eigvalsh(np.asarray(value)).min()
+        if lowest < -1e-12 * max(1.0, float(np.abs(value).max())):
+            raise ValueError(f"correlation must be positive semidefinite; its lowest eigenvalue is {lowest:.3g}.")
+    return value

@@ -1,0 +1,288 @@
+"""Spectral densities J(ω) = Σ_k |g_k|² δ(ω - ω_k) of a bath, ω > 0, as interchangeable strategies.
+
+One convention for all: the golden-rule rate is 2πJ(ω)(n + 1). A density also states its limit J(ω)/ω at ω → 0, on
+which pure dephasing and the degenerate levels rest: finite (Ohmic), zero (super-Ohmic) or infinite (sub-Ohmic, flat).
+"""
+
+import abc
+from collections.abc import Callable
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Float, as_real, is_traced
+
+Frequencies = Float[Array, "..."]
+
+
+def _checked(value: ArrayLike, name: str, *, low: float = 0.0, strict: bool = False, infinite: bool = False) -> Array:
+    """A real scalar parameter; a concrete one is checked against its range."""
+    value = as_real(value, name)
+    if value.ndim != 0:
+        raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
+    if not is_traced(value):
+        number = float(value)
+        allowed = f"{'>' if strict else '>='} {low:g}" + ("" if infinite else " and finite")
+        if np.isnan(number) or number < low or (strict and number == low) or (np.isinf(number) and not infinite):
+            raise ValueError(f"{name} must be {allowed}; got {number}.")
+    return value
+
+
+def _power(base: Array, exponent: Array) -> Array:
+    """base ** exponent for base >= 0, with the limits at base = 0 and no NaN in their derivatives."""
+    zero = base == 0
+    positive = jnp.exp(exponent * jnp.log(jnp.where(zero, 1.0, base)))
+    limit = jnp.where(exponent > 0, 0.0, jnp.where(exponent < 0, jnp.inf, 1.0))
+    return jnp.where(zero, limit, positive)
+
+
+class AbstractSpectralDensity(eqx.Module):
+    """J(ω) for ω >= 0, elementwise. Subclasses give J(ω)/ω, which is what stays finite at ω → 0.
+
+    finite_at_zero: whether J(ω)/ω is known to stay finite at ω → 0 whatever the parameters.
+    """
+
+    finite_at_zero: eqx.AbstractClassVar[bool]
+
+    @abc.abstractmethod
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        """J(ω)/ω at ω >= 0; its limit at ω = 0, possibly infinite."""
+
+    def __call__(self, frequency: Frequencies) -> Frequencies:
+        """J(ω) at ω > 0."""
+        return frequency * self.over_frequency(frequency)
+
+    def __add__(self, other: "AbstractSpectralDensity | Callable") -> "Sum":
+        return Sum(self, other)
+
+
+class Ohmic(AbstractSpectralDensity):
+    """J(ω) = η ω e^{-ω/ω_c}.
+
+    strength η >= 0 (dimensionless), cutoff ω_c > 0 (energy; inf for none). ω → 0 noise: 2πηT.
+    """
+
+    finite_at_zero: ClassVar[bool] = True
+
+    strength: Array
+    cutoff: Array
+
+    def __init__(self, strength: ArrayLike, cutoff: ArrayLike):
+        self.strength = _checked(strength, "strength")
+        self.cutoff = _checked(cutoff, "cutoff", strict=True, infinite=True)
+
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        """η e^{-ω/ω_c}."""
+        return self.strength * jnp.exp(-frequency / self.cutoff)
+
+
+class PowerLaw(AbstractSpectralDensity):
+    """J(ω) = η ω (ω/ω_c)^{s-1} e^{-ω/ω_c}: sub-Ohmic (0 < s < 1), Ohmic (s = 1), super-Ohmic (s > 1).
+
+    strength η >= 0 (dimensionless), cutoff ω_c > 0 (energy, finite), exponent s > 0. A sub-Ohmic bath has infinite
+    noise at ω → 0: a coupling with a zero-frequency part is refused (or flagged, when traced).
+    """
+
+    finite_at_zero: ClassVar[bool] = False
+
+    strength: Array
+    cutoff: Array
+    exponent: Array
+
+    def __init__(self, strength: ArrayLike, cutoff: ArrayLike, exponent: ArrayLike):
+        self.strength = _checked(strength, "strength")
+        self.cutoff = _checked(cutoff, "cutoff", strict=True)
+        self.exponent = _checked(exponent, "exponent", strict=True)
+
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        """η (ω/ω_c)^{s-1} e^{-ω/ω_c}."""
+        x = frequency / self.cutoff
+        return self.strength * _power(x, self.exponent - 1) * jnp.exp(-x)
+
+
+class DrudeLorentz(AbstractSpectralDensity):
+    """J(ω) = η ω ω_c²/(ω² + ω_c²), an overdamped environment.
+
+    strength η >= 0 (dimensionless), cutoff ω_c > 0 (energy; inf for none). ω → 0 noise: 2πηT.
+    """
+
+    finite_at_zero: ClassVar[bool] = True
+
+    strength: Array
+    cutoff: Array
+
+    def __init__(self, strength: ArrayLike, cutoff: ArrayLike):
+        self.strength = _checked(strength, "strength")
+        self.cutoff = _checked(cutoff, "cutoff", strict=True, infinite=True)
+
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        """η/(1 + (ω/ω_c)²)."""
+        x = frequency / self.cutoff
+        return self.strength / (1 + x * x)
+
+
+class Algebraic(AbstractSpectralDensity):
+    """J(ω) = η ω/(1 + (ω/ω_c)²)^p, an Ohmic density with algebraic cutoff.
+
+    strength η >= 0 (dimensionless), cutoff ω_c > 0 (energy; inf for none), power p > 0 (p = 1 is Drude-Lorentz).
+    """
+
+    finite_at_zero: ClassVar[bool] = True
+
+    strength: Array
+    cutoff: Array
+    power: Array
+
+    def __init__(self, strength: ArrayLike, cutoff: ArrayLike, power: ArrayLike = 2.0):
+        self.strength = _checked(strength, "strength")
+        self.cutoff = _checked(cutoff, "cutoff", strict=True, infinite=True)
+        self.power = _checked(power, "power", strict=True)
+
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        """η (1 + (ω/ω_c)²)^{-p}."""
+        x = frequency / self.cutoff
+        return self.strength * jnp.exp(-self.power * jnp.log1p(x * x))
+
+
+class UnderdampedLorentzian(AbstractSpectralDensity):
+    """J(ω) = λ² Γ ω/[(ω² - Ω²)² + Γ²ω²], one damped mode.
+
+    strength λ >= 0 (energy^{3/2}), frequency Ω > 0 and width Γ > 0 (energy). ω → 0 noise: 2πT λ²Γ/Ω⁴.
+    """
+
+    finite_at_zero: ClassVar[bool] = True
+
+    strength: Array
+    frequency: Array
+    width: Array
+
+    def __init__(self, strength: ArrayLike, frequency: ArrayLike, width: ArrayLike):
+        self.strength = _checked(strength, "strength")
+        self.frequency = _checked(frequency, "frequency", strict=True)
+        self.width = _checked(width, "width", strict=True)
+
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        """λ²Γ/[(ω² - Ω²)² + Γ²ω²]."""
+        square = frequency * frequency
+        detuning = square - self.frequency * self.frequency
+        width = self.width * self.width
+        return self.strength * self.strength * self.width / (detuning * detuning + width * square)
+
+
+class Flat(AbstractSpectralDensity):
+    """J(ω) = κ at every ω > 0, the wide-band limit: rates 2πκ(n + 1) and 2πκn.
+
+    strength κ >= 0 (energy). Its thermal noise diverges at ω → 0, as for a sub-Ohmic bath.
+    """
+
+    finite_at_zero: ClassVar[bool] = False
+
+    strength: Array
+
+    def __init__(self, strength: ArrayLike):
+        self.strength = _checked(strength, "strength")
+
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        """κ/ω."""
+        zero = frequency == 0
+        finite = self.strength / jnp.where(zero, 1.0, frequency)
+        return jnp.where(zero, jnp.where(self.strength > 0, jnp.inf, 0.0), finite)
+
+
+class Tabulated(AbstractSpectralDensity):
+    """J(ω) interpolated linearly between given points, from J(0) = 0; NaN beyond the last one (flagged by solvers).
+
+    frequencies (n,) > 0 ascending (energy), values (n,) >= 0 (energy). Raises ValueError if they are not.
+    """
+
+    finite_at_zero: ClassVar[bool] = True
+
+    frequencies: Array
+    values: Array
+
+    def __init__(self, frequencies: ArrayLike, values: ArrayLike):
+        self.frequencies, self.values = as_real(frequencies, "frequencies"), as_real(values, "values")
+        if self.frequencies.ndim != 1 or self.frequencies.shape != self.values.shape or self.frequencies.size == 0:
+            shapes = f"{self.frequencies.shape} and {self.values.shape}"
+            raise ValueError(f"frequencies and values must be vectors of one length >= 1; got {shapes}.")
+        if not is_traced(self.frequencies):
+            points = np.asarray(self.frequencies)
+            if not (np.all(np.isfinite(points)) and points[0] > 0 and np.all(np.diff(points) > 0)):
+                raise ValueError(f"frequencies must be positive, finite and ascending; got {points}.")
+        if not is_traced(self.values):
+            heights = np.asarray(self.values)
+            if not (np.all(np.isfinite(heights)) and np.all(heights >= 0)):
+                raise ValueError(f"values must be finite and >= 0; got {heights}.")
+
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        """Interpolated J(ω)/ω; the slope of the first segment at ω = 0."""
+        points = jnp.concatenate([jnp.zeros((1,), self.frequencies.dtype), self.frequencies])
+        heights = jnp.concatenate([jnp.zeros((1,), self.values.dtype), self.values])
+        segment = jnp.clip(jnp.searchsorted(points, frequency, side="right") - 1, 0, points.shape[0] - 2)
+        slope = (heights[segment + 1] - heights[segment]) / (points[segment + 1] - points[segment])
+        zero = frequency == 0
+        safe = jnp.where(zero, 1.0, frequency)
+        value = jnp.where(segment == 0, slope, (heights[segment] + slope * (safe - points[segment])) / safe)
+        return jnp.where(frequency > self.frequencies[-1], jnp.nan, value)
+
+
+class Custom(AbstractSpectralDensity):
+    """Any callable J(ω) of one real scalar, ω > 0: a function, or an equinox module whose parameters are trained.
+
+    Its limit J(ω)/ω at ω = 0 is J'(0) if J(0) = 0 and infinite otherwise. A negative or non-finite value is flagged.
+    """
+
+    finite_at_zero: ClassVar[bool] = False
+
+    function: Callable
+
+    def __init__(self, function: Callable):
+        if not callable(function):
+            raise TypeError(f"spectral density must be callable; got {function!r}.")
+        # A bare function hides in the tree structure, so that the bath stays a pytree of arrays.
+        self.function = function if isinstance(function, eqx.Module) else jax.tree_util.Partial(function)
+
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        """J(ω)/ω, by the derivative of J at ω = 0."""
+
+        def scalar(x):
+            zero = x == 0
+            safe = jnp.where(zero, jnp.ones_like(x), x)
+            value, slope = jax.jvp(self.function, (jnp.zeros_like(x),), (jnp.ones_like(x),))
+            limit = jnp.where(value == 0, slope, jnp.inf)
+            return jnp.where(zero, limit, self.function(safe) / safe)
+
+        frequency = jnp.asarray(frequency)
+        return jax.vmap(scalar)(frequency.reshape(-1)).reshape(frequency.shape)
+
+
+class Sum(AbstractSpectralDensity):
+    """J(ω) = Σ_i J_i(ω), several independent environments at one temperature."""
+
+    finite_at_zero: ClassVar[bool] = False
+
+    parts: tuple[AbstractSpectralDensity, ...]
+
+    def __init__(self, *parts: AbstractSpectralDensity | Callable):
+        if not parts:
+            raise ValueError("Sum needs at least one spectral density; got none.")
+        self.parts = tuple(as_spectral_density(part) for part in parts)
+
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        """Σ_i J_i(ω)/ω."""
+        total = self.parts[0].over_frequency(frequency)
+        for part in self.parts[1:]:
+            total = total + part.over_frequency(frequency)
+        return total
+
+
+def as_spectral_density(value: AbstractSpectralDensity | Callable) -> AbstractSpectralDensity:
+    """A spectral density from one, or from any callable J(ω)."""
+    if isinstance(value, AbstractSpectralDensity):
+        return value
+    if callable(value):
+        return Custom(value)
+    raise TypeError(f"spectral_density must be a spectral density or a callable J(ω); got {value!r}.")

@@ -1,0 +1,4 @@
+"""Generators: one data type, several makers."""
+
+from qdbjax.generators.davies import davies as davies
+from qdbjax.generators.generator import Generator as Generator

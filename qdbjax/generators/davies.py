@@ -1,0 +1,183 @@
+"""Davies generator: weak coupling to thermal baths, exactly covariant and thermal bath by bath."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._status import Status, raise_flag
+from qdbjax._types import Array, ArrayLike, Bool, Rates, compiled_when_eager, is_traced
+from qdbjax.baths import Bath
+from qdbjax.generators.generator import AbstractJumps, Channels, Generator
+from qdbjax.numerics.small import UNROLL, Entry, matmul, product, split, stack_real, vector_entries
+from qdbjax.systems import Spectrum, System, as_system, spectrum
+
+
+def davies(system: System | ArrayLike, baths: Bath | Sequence[Bath]) -> Generator:
+    """Davies generator of a system weakly coupled to any number of thermal baths.
+
+    L(ρ) = -i[H, ρ] + Σ_bath Σ_ω Σ_ab γ_ab(ω) [S_b(ω) ρ S_a(ω)† - ½{S_a(ω)†S_b(ω), ρ}],
+    S(ω) = Σ_{E_m - E_n = ω} Π_n S Π_m (lowers the energy by ω), γ from each bath's `noise`.
+
+    Levels and Bohr frequencies that agree to 1e-8 of the width of the spectrum count as equal: equal gaps keep their
+    cross terms and degenerate levels their whole ω = 0 block. Inside a cluster γ is taken at the mean of the two
+    frequencies, so that Gibbs stays stationary to the square of their difference.
+
+    system: a System or a Hamiltonian (d, d), energy units. baths: one Bath or several of dimension d, energy units.
+    Returns a Generator; rates are inverse times, `gen.rates[bath, to, from] = γ(E_from - E_to)|⟨to|S|from⟩|²`.
+    Raises ValueError for no bath, mismatched dimensions, repeated names, or a noise spectrum that diverges at ω = 0
+    where a coupling has a zero-frequency part (flagged by solvers when traced).
+    *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); text 003, "The secular approximation".
+    """
+    system = as_system(system)
+    baths = (baths,) if isinstance(baths, Bath) else tuple(baths)
+    names = _checked_names(system, baths)
+    generator = _davies(system, baths, names)
+    if not is_traced(system, baths):
+        _refuse_divergence(generator, baths)
+    return generator
+
+
+def _refuse_divergence(generator: Generator, baths: tuple[Bath, ...]) -> None:
+    for n, bath in enumerate(baths):
+        if bath.spectral_density.finite_at_zero:
+            continue
+        if bool(jnp.any(divergent_entries(generator.spectrum, bath)[0])):
+            raise ValueError(
+                f"baths[{n}] has infinite noise at ω → 0 ({type(bath.spectral_density).__name__}) and its coupling has "
+                "a zero-frequency part, so that coherences would decay infinitely fast. Use an Ohmic or super-Ohmic "
+                "density, or a coupling without diagonal entries in the energy eigenbasis."
+            )
+
+
+def _checked_names(system: System, baths: tuple[Bath, ...]) -> tuple[str, ...]:
+    if not baths:
+        raise ValueError("baths must hold at least one Bath; got none. Without a bath every eigenstate is stationary.")
+    for n, bath in enumerate(baths):
+        if not isinstance(bath, Bath):
+            raise TypeError(f"baths[{n}] must be a Bath; got {type(bath).__name__}.")
+        if bath.dimension != system.dimension:
+            raise ValueError(
+                f"baths[{n}] couples to dimension {bath.dimension} but the system has {system.dimension} levels. "
+                "Embed the coupling with qdbjax.embed."
+            )
+    names = tuple(bath.name if bath.name is not None else f"bath{n}" for n, bath in enumerate(baths))
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise ValueError(f"bath names must differ; got {sorted(repeated)} more than once.")
+    return names
+
+
+@compiled_when_eager
+def _davies(system: System, baths: tuple[Bath, ...], names: tuple[str, ...]) -> Generator:
+    levels = spectrum(system)
+    rates = jnp.stack([_rates(levels, bath) for bath in baths])
+    temperatures = jnp.stack([bath.temperature for bath in baths])
+    unphysical = jnp.any(temperatures < 0) | jnp.any(rates < 0)
+    for bath in baths:
+        if not bath.spectral_density.finite_at_zero:
+            unphysical = unphysical | jnp.any(divergent_entries(levels, bath)[0])
+    status = raise_flag(~jnp.all(jnp.isfinite(rates)), Status.NONFINITE_INPUT)
+    status = status | raise_flag(unphysical, Status.UNPHYSICAL_BATH)
+    return Generator(system, levels, rates, DaviesJumps(baths), temperatures, status, names)
+
+
+def divergent_entries(levels: Spectrum, bath: Bath) -> tuple[Bool[Array, "d d"], Bool[Array, "d d"]]:
+    """Entries [to, from] between equal levels where an infinite γ(0) meets a coupling, and where it meets none."""
+    framed = jnp.stack([levels.to_eigenbasis(operator) for operator in _operators(bath)])
+    limit = bath.spectral_density.over_frequency(jnp.zeros((), levels.energies.dtype))
+    rounding = 64 * float(jnp.finfo(framed.dtype).eps) * jnp.max(jnp.abs(framed))
+    coupled = jnp.max(jnp.abs(framed), axis=0) > rounding
+    infinite = levels.same_level & (limit == jnp.inf)
+    return infinite & coupled, infinite & ~coupled
+
+
+def _operators(bath: Bath) -> list:
+    return [bath.coupling] if bath.coupling.ndim == 2 else list(bath.coupling)
+
+
+def _rates(levels: Spectrum, bath: Bath) -> Rates:
+    """γ(E_from - E_to)|⟨to|S|from⟩|² of one bath, zero diagonal."""
+    d = levels.energies.shape[0]
+    operators = _operators(bath)
+    if d <= UNROLL and len(operators) == 1 and bath.correlation is None:
+        return _rates_unrolled(levels, bath)
+    framed = jnp.stack([levels.to_eigenbasis(operator) for operator in operators])
+    size = squared(levels.basis)
+    bound = sum(matmul(size.T, matmul(squared(jnp.asarray(operator)), size)) for operator in operators)
+    if bath.correlation is None:
+        rates = bath.noise(levels.frequencies) * jnp.sum(squared(framed), axis=0)
+    else:
+        noise = bath.noise_matrix(levels.frequencies)
+        dtype = np.promote_types(noise.dtype, framed.dtype)
+        noise, framed = noise.astype(dtype), framed.astype(dtype)
+        rates = jnp.real(jnp.einsum("abnl,bnl,anl->nl", noise, framed, framed.conj()))
+    rates = _without_rounding(rates, jnp.sum(squared(framed), axis=0), bound)
+    return jnp.where(jnp.eye(d, dtype=bool), 0.0, rates)
+
+
+def squared(z: Array) -> Array:
+    """|z|² elementwise."""
+    return jnp.real(z) ** 2 + jnp.imag(z) ** 2 if jnp.iscomplexobj(z) else z * z
+
+
+def _without_rounding(rate: Array, weight: Array, bound: Array) -> Array:
+    """The rate, or zero where its matrix element is rounding, with its derivative kept.
+
+    A coupling that a symmetry forbids comes out of V†SV as 1e-16 of what was summed, and would link two parts of the
+    graph by a rate of 1e-32 that means nothing. `bound` is the sum of squares of the terms: an entry that is small
+    without cancellation (a weak link, written down as such) is kept whatever its size.
+    """
+    eps = float(jnp.finfo(weight.dtype).eps)
+    return jnp.where(weight > (4096 * eps) ** 2 * bound, rate, rate - jax.lax.stop_gradient(rate))
+
+
+def _rates_unrolled(levels: Spectrum, bath: Bath) -> Rates:
+    """The same entry by entry for d <= 3: one evaluation of γ per pair of levels and no complex array."""
+    d = levels.energies.shape[0]
+    energies = vector_entries(levels.energies)
+    basis, operator = split(levels.basis), split(_operators(bath)[0])
+    bra = [[basis[k][n].conj() for k in range(d)] for n in range(d)]
+    framed = product(bra, product(operator, basis))
+    size = [[Entry(basis[k][n].squared()) for n in range(d)] for k in range(d)]
+    terms = product([[Entry(operator[k][n].squared()) for n in range(d)] for k in range(d)], size)
+    bound = product([[size[k][n] for k in range(d)] for n in range(d)], terms)
+    rates: list[list] = [[0.0] * d for _ in range(d)]
+    for n in range(d):
+        for l in range(n + 1, d):
+            down, up = bath.noise_both_ways(energies[l] - energies[n])
+            weight = framed[n][l].squared()
+            if isinstance(weight, float) and weight == 0:
+                continue
+            rates[n][l] = _without_rounding(down * weight, weight, bound[n][l].re)
+            rates[l][n] = _without_rounding(up * weight, weight, bound[n][l].re)
+    return stack_real(rates, levels.energies.dtype)
+
+
+class DaviesJumps(AbstractJumps):
+    """Jump terms of the Davies generator, rebuilt from the baths where they are asked for."""
+
+    baths: tuple[Bath, ...]
+
+    def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
+        """S_a and R_a = Σ_b γ_ab(ω)∘S_b of each bath in the energy eigenbasis."""
+        return tuple(self._of_bath(bath, spectrum) for bath in self.baths)
+
+    def _of_bath(self, bath: Bath, levels: Spectrum) -> tuple[Channels, Channels]:
+        framed = jnp.stack([levels.to_eigenbasis(operator) for operator in _operators(bath)])
+        frequencies = levels.frequencies
+        # A divergent ω = 0 noise meets a coupling without zero-frequency part as 0, not as inf·0.
+        idle = divergent_entries(levels, bath)[1]
+        frequencies = jnp.where(idle, 1.0, frequencies)
+        noise, slope = jax.jvp(bath.noise_matrix, (frequencies,), (jnp.ones_like(frequencies),))
+        noise, slope = (jnp.where(idle[None, None], 0.0, table) for table in (noise, slope))
+        dtype = np.promote_types(noise.dtype, framed.dtype)
+        noise, slope, framed = noise.astype(dtype), slope.astype(dtype), framed.astype(dtype)
+        # γ depends on the level matrix B, not on its diagonal alone: [S, B] off the diagonal of B vanishes in value
+        # and carries the derivative with respect to a Hamiltonian that mixes degenerate levels.
+        rest = (levels.levels * (1 - jnp.eye(levels.levels.shape[0], dtype=levels.levels.dtype))).astype(dtype)
+        mixed = jnp.stack([matmul(s, rest) - matmul(rest, s) for s in framed])
+        dressed = jnp.einsum("abnl,bnl->anl", noise, framed) + jnp.einsum("abnl,bnl->anl", slope, mixed)
+        return framed, dressed
+

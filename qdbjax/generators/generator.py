@@ -1,0 +1,154 @@
+"""The generator of a master equation: one data type, however it was made.
+
+Every secular generator is a table of rates plus what happens to coherences. Both follow from jump terms labelled by
+bath and channel, S_a and their dressed partners R_a = Σ_b γ_ab(ω)∘S_b in the energy eigenbasis (R = γ∘S for one
+coupling), restricted to pairs of transitions of equal Bohr frequency:
+
+    L(ρ) = -i[H, ρ] + Σ_bath { ½ Σ_a (R_a ρ S_a† + S_a ρ R_a†) - ½ {K, ρ} },   K = ½ Σ_a (S_a†R_a + R_a†S_a).
+"""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Inexact, Matrix, Rates, Scalar, StatusCode, as_matrix
+from qdbjax.numerics.small import dagger, matmul
+from qdbjax.systems import Spectrum, System
+
+Channels = Inexact[Array, "channel d d"]
+DENSE_LIMIT = 32  # largest dimension for which the d² x d² Liouvillian is formed (16 MB at d = 32, 268 MB at 64)
+
+
+class AbstractJumps(eqx.Module):
+    """What a maker knows about its jump terms; asked for only where levels are degenerate or coherences are wanted."""
+
+    @abc.abstractmethod
+    def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
+        """(S, R) of each bath in the energy eigenbasis."""
+
+
+class Generator(eqx.Module):
+    """A secular generator L, dρ/dt = L(ρ), of a system and its baths.
+
+    rates (bath, to, from): population transfer in the energy eigenbasis, zero diagonal, inverse time.
+    temperatures (bath,): T, for entropy production. status: flags raised by the input (see `explain`). names: one label per bath, in the order given.
+    """
+
+    system: System
+    spectrum: Spectrum
+    rates: Rates
+    jumps: AbstractJumps
+    temperatures: Array
+    status: StatusCode
+    names: tuple[str, ...] = eqx.field(static=True)
+
+    @property
+    def dimension(self) -> int:
+        """Number of levels d."""
+        return self.rates.shape[-1]
+
+    @property
+    def total_rates(self) -> Array:
+        """Rates summed over baths, (to, from), zero diagonal."""
+        total = self.rates[0]
+        for n in range(1, self.rates.shape[0]):
+            total = total + self.rates[n]
+        return total
+
+    @property
+    def scale(self) -> Scalar:
+        """Largest rate, the unit against which residuals and frequencies are judged."""
+        return jnp.max(self.total_rates)
+
+    @property
+    def secular_ratio(self) -> Scalar:
+        """Smallest difference of distinct Bohr frequencies over the largest rate; the secular approximation needs >> 1."""
+        return self.spectrum.smallest_frequency_difference / self.scale
+
+    def apply(self, rho: ArrayLike) -> Matrix:
+        """L(ρ) for a matrix (d, d) in the basis of the Hamiltonian."""
+        rho = jnp.asarray(as_matrix(rho, "rho"))
+        if rho.shape != (self.dimension, self.dimension):
+            raise ValueError(f"rho must have shape {(self.dimension, self.dimension)}; got {rho.shape}.")
+        return (self.liouvillian() @ rho.astype(_complex(rho.dtype)).reshape(-1)).reshape(rho.shape)
+
+    def liouvillian(self) -> Matrix:
+        """L as a (d², d²) matrix on row-major vec(ρ), in the basis of the Hamiltonian, inverse time.
+
+        Raises ValueError above d = 32; steady states, currents and evolution do not need this matrix.
+        """
+        d = self.dimension
+        if d > DENSE_LIMIT:
+            size = 16 * d**4 / 2**30
+            raise ValueError(
+                f"the dense Liouvillian at dimension {d} takes {size:.3g} GiB; above {DENSE_LIMIT} use gen.rates and "
+                "steady_state, which work with populations."
+            )
+        dtype = _complex(self.spectrum.basis.dtype)
+        basis = self.spectrum.basis.astype(dtype)
+        unit = jnp.eye(d, dtype=dtype)
+        levels = self.spectrum.levels.astype(dtype)
+        total = -1j * (jnp.kron(levels, unit) - jnp.kron(unit, levels.T))
+        for pair in self.jumps.channels(self.spectrum):
+            total = total + dissipator_matrix(*pair, self.spectrum)
+        frame = jnp.kron(basis, basis.conj())
+        return frame @ total @ frame.conj().T
+
+    def __repr__(self) -> str:
+        return f"Generator(dimension={self.dimension}, baths={', '.join(self.names)})"
+
+
+def _complex(dtype):
+    return np.promote_types(dtype, jnp.complex64)
+
+
+def block_dissipator(operators: Channels, dressed: Channels, rho: Matrix, same: Array) -> Matrix:
+    """D(ρ) of one bath within the ω = 0 block: ρ and D(ρ) connect levels of one cluster only (`same`, as 0 and 1)."""
+    rho = rho * same
+    gain = jnp.zeros_like(rho)
+    decay = jnp.zeros_like(rho)
+    for s, r in zip(operators, dressed, strict=True):
+        s, r = s.astype(rho.dtype), r.astype(rho.dtype)
+        half = matmul(matmul(r, rho), dagger(s))
+        gain = gain + 0.5 * (half + dagger(half))
+        half = matmul(dagger(s), r)
+        decay = decay + 0.5 * (half + dagger(half))
+    loss = matmul(decay * same, rho)
+    return (gain - 0.5 * (loss + dagger(loss))) * same
+
+
+def dissipator_matrix(operators: Channels, dressed: Channels, spectrum: Spectrum) -> Matrix:
+    """D of one bath as a (d², d²) matrix in the energy eigenbasis, every Bohr frequency included."""
+    d = operators.shape[-1]
+    dtype = _complex(operators.dtype)
+    s, r = operators.astype(dtype), dressed.astype(dtype)
+    label = spectrum.frequency_labels
+    equal = (label[:, None, :, None] == label[None, :, None, :]).astype(dtype)  # [n, n', l, l']: l→n as l'→n'
+    gain = 0.5 * (jnp.einsum("anl,amk->nmlk", r, s.conj()) + jnp.einsum("anl,amk->nmlk", s, r.conj())) * equal
+    same = spectrum.same_level.astype(dtype)
+    half = jnp.einsum("aml,amk->lk", s.conj(), r)
+    decay = 0.5 * (half + half.conj().T) * same
+    unit = jnp.eye(d, dtype=dtype)
+    loss = 0.5 * (jnp.kron(decay, unit) + jnp.kron(unit, decay.T))
+    return gain.reshape(d * d, d * d) - loss
+
+
+def bath_actions(generator: Generator, rho: Matrix) -> list[Matrix]:
+    """D_bath(ρ) of each bath for ρ in the ω = 0 block, energy eigenbasis."""
+    same = generator.spectrum.same_level.astype(rho.dtype)
+    return [block_dissipator(s, r, rho, same) for s, r in generator.jumps.channels(generator.spectrum)]
+
+
+def zero_block_action(generator: Generator, rho: Matrix) -> Matrix:
+    """L(ρ) for ρ in the ω = 0 block (coherences between levels of one cluster only), energy eigenbasis."""
+    levels = generator.spectrum.levels.astype(rho.dtype)
+    same = generator.spectrum.same_level.astype(rho.dtype)
+    turning = matmul(levels, rho * same)
+    total = jax.lax.complex(jnp.imag(turning), -jnp.real(turning))
+    total = (total + dagger(total)) * same
+    for term in bath_actions(generator, rho):
+        total = total + term
+    return total

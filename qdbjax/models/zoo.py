@@ -1,0 +1,72 @@
+"""The model zoo: systems that come up again and again, each parameter differentiable."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, as_real
+from qdbjax.operators import embed, sigma_x, sigma_y, sigma_z
+from qdbjax.systems import System
+
+
+def _number(value: ArrayLike, name: str) -> Array:
+    value = as_real(value, name)
+    if value.ndim != 0:
+        raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
+    return value
+
+
+def qubit(splitting: ArrayLike) -> System:
+    """H = ½ω₀ σ_z; the first basis state is up (excited for ω₀ > 0). splitting ω₀: energy."""
+    half = 0.5 * _number(splitting, "splitting")
+    return System(jnp.diag(jnp.stack([half, -half])))
+
+
+def three_level(energies: ArrayLike) -> System:
+    """H = diag(ε₀, ε₁, ε₂). energies (3,): energy. Raises ValueError for another length."""
+    energies = as_real(energies, "energies")
+    if energies.shape != (3,):
+        raise ValueError(f"energies must have shape (3,); got {energies.shape}.")
+    return System(jnp.diag(energies))
+
+
+def three_dot_ring(tunneling: ArrayLike, flux: ArrayLike) -> System:
+    """Three quantum dots in a ring threaded by a magnetic flux, one electron.
+
+    H = τ Σ_n (e^{-2πiφ/3} |n⟩⟨n+1| + h.c.), E_j = 2τ cos[2π(φ + j)/3], |j⟩ = Σ_n e^{-2πijn/3}|n⟩/√3 for every φ.
+    The eigenbasis is supplied, so that no eigensystem is computed and levels j = 0, 1, 2 cross without relabelling;
+    they cross at every φ that is a multiple of ½. tunneling τ: energy; flux φ: flux quanta.
+    *Source:* 001, equation (28), with the sign of τ kept (misprint list, PHYSICS §5).
+    """
+    tunneling, flux = _number(tunneling, "tunneling"), _number(flux, "flux")
+    tunneling, flux = (x.astype(np.promote_types(tunneling.dtype, flux.dtype)) for x in (tunneling, flux))
+    index = np.arange(3)
+    basis = np.exp(-2j * np.pi * np.outer(index, index) / 3) / np.sqrt(3)
+    energies = jnp.stack([2 * tunneling * jnp.cos(2 * np.pi * (flux + float(j)) / 3) for j in range(3)])
+    angle = 2 * np.pi * flux / 3
+    hop = jax.lax.complex(tunneling * jnp.cos(angle), -tunneling * jnp.sin(angle))
+    zero = jnp.zeros_like(hop)
+    back = jnp.conj(hop)
+    hamiltonian = jnp.stack([jnp.stack(row) for row in ([zero, hop, back], [back, zero, hop], [hop, back, zero])])
+    return System(hamiltonian, eigenbasis=basis, energies=energies)
+
+
+def xxz_chain(fields: ArrayLike, exchange: ArrayLike, anisotropy: ArrayLike) -> System:
+    """Spin-½ XXZ chain, H = Σ_i ½h_i σ_z^i + Σ_i ¼J (σ_x^i σ_x^{i+1} + σ_y^i σ_y^{i+1} + Δ σ_z^i σ_z^{i+1}).
+
+    fields h (N,) and exchange J: energy; anisotropy Δ: number. Dimension 2^N; couple baths to the ends with
+    `embed(sigma_x(), 0, [2] * N)` and `embed(sigma_x(), N - 1, [2] * N)`.
+    """
+    fields = as_real(fields, "fields")
+    if fields.ndim != 1 or fields.shape[0] < 1:
+        raise ValueError(f"fields must have shape (N,), one per spin; got {fields.shape}.")
+    exchange, anisotropy = _number(exchange, "exchange"), _number(anisotropy, "anisotropy")
+    sites = [2] * fields.shape[0]
+    count = len(sites)
+    pair = lambda a, i: embed(a, i, sites) @ embed(a, i + 1, sites)  # noqa: E731
+    hamiltonian = jnp.einsum("i,imn->mn", 0.5 * fields, jnp.asarray(np.stack([embed(sigma_z(), i, sites) for i in range(count)])))
+    if count > 1:
+        flip = sum(np.real(pair(sigma_x(), i) + pair(sigma_y(), i)) for i in range(count - 1))
+        ising = sum(pair(sigma_z(), i) for i in range(count - 1))
+        hamiltonian = hamiltonian + 0.25 * exchange * (jnp.asarray(flip) + anisotropy * jnp.asarray(ising))
+    return System(hamiltonian)

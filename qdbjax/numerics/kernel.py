@@ -1,0 +1,77 @@
+"""Kernels of small real matrices: linear solution with rank, null vectors, and the projector onto a kernel."""
+
+import jax
+import jax.numpy as jnp
+
+from qdbjax._types import Array, Float
+
+Square = Float[Array, "n n"]
+
+
+def solve_with_rank(matrix: Square, source: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, ""]]:
+    """Solution of A x = b by Gauss-Jordan elimination with complete pivoting, and the dimension of A's kernel.
+
+    Pivots below n·1000·eps of the largest entry count as zero; their unknowns are set to zero. Written as a loop, not
+    as a LAPACK call: a second kind of LAPACK call in one batched program can deadlock a two-core machine.
+    """
+    n = matrix.shape[0]
+    floor = jnp.max(jnp.abs(matrix)) * n * 1000 * jnp.finfo(matrix.dtype).eps
+
+    def step(_, carry):
+        table, free_rows, free_columns, x_row, rank = carry
+        size = jnp.abs(table[:, :n]) * free_rows[:, None] * free_columns[None, :]
+        flat = jnp.argmax(size)
+        row, column = flat // n, flat % n
+        good = jnp.max(size) > floor
+        pivot = jnp.where(good, table[row, column], 1.0)
+        scaled = table[row] / pivot
+        multiplier = table[:, column].at[row].set(0.0)
+        reduced = (table - multiplier[:, None] * scaled[None, :]).at[row].set(scaled)
+        table = jnp.where(good, reduced, table)
+        used = jnp.where(good, 0.0, 1.0).astype(table.dtype)
+        free_rows, free_columns = free_rows.at[row].multiply(used), free_columns.at[column].multiply(used)
+        x_row = jnp.where(good, x_row.at[column].set(row.astype(jnp.int32)), x_row)
+        return table, free_rows, free_columns, x_row, rank + jnp.where(good, 1.0, 0.0).astype(table.dtype)
+
+    ones = jnp.ones((n,), matrix.dtype)
+    start = (
+        jnp.concatenate([matrix, source[:, None]], axis=1),
+        ones,
+        ones,
+        jnp.full((n,), -1, jnp.int32),
+        jnp.zeros((), matrix.dtype),
+    )
+    table, _, _, x_row, rank = jax.lax.fori_loop(0, n, step, start)
+    return jnp.where(x_row >= 0, table[jnp.maximum(x_row, 0), n], 0.0), n - rank
+
+
+def null_vectors(matrix: Square, tolerance: float) -> tuple[Square, Square, Float[Array, " n"]]:
+    """Right and left null vectors as columns, padded with zeros, and the singular values in descending order.
+
+    A singular value counts as zero below `tolerance` times the largest one.
+    """
+    left, values, right = jnp.linalg.svd(matrix)
+    zero = (values <= tolerance * values[0]).astype(matrix.dtype)
+    return right.T * zero[None, :], left * zero[None, :], values
+
+
+@jax.custom_jvp
+def kernel_projector(matrix: Square, tolerance: Float[Array, ""]) -> Square:
+    """Projector P on the kernel of A along its range, R (LᵀR)⁻¹ Lᵀ: the limit of e^{tA} for a stable A.
+
+    Its trace is the dimension of the kernel. Derivative (of fixed dimension): dP = -(P dA G + G dA P), G the group
+    inverse of A.
+    """
+    right, left, values = null_vectors(matrix, tolerance)
+    kept = (values > tolerance * values[0]).astype(matrix.dtype)
+    overlap = jnp.matmul(left.T, right, precision="highest") + jnp.diag(kept)
+    return jnp.matmul(right, jnp.linalg.solve(overlap, left.T), precision="highest")
+
+
+@kernel_projector.defjvp
+def _kernel_projector_jvp(primals, tangents):
+    matrix, tolerance = primals
+    change = tangents[0]
+    projector = kernel_projector(matrix, tolerance)
+    inverse = jnp.linalg.inv(matrix - projector) + projector
+    return projector, -(projector @ change @ inverse + inverse @ change @ projector)

@@ -1,0 +1,91 @@
+"""Operators as NumPy arrays: Pauli and ladder matrices, projectors, embedding on a site, vec and superoperators.
+
+NumPy rather than JAX, so that a coupling written down inside a traced function is still a known constant there.
+"""
+
+import functools as ft
+
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, as_matrix
+
+
+def _dimension(value: int, name: str) -> int:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer; got {value!r}.")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1; got {value}.")
+    return int(value)
+
+
+def sigma_x() -> np.ndarray:
+    """Pauli matrix σ_x."""
+    return np.array([[0.0, 1.0], [1.0, 0.0]])
+
+
+def sigma_y() -> np.ndarray:
+    """Pauli matrix σ_y."""
+    return np.array([[0.0, -1.0j], [1.0j, 0.0]])
+
+
+def sigma_z() -> np.ndarray:
+    """Pauli matrix σ_z; the first basis state is up."""
+    return np.array([[1.0, 0.0], [0.0, -1.0]])
+
+
+def sigma_minus() -> np.ndarray:
+    """σ₋ = |down⟩⟨up|."""
+    return np.array([[0.0, 0.0], [1.0, 0.0]])
+
+
+def destroy(levels: int) -> np.ndarray:
+    """Annihilation operator of a truncated oscillator, a|n⟩ = √n |n-1⟩; shape (levels, levels)."""
+    levels = _dimension(levels, "levels")
+    return np.diag(np.sqrt(np.arange(1.0, levels)), 1)
+
+
+def identity(levels: int) -> np.ndarray:
+    """The unit operator."""
+    return np.eye(_dimension(levels, "levels"))
+
+
+def transition(to: int, origin: int, levels: int) -> np.ndarray:
+    """|to⟩⟨origin| in `levels` dimensions."""
+    levels = _dimension(levels, "levels")
+    for index, name in ((to, "to"), (origin, "origin")):
+        if not 0 <= index < levels:
+            raise ValueError(f"{name} must be between 0 and levels - 1 = {levels - 1}; got {index}.")
+    operator = np.zeros((levels, levels))
+    operator[to, origin] = 1.0
+    return operator
+
+
+def site(index: int, sites: int) -> np.ndarray:
+    """Projector |index⟩⟨index| on one site of a single-particle lattice; shape (sites, sites)."""
+    return transition(index, index, sites)
+
+
+def embed(operator: ArrayLike, index: int, dimensions: list[int] | tuple[int, ...]) -> np.ndarray:
+    """Operator acting on factor `index` of a tensor product: 1 ⊗ … ⊗ A ⊗ … ⊗ 1.
+
+    `dimensions` lists the dimension of each factor; factor 0 is the leftmost. Raises ValueError on a mismatch.
+    """
+    operator = np.asarray(as_matrix(operator, "operator"))
+    if not 0 <= index < len(dimensions):
+        raise ValueError(f"index must be between 0 and {len(dimensions) - 1}; got {index}.")
+    if operator.shape[0] != dimensions[index]:
+        raise ValueError(f"operator has dimension {operator.shape[0]} but factor {index} has {dimensions[index]}.")
+    factors = [operator if n == index else np.eye(size) for n, size in enumerate(dimensions)]
+    return ft.reduce(np.kron, factors)
+
+
+def vec(rho: Array) -> Array:
+    """Row-major vector of a matrix, vec(AρB) = (A ⊗ Bᵀ) vec(ρ)."""
+    return jnp.reshape(rho, (-1,))
+
+
+def unvec(vector: Array) -> Array:
+    """The matrix of a row-major vector."""
+    d = round(np.sqrt(vector.shape[-1]))
+    return jnp.reshape(vector, (d, d))

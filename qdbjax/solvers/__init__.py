@@ -1,0 +1,12 @@
+"""Solvers: from a generator to a state."""
+
+from qdbjax.solvers.asymptotic import AsymptoticState as AsymptoticState, asymptotic_state as asymptotic_state
+from qdbjax.solvers.steady_state import (
+    AbstractSolver as AbstractSolver,
+    Auto as Auto,
+    Dense as Dense,
+    Populations as Populations,
+    SteadyState as SteadyState,
+    ZeroFrequencyBlock as ZeroFrequencyBlock,
+    steady_state as steady_state,
+)

@@ -1,0 +1,107 @@
+"""Where an initial state ends when the stationary state is not unique."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, compiled_when_eager, is_traced
+from qdbjax.generators.generator import Generator, zero_block_action
+from qdbjax.numerics.kernel import kernel_projector
+from qdbjax.numerics.small import in_frame
+from qdbjax.solvers.hermitian import pack, unpack
+from qdbjax.solvers.zero_block import kernel_tolerance
+from qdbjax.systems import Spectrum
+
+BLOCK_LIMIT = 40  # largest dimension whose d² x d² block is formed (20 MB at d = 40)
+
+
+class AsymptoticState(eqx.Module):
+    """The stationary part of an initial state: lim e^{tL}ρ₀, undamped oscillations averaged out.
+
+    energy_density_matrix (d, d): ρ∞ in the energy eigenbasis. kernel_dimension: number of stationary states.
+    """
+
+    energy_density_matrix: Matrix
+    kernel_dimension: Scalar
+    spectrum: Spectrum
+
+    @property
+    def state(self) -> Float[Array, "d d"]:
+        """ρ∞ as d² reals."""
+        return pack(self.energy_density_matrix)
+
+    @property
+    def populations(self) -> Float[Array, " d"]:
+        """Populations of the energy levels, (d,)."""
+        return jnp.real(jnp.diagonal(self.energy_density_matrix))
+
+    @property
+    def density_matrix(self) -> Matrix:
+        """ρ∞ in the basis of the Hamiltonian, (d, d)."""
+        rho = self.energy_density_matrix
+        return in_frame(self.spectrum.basis.astype(rho.dtype).conj().T, rho)
+
+    def __repr__(self) -> str:
+        if is_traced(self.energy_density_matrix):
+            return f"AsymptoticState(dimension={self.energy_density_matrix.shape[-1]}, traced)"
+        levels = np.array2string(np.asarray(self.populations), precision=6, threshold=8)
+        return f"AsymptoticState(populations={levels}, kernel dimension={round(float(self.kernel_dimension))})"
+
+
+@compiled_when_eager
+def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
+    d = generator.dimension
+    columns = jnp.eye(d * d, dtype=generator.rates.dtype).reshape(d * d, d, d)
+    same = generator.spectrum.same_level.astype(generator.rates.dtype)
+
+    def column_action(column):
+        # Coherences outside the block decay or oscillate; -ρ keeps them out of the kernel.
+        inside = pack(zero_block_action(generator, unpack(column)))
+        return (inside - generator.scale * column * (1 - same)).reshape(-1)
+
+    matrix = jax.vmap(column_action)(columns).T
+    projector = kernel_projector(matrix, kernel_tolerance(generator.rates.dtype))
+    start = in_frame(generator.spectrum.basis.astype(rho.dtype), rho)
+    final = unpack((projector @ (pack(start) * same).reshape(-1)).reshape(d, d))
+    return AsymptoticState(final, jnp.trace(projector), generator.spectrum)
+
+
+def asymptotic_state(generator: Generator, rho0: ArrayLike) -> AsymptoticState:
+    """The state that ρ₀ relaxes to, also where stationary states are many (dark states, conserved parity).
+
+    ρ∞ = P ρ₀ with P the projector on the kernel of L along its range; differentiable in the generator while the
+    number of stationary states does not change. rho0: density matrix (d, d) or ket (d,) in the basis of the
+    Hamiltonian. Returns an AsymptoticState. Raises ValueError for a wrong shape, a trace other than 1, a negative
+    eigenvalue, or d > 40, where the block would be too large.
+    *Source:* V. V. Albert and L. Jiang, Phys. Rev. A 89, 022118 (2014), conserved quantities of Lindblad generators.
+    """
+    d = generator.dimension
+    if d > BLOCK_LIMIT:
+        raise ValueError(f"asymptotic_state forms a {d * d} x {d * d} matrix; the limit is dimension {BLOCK_LIMIT}, got {d}.")
+    rho = density_matrix(rho0, d)
+    return _asymptotic(generator, rho)
+
+
+def density_matrix(value: ArrayLike, dimension: int, name: str = "rho0") -> Matrix:
+    """A checked complex density matrix from a matrix or a ket."""
+    plain = value.full() if hasattr(value, "full") else value
+    if not is_traced(plain):
+        plain = np.asarray(plain)
+        if plain.ndim == 2 and plain.shape[1] == 1 and dimension != 1:
+            plain = plain[:, 0]
+        if plain.ndim == 1:
+            plain = np.outer(plain, plain.conj())
+    rho = as_hermitian(plain, name)
+    if rho.shape != (dimension, dimension):
+        raise ValueError(f"{name} must have dimension {dimension}; got shape {rho.shape}.")
+    if not is_traced(rho):
+        concrete = np.asarray(rho)
+        slack = 1e-9 if concrete.dtype.itemsize >= 8 else 1e-5
+        if abs(np.trace(concrete) - 1) > slack:
+            raise ValueError(f"{name} must have trace 1; got {np.trace(concrete).real:.6g}. Divide it by its trace.")
+        lowest = np.linalg.eigvalsh(concrete).min()
+        if lowest < -slack:
+            raise ValueError(f"{name} must be positive semidefinite; its lowest eigenvalue is {lowest:.3g}.")
+    rho = jnp.asarray(rho)
+    return rho.astype(np.promote_types(rho.dtype, jnp.complex64))

@@ -1,0 +1,108 @@
+"""Equilibrium states known beforehand."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, as_real, compiled_when_eager, is_traced
+from qdbjax.numerics.exponential import expm_hermitian
+from qdbjax.systems import Spectrum, System, as_system, spectrum
+
+
+class GibbsState(eqx.Module):
+    """ρ = e^{-H/T}/Z with its thermodynamic potentials; every field is differentiable, at degenerate levels too.
+
+    density_matrix (d, d) in the basis of H; populations (d,) of the energy levels; log_partition_function ln Z;
+    energy ⟨H⟩; free_energy F = -T ln Z; entropy S (nats); heat_capacity dE/dT = Var(H)/T².
+    """
+
+    density_matrix: Matrix
+    populations: RealVector
+    log_partition_function: Scalar
+    energy: Scalar
+    free_energy: Scalar
+    entropy: Scalar
+    heat_capacity: Scalar
+
+    def __repr__(self) -> str:
+        if is_traced(self.populations):
+            return f"GibbsState(dimension={self.populations.shape[-1]}, traced)"
+        levels = np.array2string(np.asarray(self.populations), precision=6, threshold=8)
+        return f"GibbsState(populations={levels}, energy={self.energy:.6g}, entropy={self.entropy:.6g})"
+
+
+def gibbs(
+    system: System | ArrayLike, *, temperature: ArrayLike | None = None, inverse_temperature: ArrayLike | None = None
+) -> GibbsState:
+    """Gibbs state ρ = e^{-βH}/Z of a system.
+
+    Give one of temperature T and inverse_temperature β = 1/T (energy, k_B = 1). Negative values are allowed: a finite
+    system has a highest level. T = 0 gives the ground level with equal weights, β = 0 the maximally mixed state.
+    Returns a GibbsState. Raises ValueError for NaN or for both or neither temperature.
+    *Source:* 004, equation (3); PHYSICS §6.
+    """
+    if (temperature is None) == (inverse_temperature is None):
+        raise ValueError("give exactly one of temperature and inverse_temperature.")
+    name = "temperature" if inverse_temperature is None else "inverse_temperature"
+    value = as_real(temperature if inverse_temperature is None else inverse_temperature, name)
+    if value.ndim != 0:
+        raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
+    if not is_traced(value) and np.isnan(float(value)):
+        raise ValueError(f"{name} must be a number; got nan.")
+    system = as_system(system)
+    return _gibbs(system, value) if name == "inverse_temperature" else _gibbs_at(system, value)
+
+
+@compiled_when_eager
+def _gibbs_at(system: System, temperature: Scalar) -> GibbsState:
+    cold = temperature == 0
+    return _gibbs(system, jnp.where(cold, jnp.inf, 1 / jnp.where(cold, 1.0, temperature)))
+
+
+@compiled_when_eager
+def _gibbs(system: System, beta: Scalar) -> GibbsState:
+    levels = spectrum(system)
+    frozen = jnp.isinf(beta)
+    # Energies are counted from the level that weighs most, so that no exponential overflows.
+    energies = jax.lax.stop_gradient(levels.energies)
+    reference = jnp.where(beta < 0, jnp.max(energies), jnp.min(energies))
+    finite = jnp.where(frozen, 1.0, beta)
+    hamiltonian = jnp.asarray(system.hamiltonian)
+    d = system.dimension
+    shifted = hamiltonian - (reference * jnp.eye(d, dtype=reference.dtype)).astype(hamiltonian.dtype)
+    weight = expm_hermitian(-finite.astype(hamiltonian.dtype) * shifted)
+    partition = jnp.real(jnp.trace(weight))
+    thermal = weight / partition.astype(weight.dtype)
+    ground, members = _extreme_level(levels, beta)
+    rho = jnp.where(frozen, ground, thermal)
+    excess = jnp.real(jnp.sum(shifted.T * rho))
+    square = jnp.real(jnp.sum((shifted @ shifted).T * rho))
+    log_shifted = jnp.log(jnp.where(frozen, members, partition))
+    energy = excess + reference
+    safe = jnp.where(beta == 0, 1.0, finite)
+    free = jnp.where(frozen, energy, jnp.where(beta == 0, -jnp.inf, reference - log_shifted / safe))
+    populations = jnp.where(frozen, jnp.real(jnp.diagonal(levels.to_eigenbasis(ground))), _weights(levels.energies, finite, reference))
+    return GibbsState(
+        density_matrix=rho,
+        populations=populations,
+        log_partition_function=jnp.where(frozen, jnp.sign(-beta * reference) * jnp.inf, log_shifted - finite * reference),
+        energy=energy,
+        free_energy=free,
+        entropy=log_shifted + jnp.where(frozen, 0.0, finite * excess),
+        heat_capacity=jnp.where(frozen, 0.0, finite * finite * (square - excess * excess)),
+    )
+
+
+def _weights(energies: RealVector, beta: Scalar, reference: Scalar) -> RealVector:
+    weights = jnp.exp(-beta * (energies - reference))
+    return weights / jnp.sum(weights)
+
+
+def _extreme_level(levels: Spectrum, beta: Scalar) -> tuple[Matrix, Array]:
+    """Normalised projector on the lowest (β > 0) or highest level and the number of states in it."""
+    extreme = jnp.where(beta < 0, jnp.argmax(levels.energies), jnp.argmin(levels.energies))
+    mask = levels.same_level[extreme].astype(levels.energies.dtype)
+    projector = levels.from_eigenbasis(jnp.diag(mask).astype(levels.basis.dtype))
+    count = jnp.sum(mask)
+    return projector / count.astype(projector.dtype), count

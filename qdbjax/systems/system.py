@@ -1,0 +1,150 @@
+"""A system: its Hamiltonian, the eigensystem if the model knows it, and a conserved particle number."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import (
+    Array,
+    ArrayLike,
+    Bool,
+    BoolMatrix,
+    Matrix,
+    RealVector,
+    Scalar,
+    as_hermitian,
+    as_matrix,
+    as_real,
+    is_traced,
+)
+from qdbjax.numerics.eigensystem import eigensystem
+from qdbjax.numerics.small import in_frame
+from qdbjax.systems import clusters
+
+
+class System(eqx.Module):
+    """A finite-dimensional system.
+
+    hamiltonian: Hermitian H (d, d), energy units, any basis. number: optional Hermitian particle number N (d, d) with
+    [H, N] = 0. eigenbasis and energies: optional exact eigenvectors (columns) and energies (d,) of H, for models that
+    know them; derivatives then go through them, levels keep the model's order, and no eigensystem is computed.
+    Raises ValueError or TypeError for concrete input that is not finite, Hermitian, or of matching shape.
+    """
+
+    hamiltonian: Matrix
+    number: Matrix | None
+    eigenbasis: Matrix | None
+    energies: RealVector | None
+
+    def __init__(
+        self,
+        hamiltonian: ArrayLike,
+        *,
+        number: ArrayLike | None = None,
+        eigenbasis: ArrayLike | None = None,
+        energies: ArrayLike | None = None,
+    ):
+        self.hamiltonian = as_hermitian(hamiltonian, "hamiltonian")
+        d = self.hamiltonian.shape[0]
+        self.number = None if number is None else as_hermitian(number, "number")
+        if (eigenbasis is None) != (energies is None):
+            raise ValueError("give eigenbasis and energies together, or neither.")
+        self.eigenbasis = None if eigenbasis is None else as_matrix(eigenbasis, "eigenbasis")
+        self.energies = None if energies is None else as_real(energies, "energies")
+        for name, value in (("number", self.number), ("eigenbasis", self.eigenbasis)):
+            if value is not None and value.shape != (d, d):
+                raise ValueError(f"{name} must have the shape of hamiltonian, {(d, d)}; got {value.shape}.")
+        if self.energies is not None and self.energies.shape != (d,):
+            raise ValueError(f"energies must have shape {(d,)}; got {self.energies.shape}.")
+        self._check_number()
+        self._check_eigenbasis()
+
+    def _check_number(self) -> None:
+        if self.number is None or is_traced(self.hamiltonian, self.number):
+            return
+        h, n = np.asarray(self.hamiltonian), np.asarray(self.number)
+        excess = np.abs(h @ n - n @ h).max()
+        if excess > 1e-10 * max(np.abs(h).max() * np.abs(n).max(), np.finfo(float).tiny):
+            raise ValueError(f"number must commute with hamiltonian; the commutator is as large as {excess:.3g}.")
+
+    def _check_eigenbasis(self) -> None:
+        if self.eigenbasis is None or is_traced(self.hamiltonian, self.eigenbasis, self.energies):
+            return
+        h, v, e = (np.asarray(x) for x in (self.hamiltonian, self.eigenbasis, self.energies))
+        scale = max(1.0, float(np.abs(h).max()))
+        excess = max(np.abs(h @ v - v * e).max() / scale, np.abs(v.conj().T @ v - np.eye(len(e))).max())
+        if excess > 1e4 * np.finfo(h.dtype).eps:
+            raise ValueError(f"eigenbasis and energies must solve H V = V E with V unitary; they miss it by {excess:.3g}.")
+
+    @property
+    def dimension(self) -> int:
+        """Number of levels d."""
+        return self.hamiltonian.shape[0]
+
+    def __repr__(self) -> str:
+        given = "" if self.eigenbasis is None else ", eigenbasis given"
+        charge = "" if self.number is None else ", particle number"
+        return f"System(dimension={self.dimension}{given}{charge})"
+
+
+class Spectrum(eqx.Module):
+    """Energies E (d,), eigenvectors V (d, d, columns) and level matrix B (d, d) of a system.
+
+    B = diag(E) in value; its derivative is the full block V†dH V inside a cluster of equal levels. Whatever is
+    invariant under a change of basis inside a cluster has the right derivative when it is written with B.
+    """
+
+    energies: RealVector
+    basis: Matrix
+    levels: Matrix
+
+    @property
+    def frequencies(self) -> Array:
+        """Bohr frequency ω[to, from] = E_from - E_to, the energy that the transition gives to the bath."""
+        return self.energies[None, :] - self.energies[:, None]
+
+    @property
+    def same_level(self) -> BoolMatrix:
+        """Pairs of levels that count as one."""
+        return clusters.same_level(self.energies)
+
+    @property
+    def degenerate(self) -> Bool[Array, ""]:
+        """Whether any two levels count as one."""
+        return clusters.any_degenerate(self.energies)
+
+    @property
+    def smallest_spacing(self) -> Scalar:
+        """Smallest spacing of levels that do not count as one."""
+        return clusters.smallest_spacing(self.energies)
+
+    @property
+    def smallest_frequency_difference(self) -> Scalar:
+        """Smallest difference of Bohr frequencies that do not count as equal."""
+        return clusters.smallest_frequency_difference(self.energies)
+
+    @property
+    def frequency_labels(self) -> Array:
+        """Cluster number of each Bohr frequency, (to, from)."""
+        return clusters.frequency_labels(self.energies)
+
+    def to_eigenbasis(self, operator: Matrix) -> Matrix:
+        """V† A V."""
+        return in_frame(self.basis, operator)
+
+    def from_eigenbasis(self, operator: Matrix) -> Matrix:
+        """V A V†."""
+        return in_frame(self.basis.conj().T, operator)
+
+
+def spectrum(system: System) -> Spectrum:
+    """The eigensystem of a system: the model's own if it has one, computed otherwise. See `Spectrum`."""
+    if system.eigenbasis is not None:
+        return Spectrum(system.energies, jnp.asarray(system.eigenbasis), jnp.diag(system.energies))
+    energies, levels, basis = eigensystem(jnp.asarray(system.hamiltonian), clusters.same_level)
+    return Spectrum(energies, basis, levels)
+
+
+def as_system(value: System | ArrayLike) -> System:
+    """A System from one, or from a Hamiltonian of any kind."""
+    return value if isinstance(value, System) else System(value)

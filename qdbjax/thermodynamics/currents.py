@@ -1,0 +1,125 @@
+"""What flows between the system and each bath, in total and transition by transition."""
+
+import equinox.internal as eqxi
+import jax
+import jax.numpy as jnp
+
+from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compiled_when_eager
+from qdbjax.generators.generator import Generator, bath_actions
+from qdbjax.numerics.small import UNROLL, dagger, matmul
+from qdbjax.solvers import AsymptoticState, SteadyState
+from qdbjax.solvers.hermitian import unpack
+
+State = SteadyState | AsymptoticState
+PerBath = Float[Array, " bath"]
+
+
+def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
+    """Probability per time from level to level through each bath; coherences inside a cluster included."""
+    simple = generator.rates * state.populations[None, None, :]
+
+    def coherent():
+        rho = unpack(state.state)
+        rho = rho * generator.spectrum.same_level.astype(rho.dtype)
+        flows = []
+        for operators, dressed in generator.jumps.channels(generator.spectrum):
+            s, r = operators.astype(rho.dtype), dressed.astype(rho.dtype)
+            # ½ Σ_a Re[R_nl (ρ S†)_ln + S_nl (ρ R†)_ln]
+            both = jnp.stack([r[a] * matmul(rho, dagger(s[a])).T + s[a] * matmul(rho, dagger(r[a])).T for a in range(len(s))])
+            flows.append(0.5 * jnp.sum(jnp.real(both), axis=0))
+        flows = jnp.stack(flows) * (1 - jnp.eye(generator.dimension, dtype=simple.dtype))[None]
+        return jnp.where(generator.spectrum.degenerate, flows, simple)
+
+    return jax.lax.cond(eqxi.unvmap_any(generator.spectrum.degenerate), coherent, lambda: simple)
+
+
+@compiled_when_eager
+def micro_currents(generator: Generator, state: State) -> Float[Array, "bath to from"]:
+    """Net quanta per time exchanged with each bath on each transition.
+
+    J[bath, m, n] = Γ(n→m) ρ_nn - Γ(m→n) ρ_mm, plus the coherences inside a cluster of equal levels. Antisymmetric in
+    (m, n); for E_m > E_n positive means that the bath lifts the system, so that (E_m - E_n) J flows into it.
+    Shape (bath, level, level), energy eigenbasis; inverse time.
+    *Source:* 002, equation (34), which counts into the field: minus ours.
+    """
+    flows = _flows(generator, state)
+    return flows - jnp.swapaxes(flows, -1, -2)
+
+
+def _current_of(generator: Generator, state: State, charge: Matrix) -> PerBath:
+    """Tr[A D_bath(ρ)] for A given in the energy eigenbasis."""
+    rho = unpack(state.state)
+    return jnp.stack(
+        [jnp.real(jnp.sum(charge.astype(rho.dtype).T * action)) for action in bath_actions(generator, rho)]
+    )
+
+
+@compiled_when_eager
+def energy_currents(generator: Generator, state: State) -> PerBath:
+    """Energy per time from each bath into the system, J^E_b = Tr[H D_b(ρ)].
+
+    Shape (bath,), positive into the system. NaN where the state is flagged.
+    *Source:* 002, equation (43), summed over pairs m > n once.
+    """
+    degenerate = generator.spectrum.degenerate
+
+    def simple():
+        d = generator.dimension
+        energies, populations = generator.spectrum.energies, state.populations
+        if d > UNROLL:
+            lift = energies[:, None] - energies[None, :]
+            return jnp.sum(lift[None] * generator.rates * populations[None, None, :], axis=(1, 2))
+        # Pair by pair: the two flows of a pair nearly cancel and share one energy.
+        total = 0.0
+        for m in range(d):
+            for n in range(m):
+                net = generator.rates[:, m, n] * populations[n] - generator.rates[:, n, m] * populations[m]
+                total = total + (energies[m] - energies[n]) * net
+        return total + jnp.zeros((generator.rates.shape[0],), energies.dtype)
+
+    def coherent():
+        exact = _current_of(generator, state, generator.spectrum.levels)
+        return jnp.where(degenerate, exact, simple())
+
+    return jax.lax.cond(eqxi.unvmap_any(degenerate), coherent, simple)
+
+
+def heat_currents(generator: Generator, state: State) -> PerBath:
+    """Heat per time from each bath into the system: energy current minus chemical potential times particle current.
+
+    The baths of `davies` exchange no particles, so that heat is energy: J^Q_b = Tr[H D_b(ρ)].
+    Shape (bath,), positive into the system; their sum vanishes in a stationary state (first law). NaN where flagged.
+    *Source:* 002, equation (43).
+    """
+    return energy_currents(generator, state)
+
+
+@compiled_when_eager
+def _particle_currents(generator: Generator, state: State, number: Matrix) -> PerBath:
+    return _current_of(generator, state, generator.spectrum.to_eigenbasis(number))
+
+
+def particle_currents(generator: Generator, state: State, number: ArrayLike | None = None) -> PerBath:
+    """Particles per time from each bath into the system, J^N_b = Tr[N D_b(ρ)].
+
+    number: N (d, d) in the basis of the Hamiltonian; by default the System's own. Shape (bath,), positive into the
+    system. Raises ValueError if neither is given. *Source:* 002, equation (42), summed over pairs m > n once.
+    """
+    number = generator.system.number if number is None else as_hermitian(number, "number")
+    if number is None:
+        raise ValueError("particle_currents needs the particle number: System(hamiltonian, number=N) or number=N.")
+    if number.shape != (generator.dimension, generator.dimension):
+        raise ValueError(f"number must have shape {(generator.dimension, generator.dimension)}; got {number.shape}.")
+    return _particle_currents(generator, state, number)
+
+
+@compiled_when_eager
+def entropy_production(generator: Generator, state: State) -> Float[Array, ""]:
+    """Entropy per time produced in the stationary state, Σ̇ = -Σ_b J^Q_b/T_b >= 0 (k_B = 1).
+
+    A scalar; inf where heat flows into a bath at T = 0. *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978); 002, (75).
+    """
+    heat = heat_currents(generator, state)
+    cold = generator.temperatures == 0
+    flux = -heat / jnp.where(cold, 1.0, generator.temperatures)
+    return jnp.sum(jnp.where(cold, jnp.where(heat < 0, jnp.inf, 0.0), flux))
