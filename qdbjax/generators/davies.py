@@ -165,19 +165,25 @@ class DaviesJumps(AbstractJumps):
         return tuple(self._of_bath(bath, spectrum) for bath in self.baths)
 
     def _of_bath(self, bath: Bath, levels: Spectrum) -> tuple[Channels, Channels]:
-        framed = jnp.stack([levels.to_eigenbasis(operator) for operator in _operators(bath)])
+        basis = levels.basis
+        operators = jnp.asarray(bath.coupling).reshape(-1, *bath.coupling.shape[-2:])
+        dtype = np.promote_types(operators.dtype, basis.dtype)
+        basis = basis.astype(dtype)
+        framed = basis.conj().T @ operators.astype(dtype) @ basis
         frequencies = levels.frequencies
-        # A divergent ω = 0 noise meets a coupling without zero-frequency part as 0, not as inf·0.
-        idle = divergent_entries(levels, bath)[1]
-        frequencies = jnp.where(idle, 1.0, frequencies)
+        idle = jnp.zeros((), bool)
+        if not bath.spectral_density.finite_at_zero:
+            # A divergent ω = 0 noise meets a coupling without zero-frequency part as 0, not as inf·0.
+            idle = divergent_entries(levels, bath)[1]
+            frequencies = jnp.where(idle, 1.0, frequencies)
         noise, slope = jax.jvp(bath.noise_matrix, (frequencies,), (jnp.ones_like(frequencies),))
-        noise, slope = (jnp.where(idle[None, None], 0.0, table) for table in (noise, slope))
+        noise, slope = (jnp.where(idle, 0.0, table) for table in (noise, slope))
         dtype = np.promote_types(noise.dtype, framed.dtype)
         noise, slope, framed = noise.astype(dtype), slope.astype(dtype), framed.astype(dtype)
         # γ depends on the level matrix B, not on its diagonal alone: [S, B] off the diagonal of B vanishes in value
         # and carries the derivative with respect to a Hamiltonian that mixes degenerate levels.
         rest = (levels.levels * (1 - jnp.eye(levels.levels.shape[0], dtype=levels.levels.dtype))).astype(dtype)
-        mixed = jnp.stack([matmul(s, rest) - matmul(rest, s) for s in framed])
-        dressed = jnp.einsum("abnl,bnl->anl", noise, framed) + jnp.einsum("abnl,bnl->anl", slope, mixed)
-        return framed, dressed
-
+        mixed = framed @ rest - rest @ framed
+        if framed.shape[0] == 1:
+            return framed, noise[0] * framed + slope[0] * mixed
+        return framed, jnp.einsum("abnl,bnl->anl", noise, framed) + jnp.einsum("abnl,bnl->anl", slope, mixed)

@@ -10,12 +10,11 @@ coupling), restricted to pairs of transitions of equal Bohr frequency:
 import abc
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Inexact, Matrix, Rates, Scalar, StatusCode, as_matrix
-from qdbjax.numerics.small import dagger, matmul
+from qdbjax.numerics.small import dagger
 from qdbjax.systems import Spectrum, System
 
 Channels = Inexact[Array, "channel d d"]
@@ -105,19 +104,61 @@ def _complex(dtype):
     return np.promote_types(dtype, jnp.complex64)
 
 
-def block_dissipator(operators: Channels, dressed: Channels, rho: Matrix, same: Array) -> Matrix:
-    """D(ρ) of one bath within the ω = 0 block: ρ and D(ρ) connect levels of one cluster only (`same`, as 0 and 1)."""
-    rho = rho * same
-    gain = jnp.zeros_like(rho)
-    decay = jnp.zeros_like(rho)
-    for s, r in zip(operators, dressed, strict=True):
-        s, r = s.astype(rho.dtype), r.astype(rho.dtype)
-        half = matmul(matmul(r, rho), dagger(s))
-        gain = gain + 0.5 * (half + dagger(half))
-        half = matmul(dagger(s), r)
-        decay = decay + 0.5 * (half + dagger(half))
-    loss = matmul(decay * same, rho)
-    return (gain - 0.5 * (loss + dagger(loss))) * same
+class Block(eqx.Module):
+    """What the ω = 0 block needs, in the energy eigenbasis: it connects levels of one cluster only.
+
+    operators S and dressed R (channel, d, d), levels B (d, d), same (d, d) as 0 and 1.
+    """
+
+    operators: Channels
+    dressed: Channels
+    levels: Matrix
+    same: Array
+
+    def dissipate(self, rho: Matrix) -> Matrix:
+        """D(ρ) of the channels, for ρ within the block."""
+        s, r = self.operators, self.dressed
+        half = jnp.sum(r @ rho @ _daggers(s), axis=0) - jnp.sum(_daggers(s) @ r, axis=0) * self.same @ rho * 0.5
+        # ½{K, ρ} with K = ½ Σ(S†R + R†S): its other half is the conjugate transpose of this one.
+        half = half - 0.5 * jnp.sum(_daggers(r) @ s, axis=0) * self.same @ rho
+        return 0.5 * (half + dagger(half)) * self.same
+
+    def action(self, rho: Matrix) -> Matrix:
+        """L(ρ) for ρ within the block."""
+        turning = -1j * (self.levels @ rho)
+        return (turning + dagger(turning)) * self.same + self.dissipate(rho)
+
+    def matrix(self) -> Array:
+        """L as a (d², d²) complex matrix on vec(ρ), zero on everything outside the block."""
+        d = self.levels.shape[0]
+        s, r, unit = self.operators, self.dressed, jnp.eye(self.levels.shape[0], dtype=self.levels.dtype)
+        gain = jnp.einsum("anl,amk->nmlk", r, s.conj())
+        gain = 0.5 * (gain + gain.conj().transpose(1, 0, 3, 2))
+        half = jnp.sum(_daggers(s) @ r, axis=0) * self.same
+        effective = -1j * self.levels - 0.25 * (half + dagger(half))
+        whole = gain.reshape(d * d, d * d) + jnp.kron(effective, unit) + jnp.kron(unit, effective.conj())
+        inside = self.same.reshape(-1)
+        return whole * (inside[:, None] * inside[None, :])
+
+
+def _daggers(stack: Channels) -> Channels:
+    return jnp.swapaxes(stack.conj(), -1, -2)
+
+
+def blocks(generator: Generator) -> list[Block]:
+    """The ω = 0 block of each bath."""
+    dtype = _complex(generator.spectrum.basis.dtype)
+    levels = generator.spectrum.levels.astype(dtype)
+    same = generator.spectrum.same_level.astype(dtype)
+    pairs = generator.jumps.channels(generator.spectrum)
+    return [Block(s.astype(dtype), r.astype(dtype), levels, same) for s, r in pairs]
+
+
+def whole_block(generator: Generator) -> Block:
+    """The ω = 0 block of all baths together."""
+    parts = blocks(generator)
+    operators = jnp.concatenate([part.operators for part in parts])
+    return Block(operators, jnp.concatenate([part.dressed for part in parts]), parts[0].levels, parts[0].same)
 
 
 def dissipator_matrix(operators: Channels, dressed: Channels, spectrum: Spectrum) -> Matrix:
@@ -127,28 +168,9 @@ def dissipator_matrix(operators: Channels, dressed: Channels, spectrum: Spectrum
     s, r = operators.astype(dtype), dressed.astype(dtype)
     label = spectrum.frequency_labels
     equal = (label[:, None, :, None] == label[None, :, None, :]).astype(dtype)  # [n, n', l, l']: l→n as l'→n'
-    gain = 0.5 * (jnp.einsum("anl,amk->nmlk", r, s.conj()) + jnp.einsum("anl,amk->nmlk", s, r.conj())) * equal
-    same = spectrum.same_level.astype(dtype)
-    half = jnp.einsum("aml,amk->lk", s.conj(), r)
-    decay = 0.5 * (half + half.conj().T) * same
+    gain = jnp.einsum("anl,amk->nmlk", r, s.conj())
+    gain = 0.5 * (gain + gain.conj().transpose(1, 0, 3, 2)) * equal
+    half = jnp.sum(_daggers(s) @ r, axis=0)
+    decay = 0.25 * (half + dagger(half)) * spectrum.same_level.astype(dtype)
     unit = jnp.eye(d, dtype=dtype)
-    loss = 0.5 * (jnp.kron(decay, unit) + jnp.kron(unit, decay.T))
-    return gain.reshape(d * d, d * d) - loss
-
-
-def bath_actions(generator: Generator, rho: Matrix) -> list[Matrix]:
-    """D_bath(ρ) of each bath for ρ in the ω = 0 block, energy eigenbasis."""
-    same = generator.spectrum.same_level.astype(rho.dtype)
-    return [block_dissipator(s, r, rho, same) for s, r in generator.jumps.channels(generator.spectrum)]
-
-
-def zero_block_action(generator: Generator, rho: Matrix) -> Matrix:
-    """L(ρ) for ρ in the ω = 0 block (coherences between levels of one cluster only), energy eigenbasis."""
-    levels = generator.spectrum.levels.astype(rho.dtype)
-    same = generator.spectrum.same_level.astype(rho.dtype)
-    turning = matmul(levels, rho * same)
-    total = jax.lax.complex(jnp.imag(turning), -jnp.real(turning))
-    total = (total + dagger(total)) * same
-    for term in bath_actions(generator, rho):
-        total = total + term
-    return total
+    return gain.reshape(d * d, d * d) - jnp.kron(decay, unit) - jnp.kron(unit, decay.conj())

@@ -1,16 +1,15 @@
 """Where an initial state ends when the stationary state is not unique."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, compiled_when_eager, is_traced
-from qdbjax.generators.generator import Generator, zero_block_action
+from qdbjax.generators.generator import Generator, whole_block
 from qdbjax.numerics.kernel import kernel_projector
 from qdbjax.numerics.small import in_frame
 from qdbjax.solvers.hermitian import pack, unpack
-from qdbjax.solvers.zero_block import kernel_tolerance
+from qdbjax.solvers.zero_block import kernel_tolerance, real_matrix
 from qdbjax.systems import Spectrum
 
 BLOCK_LIMIT = 40  # largest dimension whose d² x d² block is formed (20 MB at d = 40)
@@ -51,16 +50,11 @@ class AsymptoticState(eqx.Module):
 
 @compiled_when_eager
 def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
+    block = whole_block(generator)
     d = generator.dimension
-    columns = jnp.eye(d * d, dtype=generator.rates.dtype).reshape(d * d, d, d)
-    same = generator.spectrum.same_level.astype(generator.rates.dtype)
-
-    def column_action(column):
-        # Coherences outside the block decay or oscillate; -ρ keeps them out of the kernel.
-        inside = pack(zero_block_action(generator, unpack(column)))
-        return (inside - generator.scale * column * (1 - same)).reshape(-1)
-
-    matrix = jax.vmap(column_action)(columns).T
+    same = jnp.real(block.same)
+    # Coherences outside the block decay or oscillate; -ρ keeps them out of the kernel.
+    matrix = real_matrix(block.matrix()) - generator.scale * jnp.diag(1 - same.reshape(-1))
     projector = kernel_projector(matrix, kernel_tolerance(generator.rates.dtype))
     start = in_frame(generator.spectrum.basis.astype(rho.dtype), rho)
     final = unpack((projector @ (pack(start) * same).reshape(-1)).reshape(d, d))

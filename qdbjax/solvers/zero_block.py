@@ -11,9 +11,10 @@ without being formed, which is all that the derivative needs (implicit function 
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from qdbjax._types import Array, Bool, Float, Matrix, Scalar
-from qdbjax.generators.generator import Generator, zero_block_action
+from qdbjax.generators.generator import Block, Generator, whole_block
 from qdbjax.numerics.cells import only_where
 from qdbjax.numerics.kernel import kernel_projector, solve_with_rank
 from qdbjax.numerics.small import in_frame
@@ -22,32 +23,48 @@ from qdbjax.solvers.hermitian import Packed, pack, unpack
 BLOCK = 256  # cells eliminated at a time
 
 
-def bordered_action(generator: Generator, packed: Packed) -> Packed:
+def bordered_action(block: Block, scale: Scalar, packed: Packed) -> Packed:
     """A(ρ) of the module docstring."""
-    scale = jax.lax.stop_gradient(generator.scale)
-    same = generator.spectrum.same_level.astype(packed.dtype)
+    same = jnp.real(block.same)
     unit = jnp.eye(packed.shape[0], dtype=packed.dtype)
-    inside = pack(zero_block_action(generator, unpack(packed)))
+    inside = pack(block.action(unpack(packed * same)))
     return inside + scale * (jnp.trace(packed) / packed.shape[0] * unit - packed * (1 - same))
 
 
-def block_matrix(generator: Generator) -> Float[Array, "n n"]:
+def packing(d: int) -> np.ndarray:
+    """Columns: vec of the Hermitian matrix of each of the d² reals. Its inverse takes vec(ρ) to the reals."""
+    columns = np.zeros((d * d, d, d), complex)
+    for m in range(d):
+        columns[m * d + m, m, m] = 1
+        for n in range(m + 1, d):
+            columns[m * d + n, m, n] = columns[m * d + n, n, m] = 1
+            columns[n * d + m, m, n], columns[n * d + m, n, m] = 1j, -1j
+    return columns.reshape(d * d, d * d).T
+
+
+def real_matrix(superoperator: Matrix) -> Float[Array, "n n"]:
+    """A (d², d²) superoperator that preserves Hermiticity, as a real matrix on the d² reals of ρ."""
+    columns = packing(round(superoperator.shape[0] ** 0.5))
+    dtype = superoperator.dtype
+    return jnp.real(jnp.asarray(np.linalg.inv(columns), dtype) @ superoperator @ jnp.asarray(columns, dtype))
+
+
+def bordered_matrix(block: Block, scale: Scalar) -> Float[Array, "n n"]:
     """A as a (d², d²) matrix."""
-    d = generator.dimension
-    columns = jnp.eye(d * d, dtype=generator.rates.dtype).reshape(d * d, d, d)
-    return jax.vmap(lambda column: bordered_action(generator, column).reshape(-1))(columns).T
+    d = block.levels.shape[0]
+    trace = jnp.eye(d, dtype=scale.dtype).reshape(-1)
+    outside = 1 - jnp.real(block.same).reshape(-1)
+    return real_matrix(block.matrix()) + scale * (trace[:, None] * trace[None, :] / d - jnp.diag(outside))
 
 
-def _eliminate(generator: Generator, source: Packed) -> tuple[Packed, Scalar]:
-    d = generator.dimension
-    solution, missing = solve_with_rank(block_matrix(generator), source.reshape(-1))
-    return solution.reshape(d, d), missing
+def _eliminate(block: Block, scale: Scalar, source: Packed) -> tuple[Packed, Scalar]:
+    solution, missing = solve_with_rank(bordered_matrix(block, scale), source.reshape(-1))
+    return solution.reshape(source.shape), missing
 
 
-def _eliminate_transposed(generator: Generator, source: Packed) -> tuple[Packed, Scalar]:
-    d = generator.dimension
-    solution, missing = solve_with_rank(block_matrix(generator).T, source.reshape(-1))
-    return solution.reshape(d, d), missing
+def _eliminate_transposed(block: Block, scale: Scalar, source: Packed) -> tuple[Packed, Scalar]:
+    solution, missing = solve_with_rank(bordered_matrix(block, scale).T, source.reshape(-1))
+    return solution.reshape(source.shape), missing
 
 
 def solve(generator: Generator, wanted: Bool[Array, ""]) -> tuple[Packed, Scalar, Scalar]:
@@ -56,18 +73,18 @@ def solve(generator: Generator, wanted: Bool[Array, ""]) -> tuple[Packed, Scalar
     Where the kernel is larger than one the state is one of many; the caller flags it.
     """
     d = generator.dimension
-    unit = jnp.eye(d, dtype=generator.rates.dtype)
-    fixed = jax.lax.stop_gradient(generator)
+    block = whole_block(generator)
+    scale = jax.lax.stop_gradient(jnp.where(generator.scale > 0, generator.scale, 1.0))
+    fixed = jax.lax.stop_gradient(block)
     forward, backward = only_where(_eliminate, BLOCK), only_where(_eliminate_transposed, BLOCK)
     state, missing = jax.lax.custom_linear_solve(
-        lambda packed: bordered_action(generator, packed),
-        jax.lax.stop_gradient(generator.scale) / d * unit,
-        solve=lambda _, source: forward(wanted, fixed, source),
-        transpose_solve=lambda _, source: backward(wanted, fixed, source),
+        lambda packed: bordered_action(block, scale, packed),
+        scale / d * jnp.eye(d, dtype=scale.dtype),
+        solve=lambda _, source: forward(wanted, fixed, scale, source),
+        transpose_solve=lambda _, source: backward(wanted, fixed, scale, source),
         has_aux=True,
     )
-    scale = jnp.where(fixed.scale > 0, fixed.scale, 1.0)
-    balance = zero_block_action(fixed, unpack(jax.lax.stop_gradient(state)))
+    balance = fixed.action(unpack(jax.lax.stop_gradient(state)))
     return state, 1 + missing, jnp.max(jnp.abs(balance)) / scale
 
 
@@ -79,17 +96,6 @@ def solve_dense(generator: Generator) -> tuple[Packed, Scalar, Scalar]:
     rho = unpack((projector @ pack(jnp.eye(d, dtype=matrix.dtype) / d).reshape(-1)).reshape(d, d))
     residual = jnp.max(jnp.abs(matrix @ rho.reshape(-1))) / jnp.where(generator.scale > 0, generator.scale, 1.0)
     return pack(in_frame(generator.spectrum.basis.astype(rho.dtype), rho)), jnp.trace(projector), residual
-
-
-def real_matrix(liouvillian: Matrix) -> Float[Array, "n n"]:
-    """A (d², d²) superoperator as a real matrix on the d² reals of a Hermitian matrix."""
-    d = round(liouvillian.shape[0] ** 0.5)
-    columns = jnp.eye(d * d, dtype=jnp.finfo(liouvillian.dtype).dtype).reshape(d * d, d, d)
-
-    def action(column):
-        return pack((liouvillian @ unpack(column).reshape(-1)).reshape(d, d)).reshape(-1)
-
-    return jax.vmap(action)(columns).T
 
 
 def kernel_tolerance(dtype) -> float:

@@ -5,13 +5,17 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compiled_when_eager
-from qdbjax.generators.generator import Generator, bath_actions
-from qdbjax.numerics.small import UNROLL, dagger, matmul
+from qdbjax.generators.generator import Generator, blocks
+from qdbjax.numerics.small import UNROLL
 from qdbjax.solvers import AsymptoticState, SteadyState
 from qdbjax.solvers.hermitian import unpack
 
 State = SteadyState | AsymptoticState
 PerBath = Float[Array, " bath"]
+
+
+def _daggers(stack: Array) -> Array:
+    return jnp.swapaxes(stack.conj(), -1, -2)
 
 
 def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
@@ -20,12 +24,11 @@ def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
 
     def coherent():
         rho = unpack(state.state)
-        rho = rho * generator.spectrum.same_level.astype(rho.dtype)
         flows = []
-        for operators, dressed in generator.jumps.channels(generator.spectrum):
-            s, r = operators.astype(rho.dtype), dressed.astype(rho.dtype)
+        for block in blocks(generator):
+            s, r, within = block.operators, block.dressed, rho * block.same
             # ½ Σ_a Re[R_nl (ρ S†)_ln + S_nl (ρ R†)_ln]
-            both = jnp.stack([r[a] * matmul(rho, dagger(s[a])).T + s[a] * matmul(rho, dagger(r[a])).T for a in range(len(s))])
+            both = r * jnp.swapaxes(within @ _daggers(s), -1, -2) + s * jnp.swapaxes(within @ _daggers(r), -1, -2)
             flows.append(0.5 * jnp.sum(jnp.real(both), axis=0))
         flows = jnp.stack(flows) * (1 - jnp.eye(generator.dimension, dtype=simple.dtype))[None]
         return jnp.where(generator.spectrum.degenerate, flows, simple)
@@ -49,9 +52,8 @@ def micro_currents(generator: Generator, state: State) -> Float[Array, "bath to 
 def _current_of(generator: Generator, state: State, charge: Matrix) -> PerBath:
     """Tr[A D_bath(ρ)] for A given in the energy eigenbasis."""
     rho = unpack(state.state)
-    return jnp.stack(
-        [jnp.real(jnp.sum(charge.astype(rho.dtype).T * action)) for action in bath_actions(generator, rho)]
-    )
+    actions = [block.dissipate(rho * block.same) for block in blocks(generator)]
+    return jnp.stack([jnp.real(jnp.sum(charge.astype(rho.dtype).T * action)) for action in actions])
 
 
 @compiled_when_eager
