@@ -10,7 +10,7 @@ from qdbjax._status import Status, raise_flag
 from qdbjax._types import Array, ArrayLike, Bool, Rates, compiled_when_eager, is_traced
 from qdbjax.baths import Bath
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator
-from qdbjax.numerics.small import UNROLL, Entry, matmul, product, split, stack_real, vector_entries
+from qdbjax.numerics.small import UNROLL, Entry, every, matmul, product, split, stack_real, vector_entries
 from qdbjax.systems import Spectrum, System, as_system, spectrum
 
 
@@ -72,15 +72,16 @@ def _checked_names(system: System, baths: tuple[Bath, ...]) -> tuple[str, ...]:
 @compiled_when_eager
 def _davies(system: System, baths: tuple[Bath, ...], names: tuple[str, ...]) -> Generator:
     levels = spectrum(system)
-    rates = jnp.stack([_rates(levels, bath) for bath in baths])
+    jumps = DaviesJumps(baths)
+    rates = jumps.rates(levels)
     temperatures = jnp.stack([bath.temperature for bath in baths])
-    unphysical = jnp.any(temperatures < 0) | jnp.any(rates < 0)
+    unphysical = ~every(temperatures >= 0) | ~every(rates >= 0)
     for bath in baths:
         if not bath.spectral_density.finite_at_zero:
             unphysical = unphysical | jnp.any(divergent_entries(levels, bath)[0])
-    status = raise_flag(~jnp.all(jnp.isfinite(rates)), Status.NONFINITE_INPUT)
+    status = raise_flag(~every(jnp.isfinite(rates)), Status.NONFINITE_INPUT)
     status = status | raise_flag(unphysical, Status.UNPHYSICAL_BATH)
-    return Generator(system, levels, rates, DaviesJumps(baths), temperatures, status, names)
+    return Generator(system, levels, rates, jumps, temperatures, status, names)
 
 
 def divergent_entries(levels: Spectrum, bath: Bath) -> tuple[Bool[Array, "d d"], Bool[Array, "d d"]]:
@@ -129,7 +130,7 @@ def _without_rounding(rate: Array, weight: Array, bound: Array) -> Array:
     graph by a rate of 1e-32 that means nothing. `bound` is the sum of squares of the terms: an entry that is small
     without cancellation (a weak link, written down as such) is kept whatever its size.
     """
-    eps = float(jnp.finfo(weight.dtype).eps)
+    eps = float(jnp.finfo(rate.dtype).eps)
     return jnp.where(weight > (4096 * eps) ** 2 * bound, rate, rate - jax.lax.stop_gradient(rate))
 
 
@@ -160,12 +161,16 @@ class DaviesJumps(AbstractJumps):
 
     baths: tuple[Bath, ...]
 
+    def rates(self, spectrum: Spectrum) -> Rates:
+        """γ(E_from - E_to)|⟨to|S|from⟩|² of each bath."""
+        return jnp.stack([_rates(spectrum, bath) for bath in self.baths])
+
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
         """S_a and R_a = Σ_b γ_ab(ω)∘S_b of each bath in the energy eigenbasis."""
         return tuple(self._of_bath(bath, spectrum) for bath in self.baths)
 
     def _of_bath(self, bath: Bath, levels: Spectrum) -> tuple[Channels, Channels]:
-        basis = levels.basis
+        basis = jnp.asarray(levels.basis)
         operators = jnp.asarray(bath.coupling).reshape(-1, *bath.coupling.shape[-2:])
         dtype = np.promote_types(operators.dtype, basis.dtype)
         basis = basis.astype(dtype)
@@ -180,9 +185,9 @@ class DaviesJumps(AbstractJumps):
         noise, slope = (jnp.where(idle, 0.0, table) for table in (noise, slope))
         dtype = np.promote_types(noise.dtype, framed.dtype)
         noise, slope, framed = noise.astype(dtype), slope.astype(dtype), framed.astype(dtype)
-        # γ depends on the level matrix B, not on its diagonal alone: [S, B] off the diagonal of B vanishes in value
-        # and carries the derivative with respect to a Hamiltonian that mixes degenerate levels.
-        rest = (levels.levels * (1 - jnp.eye(levels.levels.shape[0], dtype=levels.levels.dtype))).astype(dtype)
+        # γ depends on the level matrix, not on its diagonal alone: [S, M] vanishes in value and carries the derivative
+        # with respect to a Hamiltonian that mixes degenerate levels.
+        rest = levels.mixing.astype(dtype)
         mixed = framed @ rest - rest @ framed
         if framed.shape[0] == 1:
             return framed, noise[0] * framed + slope[0] * mixed

@@ -8,13 +8,14 @@ coupling), restricted to pairs of transitions of equal Bohr frequency:
 """
 
 import abc
+import functools as ft
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Inexact, Matrix, Rates, Scalar, StatusCode, as_matrix
-from qdbjax.numerics.small import dagger
+from qdbjax.numerics.small import dagger, largest, vector_entries
 from qdbjax.systems import Spectrum, System
 
 Channels = Inexact[Array, "channel d d"]
@@ -22,7 +23,15 @@ DENSE_LIMIT = 32  # largest dimension for which the d² x d² Liouvillian is for
 
 
 class AbstractJumps(eqx.Module):
-    """What a maker knows about its jump terms; asked for only where levels are degenerate or coherences are wanted."""
+    """What a maker knows about its jump terms.
+
+    Asked again where a few cells of a batch need more than the rates: rebuilding them there is cheaper than carrying
+    them along for every cell.
+    """
+
+    @abc.abstractmethod
+    def rates(self, spectrum: Spectrum) -> Rates:
+        """Rates (bath, to, from), zero diagonal."""
 
     @abc.abstractmethod
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
@@ -52,15 +61,12 @@ class Generator(eqx.Module):
     @property
     def total_rates(self) -> Array:
         """Rates summed over baths, (to, from), zero diagonal."""
-        total = self.rates[0]
-        for n in range(1, self.rates.shape[0]):
-            total = total + self.rates[n]
-        return total
+        return ft.reduce(jnp.add, vector_entries(self.rates))
 
     @property
     def scale(self) -> Scalar:
         """Largest rate, the unit against which residuals and frequencies are judged."""
-        return jnp.max(self.total_rates)
+        return largest(self.total_rates)
 
     @property
     def secular_ratio(self) -> Scalar:
@@ -87,7 +93,7 @@ class Generator(eqx.Module):
                 "steady_state, which work with populations."
             )
         dtype = _complex(self.spectrum.basis.dtype)
-        basis = self.spectrum.basis.astype(dtype)
+        basis = jnp.asarray(self.spectrum.basis, dtype)
         unit = jnp.eye(d, dtype=dtype)
         levels = self.spectrum.levels.astype(dtype)
         total = -1j * (jnp.kron(levels, unit) - jnp.kron(unit, levels.T))
@@ -145,18 +151,17 @@ def _daggers(stack: Channels) -> Channels:
     return jnp.swapaxes(stack.conj(), -1, -2)
 
 
-def blocks(generator: Generator) -> list[Block]:
+def blocks(spectrum: Spectrum, jumps: AbstractJumps) -> list[Block]:
     """The ω = 0 block of each bath."""
-    dtype = _complex(generator.spectrum.basis.dtype)
-    levels = generator.spectrum.levels.astype(dtype)
-    same = generator.spectrum.same_level.astype(dtype)
-    pairs = generator.jumps.channels(generator.spectrum)
-    return [Block(s.astype(dtype), r.astype(dtype), levels, same) for s, r in pairs]
+    dtype = _complex(spectrum.basis.dtype)
+    levels = spectrum.levels.astype(dtype)
+    same = spectrum.same_level.astype(dtype)
+    return [Block(s.astype(dtype), r.astype(dtype), levels, same) for s, r in jumps.channels(spectrum)]
 
 
-def whole_block(generator: Generator) -> Block:
+def whole_block(spectrum: Spectrum, jumps: AbstractJumps) -> Block:
     """The ω = 0 block of all baths together."""
-    parts = blocks(generator)
+    parts = blocks(spectrum, jumps)
     operators = jnp.concatenate([part.operators for part in parts])
     return Block(operators, jnp.concatenate([part.dressed for part in parts]), parts[0].levels, parts[0].same)
 

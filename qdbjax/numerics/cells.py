@@ -1,15 +1,69 @@
 """Work that only a few cells of a batch need, done for those cells only.
 
-Under vmap `lax.cond` with a batched predicate evaluates both branches for every cell. Here the batching rule collects
-the cells that ask for the work, a block of fixed size at a time, and scatters the results back; cells that do not ask
-get zeros and pay nothing. Nested vmaps are merged into one batch first.
+Under vmap `lax.cond` with a batched predicate evaluates both branches for every cell. `where_asked` decides once for
+the batch; `only_where` collects the cells that ask for the work, a block of fixed size at a time, and scatters the results
+back. Cells that do not ask get zeros.
 """
 
 from collections.abc import Callable
+from typing import Any
 
+import equinox as eqx
+import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
+
+from qdbjax.numerics.small import all_entries
+
+
+SMALL = 16  # arrays of up to this many entries cross a branch entry by entry
+
+
+def _apart(tree: Any) -> list:
+    """Arrays of a tree, small ones as lists of real scalars."""
+
+    def scalars(leaf):
+        return [*all_entries(leaf.real), *all_entries(leaf.imag)] if jnp.iscomplexobj(leaf) else all_entries(leaf)
+
+    return [scalars(leaf) if leaf.size <= SMALL else leaf for leaf in jax.tree.leaves(tree)]
+
+
+def _together(parts: list, like: Any) -> Any:
+    """The tree whose arrays were taken apart."""
+
+    def rebuild(part, leaf):
+        if not isinstance(part, list):
+            return part
+        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+            halves = part[: leaf.size], part[leaf.size :]
+            return jax.lax.complex(*(jnp.stack(half).reshape(leaf.shape) for half in halves))
+        return jnp.stack(part).reshape(leaf.shape) if part else jnp.zeros(leaf.shape, leaf.dtype)
+
+    leaves, tree = jax.tree.flatten(like)
+    return jax.tree.unflatten(tree, [rebuild(part, leaf) for part, leaf in zip(parts, leaves, strict=True)])
+
+
+def where_asked(asked: jax.Array, function: Callable, operands: tuple, otherwise: Any) -> Any:
+    """function(*operands) in the cells that ask for it, `otherwise` (of the same structure) in all others.
+
+    The function runs for a batch in which any cell asks, and not at all in another. What a branch reads and writes
+    goes through memory for the whole batch, taken or not: small arrays therefore cross it entry by entry (a batch of
+    3x3 matrices is slow to assemble, nine vectors are not), and the backward pass computes the branch again instead
+    of storing its intermediates.
+    """
+    arrays, rest = eqx.partition(operands, lambda leaf: isinstance(leaf, jax.Array))
+    plain = _apart(otherwise)
+
+    @jax.checkpoint
+    def taken(parts):
+        return _apart(function(*eqx.combine(_together(parts, arrays), rest)))
+
+    def skipped(parts):
+        return jax.tree.map(jnp.zeros_like, plain)
+
+    found = jax.lax.cond(eqxi.unvmap_any(asked), taken, skipped, _apart(arrays))
+    return _together(jax.tree.map(lambda x, y: jnp.where(asked, x, y), found, plain), otherwise)
 
 
 def only_where(function: Callable, block: int) -> Callable:

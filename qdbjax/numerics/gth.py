@@ -27,6 +27,11 @@ def off_diagonal(rates: RateMatrix) -> RateMatrix:
 
 def generator_action(rates: RateMatrix, x: RealVector) -> RealVector:
     """W x, the diagonal being minus the column sums of the off-diagonal rates."""
+    d = rates.shape[0]
+    if d <= UNROLL:
+        w, v = matrix_entries(rates), vector_entries(x)
+        rows = [[w[i][j] * v[j] - w[j][i] * v[i] for j in range(d) if j != i] for i in range(d)]
+        return jnp.stack([sum(row[1:], row[0]) if row else jnp.zeros_like(v[0]) for row in rows])
     bare = off_diagonal(rates)
     return jnp.matmul(bare, x, precision="highest") - jnp.sum(bare, axis=0) * x
 

@@ -5,6 +5,9 @@ batched 3x3 `dot_general` costs about ten times as much on a CPU, and interleave
 Numbers known while tracing (NumPy matrices: site projectors, Pauli matrices) cost nothing where they are 0 or 1.
 """
 
+import functools as ft
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +15,7 @@ import numpy as np
 from qdbjax._types import Array
 
 UNROLL = 3  # largest dimension written out; compile time grows with its cube
+ENTRIES = 36  # arrays of up to this many entries are reduced and mapped entry by entry
 
 
 def _known(x) -> bool:
@@ -139,3 +143,50 @@ def dagger(a: Array) -> Array:
 def in_frame(basis: Array | np.ndarray, operator: Array | np.ndarray) -> Array:
     """V† A V, the operator in the basis whose vectors are the columns of V."""
     return matmul(dagger(basis), matmul(operator, basis))
+
+
+def diagonal(matrix: Array) -> Array:
+    """The diagonal of a (d, d) matrix."""
+    if matrix.shape[0] > UNROLL:
+        return jnp.diagonal(matrix)
+    return jnp.stack([vector_entries(jax.lax.index_in_dim(matrix, i, 0, keepdims=False))[i] for i in range(len(matrix))])
+
+
+def diagonal_matrix(vector: Array) -> Array:
+    """A (d, d) matrix with the given diagonal."""
+    if vector.shape[0] > UNROLL:
+        return jnp.diag(vector)
+    values = vector_entries(vector)
+    d = len(values)
+    return stack_real([[values[i] if i == j else 0.0 for j in range(d)] for i in range(d)], vector.dtype)
+
+
+def all_entries(array: Array) -> list:
+    """The entries of an array of any shape, in row-major order."""
+    rows = [array]
+    for _ in range(array.ndim):
+        rows = [jax.lax.index_in_dim(row, i, 0, keepdims=False) for row in rows for i in range(row.shape[0])]
+    return rows
+
+
+def largest(array: Array) -> Array:
+    """The largest entry.
+
+    Reducing over a small axis would make XLA assemble the whole batch of small arrays in memory first; a chain of
+    elementwise operations does not (measured for the three-dot ring: 0.4 against 0.1 µs a cell).
+    """
+    return jnp.max(array) if array.size > ENTRIES else ft.reduce(jnp.maximum, all_entries(array))
+
+
+def every(condition: Array) -> Array:
+    """Whether a condition holds in every entry."""
+    return jnp.all(condition) if condition.size > ENTRIES else ft.reduce(jnp.logical_and, all_entries(condition))
+
+
+def entrywise(function: Callable, *arrays: Array) -> Array:
+    """An elementwise function of scalars and of arrays of one shape."""
+    shape = max((a.shape for a in arrays), key=len)
+    if not 0 < np.prod(shape) <= ENTRIES:
+        return function(*arrays)
+    parts = [all_entries(a) if a.ndim else [a] * int(np.prod(shape)) for a in arrays]
+    return jnp.stack([function(*entry) for entry in zip(*parts, strict=True)]).reshape(shape)

@@ -6,9 +6,10 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, compiled_when_eager, is_traced
 from qdbjax.generators.generator import Generator, whole_block
+from qdbjax.numerics.gth import off_diagonal
 from qdbjax.numerics.kernel import kernel_projector
 from qdbjax.numerics.small import in_frame
-from qdbjax.solvers.hermitian import pack, unpack
+from qdbjax.solvers.hermitian import Packed, pack, unpack
 from qdbjax.solvers.zero_block import kernel_tolerance, real_matrix
 from qdbjax.systems import Spectrum
 
@@ -26,9 +27,9 @@ class AsymptoticState(eqx.Module):
     spectrum: Spectrum
 
     @property
-    def state(self) -> Float[Array, "d d"]:
-        """ρ∞ as d² reals."""
-        return pack(self.energy_density_matrix)
+    def coherences(self) -> Packed:
+        """ρ_mn between levels of one cluster, real parts above and imaginary parts below the diagonal."""
+        return off_diagonal(pack(self.energy_density_matrix))
 
     @property
     def populations(self) -> Float[Array, " d"]:
@@ -39,7 +40,7 @@ class AsymptoticState(eqx.Module):
     def density_matrix(self) -> Matrix:
         """ρ∞ in the basis of the Hamiltonian, (d, d)."""
         rho = self.energy_density_matrix
-        return in_frame(self.spectrum.basis.astype(rho.dtype).conj().T, rho)
+        return in_frame(jnp.asarray(self.spectrum.basis, rho.dtype).conj().T, rho)
 
     def __repr__(self) -> str:
         if is_traced(self.energy_density_matrix):
@@ -50,13 +51,13 @@ class AsymptoticState(eqx.Module):
 
 @compiled_when_eager
 def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
-    block = whole_block(generator)
+    block = whole_block(generator.spectrum, generator.jumps)
     d = generator.dimension
     same = jnp.real(block.same)
     # Coherences outside the block decay or oscillate; -ρ keeps them out of the kernel.
     matrix = real_matrix(block.matrix()) - generator.scale * jnp.diag(1 - same.reshape(-1))
     projector = kernel_projector(matrix, kernel_tolerance(generator.rates.dtype))
-    start = in_frame(generator.spectrum.basis.astype(rho.dtype), rho)
+    start = in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho)
     final = unpack((projector @ (pack(start) * same).reshape(-1)).reshape(d, d))
     return AsymptoticState(final, jnp.trace(projector), generator.spectrum)
 

@@ -3,17 +3,18 @@
 import abc
 
 import equinox as eqx
-import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, explain, is_fatal, raise_flag, record
-from qdbjax._types import Array, Float, Matrix, RealVector, Scalar, StatusCode, compiled_when_eager, is_traced
-from qdbjax.generators.generator import Generator
+from qdbjax._types import Array, Bool, Float, Matrix, RealVector, Scalar, StatusCode, compiled_when_eager, is_traced
+from qdbjax.generators.generator import AbstractJumps, Generator
 from qdbjax.numerics import gth
 from qdbjax.solvers import zero_block
-from qdbjax.numerics.small import in_frame
+from qdbjax.numerics.cells import where_asked
+from qdbjax.numerics.small import entrywise, every, in_frame, largest
+from qdbjax.solvers.zero_block import Solution
 from qdbjax.solvers.hermitian import Packed, unpack
 from qdbjax.systems import Spectrum
 
@@ -23,38 +24,36 @@ RESIDUAL = 1e5  # a residual above this many eps of the largest rate raises a fl
 class SteadyState(eqx.Module):
     """A stationary state: L(ρ) = 0, Tr ρ = 1.
 
-    state (d, d): ρ in the energy eigenbasis as d² reals (`qdbjax.solvers.hermitian`). residual: largest entry of L(ρ)
-    within the ω = 0 block over the largest rate. kernel_dimension: number of independent stationary states, 1 when
-    the answer is unique. status: 0 or flags (`explain`); NaN stands where a flag forbids using the numbers.
+    populations (d,): p_n of the energy levels; level n is column n of the eigenbasis. coherences (d, d): ρ_mn between
+    levels of one cluster in the energy eigenbasis, real parts above and imaginary parts below the diagonal; zero for a
+    non-degenerate spectrum. residual: largest entry of L(ρ) in the ω = 0 block over the largest rate.
+    kernel_dimension: number of independent stationary states, 1 when the answer is unique. status: 0 or flags
+    (`explain`); NaN stands where a flag forbids using the numbers.
     """
 
-    state: Float[Array, "d d"]
+    populations: RealVector
+    coherences: Packed
     residual: Scalar
     kernel_dimension: Scalar
     status: StatusCode
     spectrum: Spectrum
 
     @property
-    def populations(self) -> RealVector:
-        """Populations p_n of the energy levels, (d,); level n is column n of the eigenbasis."""
-        return jnp.diagonal(self.state)
-
-    @property
     def energy_density_matrix(self) -> Matrix:
         """ρ in the energy eigenbasis, (d, d) complex."""
-        return unpack(self.state)
+        return unpack(self.coherences + jnp.diag(self.populations))
 
     @property
     def density_matrix(self) -> Matrix:
         """ρ in the basis of the Hamiltonian, (d, d) complex."""
         rho = self.energy_density_matrix
-        return in_frame(self.spectrum.basis.astype(rho.dtype).conj().T, rho)
+        return in_frame(jnp.asarray(self.spectrum.basis, rho.dtype).conj().T, rho)
 
     def __repr__(self) -> str:
-        if is_traced(self.state):
-            return f"SteadyState(dimension={self.state.shape[-1]}, traced)"
-        if self.state.ndim > 2:
-            return f"SteadyState(batch={self.state.shape[:-2]}, dimension={self.state.shape[-1]})"
+        if is_traced(self.populations):
+            return f"SteadyState(dimension={self.populations.shape[-1]}, traced)"
+        if self.populations.ndim > 1:
+            return f"SteadyState(batch={self.populations.shape[:-1]}, dimension={self.populations.shape[-1]})"
         levels = np.array2string(np.asarray(self.populations), precision=6, suppress_small=False, threshold=8)
         return (
             f"SteadyState(populations={levels}, residual={float(self.residual):.1e}, "
@@ -67,8 +66,8 @@ class AbstractSolver(eqx.Module):
     """A way to the stationary state."""
 
     @abc.abstractmethod
-    def solve(self, generator: Generator) -> tuple[Packed, Scalar, Scalar]:
-        """ρ as d² reals in the energy eigenbasis, kernel dimension, and residual in units of the largest rate."""
+    def solve(self, generator: Generator) -> Solution:
+        """Populations, coherences, kernel dimension, and residual in units of the largest rate."""
 
 
 class Auto(AbstractSolver):
@@ -78,69 +77,71 @@ class Auto(AbstractSolver):
     the block.
     """
 
-    def solve(self, generator: Generator) -> tuple[Packed, Scalar, Scalar]:
+    def solve(self, generator: Generator) -> Solution:
         """See AbstractSolver."""
         rates = generator.total_rates
-        degenerate = generator.spectrum.degenerate & jnp.all(jnp.isfinite(rates))
-        stuck = ~jnp.all(gth.pivots(jax.lax.stop_gradient(rates)) > 0)
+        degenerate = generator.spectrum.degenerate & every(jnp.isfinite(rates))
+        special = degenerate | ~every(gth.pivots(jax.lax.stop_gradient(rates)) > 0)
+        plain = _simple(rates, gth.stationary(rates), jnp.ones((), rates.dtype))
+        return where_asked(special, _careful, (generator.spectrum, generator.jumps, degenerate), plain)
 
-        def plain():
-            populations = gth.stationary(rates)
-            return jnp.diag(populations), jnp.ones((), rates.dtype), _residual(rates, populations)
 
-        def careful():
-            simple = Populations().solve(generator)
-            block = zero_block.solve(generator, degenerate)
-            return jax.tree.map(lambda x, y: jnp.where(degenerate, x, y), block, simple)
+def _simple(rates: Float[Array, "d d"], populations: RealVector, classes: Scalar) -> Solution:
+    scale = largest(rates)
+    excess = largest(jnp.abs(gth.generator_action(rates, populations))) / jnp.where(scale > 0, scale, 1.0)
+    return populations, jnp.zeros_like(rates), classes, excess
 
-        return jax.lax.cond(eqxi.unvmap_any(degenerate | stuck), careful, plain)
+
+def _careful(spectrum: Spectrum, jumps: AbstractJumps, degenerate: Bool[Array, ""]) -> Solution:
+    """Degenerate levels, and graphs whose first state is not recurrent; made anew from what is least to carry."""
+    rates = jnp.sum(jumps.rates(spectrum), axis=0)
+    block = zero_block.solve(spectrum, jumps, rates, degenerate)
+    return jax.tree.map(lambda x, y: jnp.where(degenerate, x, y), block, _any_graph(rates))
 
 
 class Populations(AbstractSolver):
     """The d x d rate matrix alone, for any graph; right for a spectrum without degenerate levels."""
 
-    def solve(self, generator: Generator) -> tuple[Packed, Scalar, Scalar]:
+    def solve(self, generator: Generator) -> Solution:
         """See AbstractSolver."""
-        rates = generator.total_rates
-        value = jax.lax.stop_gradient(rates)
-        recurrent, classes = gth.recurrent_classes(value > 0)
-        # The elimination must end in a recurrent state; the one that is left most slowly is among the most populated.
-        root = jnp.argmin(jnp.where(recurrent, jnp.sum(gth.off_diagonal(value), axis=0), jnp.inf))
-        populations = gth.stationary_from(rates, root)
-        return jnp.diag(populations), classes.astype(rates.dtype), _residual(rates, populations)
+        return _any_graph(generator.total_rates)
+
+
+def _any_graph(rates: Float[Array, "d d"]) -> Solution:
+    value = jax.lax.stop_gradient(rates)
+    recurrent, classes = gth.recurrent_classes(value > 0)
+    # The elimination must end in a recurrent state; the one that is left most slowly is among the most populated.
+    root = jnp.argmin(jnp.where(recurrent, jnp.sum(gth.off_diagonal(value), axis=0), jnp.inf))
+    populations = gth.stationary_from(rates, root)
+    return _simple(rates, populations, classes.astype(rates.dtype))
 
 
 class ZeroFrequencyBlock(AbstractSolver):
     """Populations and the coherences inside clusters of equal levels, for every cell; cost d⁶ a cell."""
 
-    def solve(self, generator: Generator) -> tuple[Packed, Scalar, Scalar]:
+    def solve(self, generator: Generator) -> Solution:
         """See AbstractSolver."""
-        return zero_block.solve(generator, jnp.ones((), bool))
+        return zero_block.solve(generator.spectrum, generator.jumps, generator.total_rates, jnp.ones((), bool))
 
 
 class Dense(AbstractSolver):
     """Kernel of the full d² x d² Liouvillian by singular values: small systems, tests, non-secular generators."""
 
-    def solve(self, generator: Generator) -> tuple[Packed, Scalar, Scalar]:
+    def solve(self, generator: Generator) -> Solution:
         """See AbstractSolver."""
         return zero_block.solve_dense(generator)
 
 
-def _residual(rates: Float[Array, "d d"], populations: RealVector) -> Scalar:
-    scale = jnp.max(rates)
-    return jnp.max(jnp.abs(gth.generator_action(rates, populations))) / jnp.where(scale > 0, scale, 1.0)
-
-
 @compiled_when_eager
 def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
-    state, kernel, residual = solver.solve(generator)
+    populations, coherences, kernel, residual = solver.solve(generator)
     kernel, residual = jax.lax.stop_gradient((kernel, residual))
-    eps = float(jnp.finfo(state.dtype).eps)
+    eps = float(jnp.finfo(populations.dtype).eps)
     status = generator.status | raise_flag(kernel > 1, Status.NONUNIQUE)
     status = status | raise_flag(residual > RESIDUAL * eps, Status.LARGE_RESIDUAL)
     status = status | raise_flag(generator.spectrum.smallest_spacing < generator.scale, Status.NEAR_DEGENERATE)
-    state = jnp.where(is_fatal(status), jnp.nan, state)
-    return SteadyState(state, residual, kernel, status, generator.spectrum)
+    populations = entrywise(lambda p: jnp.where(is_fatal(status), jnp.nan, p), populations)
+    return SteadyState(populations, coherences, residual, kernel, status, generator.spectrum)
 
 
 def steady_state(generator: Generator, solver: AbstractSolver | None = None, *, throw: bool = False) -> SteadyState:

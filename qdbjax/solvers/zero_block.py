@@ -13,13 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Bool, Float, Matrix, Scalar
-from qdbjax.generators.generator import Block, Generator, whole_block
+from qdbjax._types import Array, Bool, Float, Matrix, RealVector, Scalar
+from qdbjax.generators.generator import AbstractJumps, Block, Generator, whole_block
+from qdbjax.numerics import gth
 from qdbjax.numerics.cells import only_where
 from qdbjax.numerics.kernel import kernel_projector, solve_with_rank
 from qdbjax.numerics.small import in_frame
 from qdbjax.solvers.hermitian import Packed, pack, unpack
+from qdbjax.systems import Spectrum
 
+Solution = tuple[RealVector, Packed, Scalar, Scalar]  # populations, coherences, kernel dimension, residual
 BLOCK = 256  # cells eliminated at a time
 
 
@@ -67,14 +70,17 @@ def _eliminate_transposed(block: Block, scale: Scalar, source: Packed) -> tuple[
     return solution.reshape(source.shape), missing
 
 
-def solve(generator: Generator, wanted: Bool[Array, ""]) -> tuple[Packed, Scalar, Scalar]:
-    """Stationary state of the ω = 0 block as d² reals, kernel dimension and residual; zeros where not wanted.
+def solve(
+    spectrum: Spectrum, jumps: AbstractJumps, rates: Float[Array, "d d"], wanted: Bool[Array, ""]
+) -> Solution:
+    """Populations, coherences, kernel dimension and residual from the ω = 0 block; zeros where not wanted.
 
     Where the kernel is larger than one the state is one of many; the caller flags it.
     """
-    d = generator.dimension
-    block = whole_block(generator)
-    scale = jax.lax.stop_gradient(jnp.where(generator.scale > 0, generator.scale, 1.0))
+    d = rates.shape[0]
+    block = whole_block(spectrum, jumps)
+    largest = jnp.max(jax.lax.stop_gradient(rates))
+    scale = jnp.where(largest > 0, largest, 1.0)
     fixed = jax.lax.stop_gradient(block)
     forward, backward = only_where(_eliminate, BLOCK), only_where(_eliminate_transposed, BLOCK)
     state, missing = jax.lax.custom_linear_solve(
@@ -85,17 +91,18 @@ def solve(generator: Generator, wanted: Bool[Array, ""]) -> tuple[Packed, Scalar
         has_aux=True,
     )
     balance = fixed.action(unpack(jax.lax.stop_gradient(state)))
-    return state, 1 + missing, jnp.max(jnp.abs(balance)) / scale
+    return jnp.diagonal(state), gth.off_diagonal(state), 1 + missing, jnp.max(jnp.abs(balance)) / scale
 
 
-def solve_dense(generator: Generator) -> tuple[Packed, Scalar, Scalar]:
+def solve_dense(generator: Generator) -> Solution:
     """The same from the kernel projector of the full Liouvillian, applied to the maximally mixed state."""
     d = generator.dimension
     matrix = generator.liouvillian()
     projector = kernel_projector(real_matrix(matrix), kernel_tolerance(generator.rates.dtype))
     rho = unpack((projector @ pack(jnp.eye(d, dtype=matrix.dtype) / d).reshape(-1)).reshape(d, d))
     residual = jnp.max(jnp.abs(matrix @ rho.reshape(-1))) / jnp.where(generator.scale > 0, generator.scale, 1.0)
-    return pack(in_frame(generator.spectrum.basis.astype(rho.dtype), rho)), jnp.trace(projector), residual
+    state = pack(in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho))
+    return jnp.diagonal(state), gth.off_diagonal(state), jnp.trace(projector), residual
 
 
 def kernel_tolerance(dtype) -> float:

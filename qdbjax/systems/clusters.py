@@ -11,6 +11,7 @@ choice invariant under H + c and a change of units, the second covers the roundi
 import jax.numpy as jnp
 
 from qdbjax._types import Array, Bool, BoolMatrix, Float, Int, RealVector, Scalar
+from qdbjax.numerics.small import largest, vector_entries
 
 SMALL = 4  # up to here all pairs are compared; above, energies are sorted
 
@@ -19,8 +20,8 @@ def tolerance(energies: RealVector) -> Scalar:
     """The largest difference between neighbouring energies that counts as zero."""
     info = jnp.finfo(energies.dtype)
     relative = 1e-8 if info.bits == 64 else 1e-5
-    width = jnp.max(energies) - jnp.min(energies)
-    return relative * width + 32 * float(info.eps) * jnp.max(jnp.abs(energies))
+    top, bottom = largest(energies), -largest(-energies)
+    return relative * (top - bottom) + 32 * float(info.eps) * jnp.maximum(jnp.abs(top), jnp.abs(bottom))
 
 
 def labels(values: Float[Array, " n"], width: Scalar) -> Int[Array, " n"]:
@@ -50,9 +51,10 @@ def any_degenerate(energies: RealVector) -> Bool[Array, ""]:
     if d > SMALL:
         return jnp.any(jnp.diff(jnp.sort(energies)) <= width)
     found = jnp.zeros((), bool)
+    level = vector_entries(energies)
     for m in range(d):
         for n in range(m):
-            found = found | (jnp.abs(energies[m] - energies[n]) <= width)
+            found = found | (jnp.abs(level[m] - level[n]) <= width)
     return found
 
 
@@ -64,9 +66,10 @@ def smallest_spacing(energies: RealVector) -> Scalar:
         gaps = jnp.diff(jnp.sort(energies))
         return jnp.min(jnp.where(gaps > width, gaps, jnp.inf), initial=jnp.inf)
     smallest = jnp.full((), jnp.inf, energies.dtype)
+    level = vector_entries(energies)
     for m in range(d):
         for n in range(m):
-            gap = jnp.abs(energies[m] - energies[n])
+            gap = jnp.abs(level[m] - level[n])
             smallest = jnp.minimum(smallest, jnp.where(gap > width, gap, jnp.inf))
     return smallest
 

@@ -18,7 +18,7 @@ from qdbjax._types import (
     is_traced,
 )
 from qdbjax.numerics.eigensystem import eigensystem
-from qdbjax.numerics.small import in_frame
+from qdbjax.numerics.small import diagonal_matrix, in_frame
 from qdbjax.systems import clusters
 
 
@@ -88,15 +88,21 @@ class System(eqx.Module):
 
 
 class Spectrum(eqx.Module):
-    """Energies E (d,), eigenvectors V (d, d, columns) and level matrix B (d, d) of a system.
+    """Energies E (d,), eigenvectors V (d, d, columns) and mixing M (d, d) of a system.
 
-    B = diag(E) in value; its derivative is the full block V†dH V inside a cluster of equal levels. Whatever is
-    invariant under a change of basis inside a cluster has the right derivative when it is written with B.
+    M is zero in value; its derivative is the off-diagonal part of V†dH V inside a cluster of equal levels. Whatever is
+    invariant under a change of basis inside a cluster has the right derivative when it is written with the level
+    matrix B = diag(E) + M.
     """
 
     energies: RealVector
     basis: Matrix
-    levels: Matrix
+    mixing: Matrix
+
+    @property
+    def levels(self) -> Matrix:
+        """The level matrix B = diag(E) + M."""
+        return diagonal_matrix(self.energies).astype(self.mixing.dtype) + self.mixing
 
     @property
     def frequencies(self) -> Array:
@@ -140,9 +146,10 @@ class Spectrum(eqx.Module):
 def spectrum(system: System) -> Spectrum:
     """The eigensystem of a system: the model's own if it has one, computed otherwise. See `Spectrum`."""
     if system.eigenbasis is not None:
-        return Spectrum(system.energies, jnp.asarray(system.eigenbasis), jnp.diag(system.energies))
-    energies, levels, basis = eigensystem(jnp.asarray(system.hamiltonian), clusters.same_level)
-    return Spectrum(energies, basis, levels)
+        fixed = jnp.zeros(system.eigenbasis.shape, system.energies.dtype)
+        return Spectrum(system.energies, system.eigenbasis, fixed)
+    energies, mixing, basis = eigensystem(jnp.asarray(system.hamiltonian), clusters.same_level)
+    return Spectrum(energies, basis, mixing)
 
 
 def as_system(value: System | ArrayLike) -> System:

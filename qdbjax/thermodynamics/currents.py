@@ -1,14 +1,14 @@
 """What flows between the system and each bath, in total and transition by transition."""
 
-import equinox.internal as eqxi
-import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compiled_when_eager
-from qdbjax.generators.generator import Generator, blocks
-from qdbjax.numerics.small import UNROLL
+from qdbjax.generators.generator import AbstractJumps, Generator, blocks
+from qdbjax.numerics.cells import where_asked
+from qdbjax.numerics.small import UNROLL, matrix_entries, vector_entries
 from qdbjax.solvers import AsymptoticState, SteadyState
-from qdbjax.solvers.hermitian import unpack
+from qdbjax.solvers.hermitian import Packed, unpack
+from qdbjax.systems import Spectrum
 
 State = SteadyState | AsymptoticState
 PerBath = Float[Array, " bath"]
@@ -21,19 +21,25 @@ def _daggers(stack: Array) -> Array:
 def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
     """Probability per time from level to level through each bath; coherences inside a cluster included."""
     simple = generator.rates * state.populations[None, None, :]
+    operands = generator.spectrum, generator.jumps, state.populations, state.coherences
+    return where_asked(generator.spectrum.degenerate, _coherent_flows, operands, simple)
 
-    def coherent():
-        rho = unpack(state.state)
-        flows = []
-        for block in blocks(generator):
-            s, r, within = block.operators, block.dressed, rho * block.same
-            # ½ Σ_a Re[R_nl (ρ S†)_ln + S_nl (ρ R†)_ln]
-            both = r * jnp.swapaxes(within @ _daggers(s), -1, -2) + s * jnp.swapaxes(within @ _daggers(r), -1, -2)
-            flows.append(0.5 * jnp.sum(jnp.real(both), axis=0))
-        flows = jnp.stack(flows) * (1 - jnp.eye(generator.dimension, dtype=simple.dtype))[None]
-        return jnp.where(generator.spectrum.degenerate, flows, simple)
 
-    return jax.lax.cond(eqxi.unvmap_any(generator.spectrum.degenerate), coherent, lambda: simple)
+def _matrix(populations: Float[Array, " d"], coherences: Packed) -> Matrix:
+    return unpack(coherences + jnp.diag(populations))
+
+
+def _coherent_flows(
+    spectrum: Spectrum, jumps: AbstractJumps, populations: Float[Array, " d"], coherences: Packed
+) -> Float[Array, "bath to from"]:
+    """½ Σ_a Re[R_nl (ρ S†)_ln + S_nl (ρ R†)_ln] of each bath, zero diagonal."""
+    rho = _matrix(populations, coherences)
+    flows = []
+    for block in blocks(spectrum, jumps):
+        s, r, within = block.operators, block.dressed, rho * block.same
+        both = r * jnp.swapaxes(within @ _daggers(s), -1, -2) + s * jnp.swapaxes(within @ _daggers(r), -1, -2)
+        flows.append(0.5 * jnp.sum(jnp.real(both), axis=0))
+    return jnp.stack(flows) * (1 - jnp.eye(rho.shape[0], dtype=populations.dtype))[None]
 
 
 @compiled_when_eager
@@ -49,11 +55,16 @@ def micro_currents(generator: Generator, state: State) -> Float[Array, "bath to 
     return flows - jnp.swapaxes(flows, -1, -2)
 
 
-def _current_of(generator: Generator, state: State, charge: Matrix) -> PerBath:
-    """Tr[A D_bath(ρ)] for A given in the energy eigenbasis."""
-    rho = unpack(state.state)
-    actions = [block.dissipate(rho * block.same) for block in blocks(generator)]
+def _current_of(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, charge: Matrix) -> PerBath:
+    """Tr[A D_bath(ρ)] for A and ρ given in the energy eigenbasis."""
+    actions = [block.dissipate(rho * block.same) for block in blocks(spectrum, jumps)]
     return jnp.stack([jnp.real(jnp.sum(charge.astype(rho.dtype).T * action)) for action in actions])
+
+
+def _coherent_energy(
+    spectrum: Spectrum, jumps: AbstractJumps, populations: Float[Array, " d"], coherences: Packed
+) -> PerBath:
+    return _current_of(spectrum, jumps, _matrix(populations, coherences), spectrum.levels)
 
 
 @compiled_when_eager
@@ -63,27 +74,26 @@ def energy_currents(generator: Generator, state: State) -> PerBath:
     Shape (bath,), positive into the system. NaN where the state is flagged.
     *Source:* 002, equation (43), summed over pairs m > n once.
     """
-    degenerate = generator.spectrum.degenerate
+    simple = _population_energy(generator, state.populations)
+    operands = generator.spectrum, generator.jumps, state.populations, state.coherences
+    return where_asked(generator.spectrum.degenerate, _coherent_energy, operands, simple)
 
-    def simple():
-        d = generator.dimension
-        energies, populations = generator.spectrum.energies, state.populations
-        if d > UNROLL:
-            lift = energies[:, None] - energies[None, :]
-            return jnp.sum(lift[None] * generator.rates * populations[None, None, :], axis=(1, 2))
+
+def _population_energy(generator: Generator, populations: Float[Array, " d"]) -> PerBath:
+    """Σ (E_to - E_from) Γ(from→to) p_from of each bath."""
+    d, rates = generator.dimension, generator.rates
+    if d > UNROLL:
+        lift = -generator.spectrum.frequencies
+        return jnp.sum(lift[None] * rates * populations[None, None, :], axis=(1, 2))
+    energies, p = vector_entries(generator.spectrum.energies), vector_entries(populations)
+    totals = []
+    for bath in vector_entries(rates):
+        rate = matrix_entries(bath)
         # Pair by pair: the two flows of a pair nearly cancel and share one energy.
-        total = 0.0
-        for m in range(d):
-            for n in range(m):
-                net = generator.rates[:, m, n] * populations[n] - generator.rates[:, n, m] * populations[m]
-                total = total + (energies[m] - energies[n]) * net
-        return total + jnp.zeros((generator.rates.shape[0],), energies.dtype)
-
-    def coherent():
-        exact = _current_of(generator, state, generator.spectrum.levels)
-        return jnp.where(degenerate, exact, simple())
-
-    return jax.lax.cond(eqxi.unvmap_any(degenerate), coherent, simple)
+        pairs = [(m, n) for m in range(d) for n in range(m)]
+        net = [(energies[m] - energies[n]) * (rate[m][n] * p[n] - rate[n][m] * p[m]) for m, n in pairs]
+        totals.append(sum(net[1:], net[0]) if net else jnp.zeros((), rates.dtype))
+    return jnp.stack(totals)
 
 
 def heat_currents(generator: Generator, state: State) -> PerBath:
@@ -98,7 +108,8 @@ def heat_currents(generator: Generator, state: State) -> PerBath:
 
 @compiled_when_eager
 def _particle_currents(generator: Generator, state: State, number: Matrix) -> PerBath:
-    return _current_of(generator, state, generator.spectrum.to_eigenbasis(number))
+    rho = _matrix(state.populations, state.coherences)
+    return _current_of(generator.spectrum, generator.jumps, rho, generator.spectrum.to_eigenbasis(number))
 
 
 def particle_currents(generator: Generator, state: State, number: ArrayLike | None = None) -> PerBath:

@@ -1,0 +1,42 @@
+"""A progress bar on the terminal if rich is there to draw it, a plain line on request, silence otherwise."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, label: str, wanted: bool | None) -> Iterator[Callable[[int], None]]:
+    """Gives advance(points). wanted: None draws on a terminal only, True always (a line without rich), False never."""
+    terminal = sys.stderr.isatty()
+    if wanted is False or (wanted is None and not terminal):
+        yield lambda points: None
+        return
+    bar = _rich_bar() if terminal else None
+    if bar is None:
+        yield _plain(total, label)
+        return
+    with bar:
+        task = bar.add_task(label, total=total)
+        yield lambda points: bar.advance(task, points)
+
+
+def _rich_bar():
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    except ModuleNotFoundError:
+        return None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _plain(total: int, label: str) -> Callable[[int], None]:
+    done = 0
+
+    def advance(points: int) -> None:
+        nonlocal done
+        done += points
+        print(f"{label}: {done} of {total} points", file=sys.stderr)
+
+    return advance

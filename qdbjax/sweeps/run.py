@@ -1,0 +1,162 @@
+"""Runs a cell over a grid: compiles once per block shape, cuts the grid where memory asks for it, gathers the results."""
+
+import math
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from qdbjax.sweeps import memory
+from qdbjax.sweeps.blocks import Region, block_shape, padded, split
+from qdbjax.sweeps.exposure import warn_if_exposed
+from qdbjax.sweeps.grid import Cell, cell_of, over_grid
+
+PROBE = 2**22  # cells; a larger grid is first compiled for a block of this size
+
+# Compiled programs by function, so that a second sweep of the same function does not compile. They hold no reference
+# to the function and go when it goes.
+_programs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled block: what it returns (shapes with the block in front) and what it takes."""
+
+    compiled: jax.stages.Compiled
+    outputs: Cell
+    bytes_per_point: int
+    bytes_needed: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """Variables over the whole grid as NumPy arrays, and what they cost."""
+
+    names: tuple[str, ...]
+    values: tuple[np.ndarray, ...]
+    status: np.ndarray
+    seconds: float
+    compile_seconds: float
+    block: tuple[int, ...]
+
+
+class Compiler:
+    """Compiles blocks of one function, remembers them, and counts the time it took."""
+
+    def __init__(self, fn: Callable, names: tuple[str, ...], name: str, dtypes: tuple):
+        self.cell = over_grid(cell_of(fn, names, name), len(names))
+        self.dtypes = dtypes
+        self.seconds = 0.0
+        try:
+            self.known = _programs.setdefault(fn, {})
+        except TypeError:  # not hashable, or without weak references
+            self.known = {}
+        self.key = (names, name, dtypes, jax.config.jax_enable_x64, jax.config.jax_default_device, jax.default_backend())
+
+    def program(self, block: tuple[int, ...]) -> Program:
+        """The program for blocks of this shape."""
+        key = (*self.key, block)
+        if key not in self.known:
+            start = time.perf_counter()
+            self.known[key] = self._compile(block)
+            self.seconds += time.perf_counter() - start
+        return self.known[key]
+
+    def _trace(self, block: tuple[int, ...]) -> jax.stages.Traced:
+        shapes = [jax.ShapeDtypeStruct((size,), dtype) for size, dtype in zip(block, self.dtypes, strict=True)]
+        return jax.jit(self.cell).trace(*shapes)
+
+    def outputs(self, block: tuple[int, ...]) -> Cell:
+        """Shapes and types of the results of a block, without compiling."""
+        return self._trace(block).out_info
+
+    def _compile(self, block: tuple[int, ...]) -> Program:
+        traced = self._trace(block)
+        lowered = traced.lower()
+        warn_if_exposed(lowered.as_text())
+        compiled = lowered.compile()
+        points = math.prod(block)
+        total = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(traced.out_info))
+        return Program(compiled, traced.out_info, total // points, memory.needed(compiled, points, total // points))
+
+
+def run(
+    fn: Callable,
+    axes: dict[str, np.ndarray],
+    name: str,
+    batch_size: int | None,
+    advance: Callable[[int], None],
+) -> Results:
+    """fn over the product of the axes. Where memory runs out the block is halved and the sweep goes on."""
+    shape = tuple(len(values) for values in axes.values())
+    compiler = Compiler(fn, tuple(axes), name, tuple(values.dtype for values in axes.values()))
+    if 0 in shape:
+        outputs = compiler.outputs(tuple(1 for _ in shape))
+        return _gathered(outputs, _allocate(outputs, shape), 0.0, 0.0, shape)
+    block = _fitting_block(compiler, shape, batch_size)
+    program = compiler.program(block)
+    _refuse_too_large(program, math.prod(shape))
+    arrays = _allocate(program.outputs, shape)
+    start, before = time.perf_counter(), compiler.seconds
+    regions = list(split(tuple(slice(0, size) for size in shape), block))
+    while regions:
+        region = regions[0]
+        try:
+            _fill(arrays, compiler.program(block), axes, region, block)
+        except (jax.errors.JaxRuntimeError, MemoryError) as error:
+            if not memory.is_exhausted(error) or math.prod(block) == 1:
+                raise
+            block = block_shape(block, math.prod(block) // 2)
+            regions = [part for region in regions for part in split(region, block)]
+            continue
+        regions.pop(0)
+        advance(math.prod(part.stop - part.start for part in region))
+    seconds = time.perf_counter() - start - (compiler.seconds - before)
+    return _gathered(program.outputs, arrays, seconds, compiler.seconds, block)
+
+
+def _fitting_block(compiler: Compiler, shape: tuple[int, ...], batch_size: int | None) -> tuple[int, ...]:
+    if batch_size is not None:
+        return block_shape(shape, batch_size)
+    block = block_shape(shape, PROBE)
+    budget = memory.available() // memory.FRACTION
+    program = compiler.program(block)
+    if program.bytes_needed <= budget:
+        return block
+    return block_shape(shape, max(1, math.prod(block) * budget // program.bytes_needed))
+
+
+def _refuse_too_large(program: Program, points: int) -> None:
+    total, free = program.bytes_per_point * points, memory.available()
+    if total > free:
+        raise MemoryError(
+            f"the results of {points} points take {total / 2**30:.3g} GiB and {free / 2**30:.3g} GiB are free. "
+            "Return fewer variables, or sweep part of the grid at a time."
+        )
+
+
+def _allocate(outputs: Cell, shape: tuple[int, ...]) -> Cell:
+    return jax.tree.map(lambda leaf: np.empty((*shape, *leaf.shape[len(shape) :]), leaf.dtype), outputs)
+
+
+def _fill(arrays: Cell, program: Program, axes: dict[str, np.ndarray], region: Region, block: tuple[int, ...]) -> None:
+    coordinates = [
+        jax.numpy.asarray(padded(values, part, size))
+        for values, part, size in zip(axes.values(), region, block, strict=True)
+    ]
+    results = jax.device_get(execute(program.compiled, coordinates))
+    inside = tuple(slice(0, part.stop - part.start) for part in region)
+    for array, result in zip(jax.tree.leaves(arrays), jax.tree.leaves(results), strict=True):
+        array[region] = result[inside]
+
+
+def execute(compiled: jax.stages.Compiled, coordinates: list) -> Cell:
+    """One block on the device; the only place where a sweep can run out of device memory."""
+    return compiled(*coordinates)
+
+
+def _gathered(outputs: Cell, arrays: Cell, seconds: float, compile_seconds: float, block: tuple[int, ...]) -> Results:
+    return Results(outputs.names, arrays.values, arrays.status, seconds, compile_seconds, block)

@@ -1,0 +1,112 @@
+"""The public face of sweeps: check, run, label."""
+
+import datetime
+import importlib.metadata
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from qdbjax._status import Status
+from qdbjax._types import ArrayLike
+from qdbjax.sweeps.axes import as_axes, check_function, function_name
+from qdbjax.sweeps.grid import STATUS
+from qdbjax.sweeps.progress import progress_bar
+from qdbjax.sweeps.run import Results, run
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def sweep(
+    fn: Callable, *, batch_size: int | None = None, progress: bool | None = None, **axes: ArrayLike
+) -> "xarray.Dataset":
+    """A function over the Cartesian product of named axes, in one compiled and vectorised call, labelled.
+
+    fn: a function that JAX can trace, called with one scalar per axis, by keyword; unswept arguments need defaults. It
+    returns an array (variable named after fn, `value` for a lambda), a dict or named tuple (one variable per key), a
+    tuple or list (`name_0`, `name_1`, …), a SteadyState (`populations`, `residual`), or these nested. Compiled once
+    per function and grid shape; as with jax.jit, what fn closes over must not change between calls.
+    axes: vectors, one per swept argument, made float; the first is outermost. batch_size: cells done at a time; by
+    default all, or as many as fit into a quarter of the free memory. progress: True, False, or None for a bar on
+    terminals only.
+
+    Returns an xarray.Dataset with the axes as dimensions and coordinates, further dimensions `<variable>_dim0`, …; the
+    flags of every cell in `status` (`qdbjax.explain`, CF attributes `flag_masks` and `flag_meanings`); provenance and
+    times in its attributes. Flags of every steady_state that fn calls are collected, whatever it returns, together
+    with an integer output named `status`. Solves inside jax.grad or an inner jit cannot report; if no solve reports,
+    cells with NaN are flagged NONFINITE_INPUT. A flagged cell never disturbs another one.
+    Raises TypeError or ValueError for a function, axis or output that does not fit, MemoryError for results larger
+    than the free memory. Where a block runs out of memory it is halved.
+    """
+    xarray = _xarray()
+    names = tuple(axes)
+    check_function(fn, names)
+    coordinates = {key: np.asarray(values) for key, values in as_axes(axes).items()}
+    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+        raise ValueError(f"batch_size must be an integer >= 1, the number of cells done at a time; got {batch_size!r}.")
+    points = math.prod(len(values) for values in coordinates.values())
+    label = function_name(fn)
+    with progress_bar(points, label, progress) as advance:
+        results = run(fn, coordinates, label, batch_size, advance)
+    return _labelled(xarray, results, coordinates, label)
+
+
+def _xarray():
+    try:
+        import xarray
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError('sweep returns an xarray.Dataset: pip install "qdbjax[store]"') from None
+    return xarray
+
+
+def _labelled(xarray, results: Results, axes: dict[str, np.ndarray], label: str) -> "xarray.Dataset":
+    dims = tuple(axes)
+    variables = {}
+    for name, values in zip(results.names, results.values, strict=True):
+        if name in axes:
+            raise ValueError(
+                f"output {name!r} has the name of an axis. Return a dict with another key, or rename the function."
+            )
+        extra = tuple(f"{name}_dim{n}" for n in range(values.ndim - len(dims)))
+        variables[name] = (dims + extra, values)
+    variables[STATUS] = (dims, results.status, _status_attributes())
+    return xarray.Dataset(variables, coords=dict(axes), attrs=_provenance(results, axes, label))
+
+
+def _status_attributes() -> dict:
+    flags = [flag for flag in Status if flag.value]
+    return {
+        "long_name": "status flags",
+        "flag_masks": [int(flag) for flag in flags],
+        "flag_meanings": " ".join(flag.name.lower() for flag in flags),
+    }
+
+
+def _provenance(results: Results, axes: dict[str, np.ndarray], label: str) -> dict:
+    device = jax.devices()[0]
+    points = results.status.size
+    return {
+        "function": label,
+        "qdbjax_version": _version(),
+        "jax_version": jax.__version__,
+        "device": f"{device.platform}: {device.device_kind}",
+        "dtype": str(np.result_type(*(values.dtype for values in axes.values()))),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "points": points,
+        "block": list(results.block),
+        "seconds": results.seconds,
+        "compile_seconds": results.compile_seconds,
+        "points_per_second": points / results.seconds if results.seconds > 0 else 0.0,
+    }
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("qdbjax")
+    except importlib.metadata.PackageNotFoundError:  # run from its source, not installed
+        import qdbjax
+
+        return qdbjax.__version__
