@@ -75,11 +75,11 @@ def _davies(system: System, baths: tuple[Bath, ...], names: tuple[str, ...]) -> 
     jumps = DaviesJumps(baths)
     rates = jumps.rates(levels)
     temperatures = jnp.stack([bath.temperature for bath in baths])
-    unphysical = ~every(temperatures >= 0) | ~every(rates >= 0)
+    unphysical = ~every(lambda x: x >= 0, temperatures) | ~every(lambda x: x >= 0, rates)
     for bath in baths:
         if not bath.spectral_density.finite_at_zero:
             unphysical = unphysical | jnp.any(divergent_entries(levels, bath)[0])
-    status = raise_flag(~every(jnp.isfinite(rates)), Status.NONFINITE_INPUT)
+    status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
     status = status | raise_flag(unphysical, Status.UNPHYSICAL_BATH)
     return Generator(system, levels, rates, jumps, temperatures, status, names)
 

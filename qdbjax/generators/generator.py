@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Inexact, Matrix, Rates, Scalar, StatusCode, as_matrix
-from qdbjax.numerics.small import dagger, largest, vector_entries
+from qdbjax.numerics.small import dagger, entrywise, largest, vector_entries
 from qdbjax.systems import Spectrum, System
 
 Channels = Inexact[Array, "channel d d"]
@@ -61,7 +61,7 @@ class Generator(eqx.Module):
     @property
     def total_rates(self) -> Array:
         """Rates summed over baths, (to, from), zero diagonal."""
-        return ft.reduce(jnp.add, vector_entries(self.rates))
+        return ft.reduce(ft.partial(entrywise, jnp.add), vector_entries(self.rates))
 
     @property
     def scale(self) -> Scalar:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
-from qdbjax.numerics.small import all_entries
+from qdbjax.numerics.small import all_entries, entrywise, nested
 
 
 SMALL = 16  # arrays of up to this many entries cross a branch entry by entry
@@ -36,9 +36,8 @@ def _together(parts: list, like: Any) -> Any:
         if not isinstance(part, list):
             return part
         if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
-            halves = part[: leaf.size], part[leaf.size :]
-            return jax.lax.complex(*(jnp.stack(half).reshape(leaf.shape) for half in halves))
-        return jnp.stack(part).reshape(leaf.shape) if part else jnp.zeros(leaf.shape, leaf.dtype)
+            return jax.lax.complex(*(nested(half, leaf.shape) for half in (part[: leaf.size], part[leaf.size :])))
+        return nested(part, leaf.shape) if part else jnp.zeros(leaf.shape, leaf.dtype)
 
     leaves, tree = jax.tree.flatten(like)
     return jax.tree.unflatten(tree, [rebuild(part, leaf) for part, leaf in zip(parts, leaves, strict=True)])
@@ -47,23 +46,53 @@ def _together(parts: list, like: Any) -> Any:
 def where_asked(asked: jax.Array, function: Callable, operands: tuple, otherwise: Any) -> Any:
     """function(*operands) in the cells that ask for it, `otherwise` (of the same structure) in all others.
 
+    A leaf of `otherwise` may be a ShapeDtypeStruct: it stands for zeros, which the function itself must return in
+    cells that do not ask.
     The function runs for a batch in which any cell asks, and not at all in another. What a branch reads and writes
     goes through memory for the whole batch, taken or not: small arrays therefore cross it entry by entry (a batch of
     3x3 matrices is slow to assemble, nine vectors are not), and the backward pass computes the branch again instead
     of storing its intermediates.
     """
     arrays, rest = eqx.partition(operands, lambda leaf: isinstance(leaf, jax.Array))
-    plain = _apart(otherwise)
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), otherwise, is_leaf=_is_shape)
 
     @jax.checkpoint
     def taken(parts):
         return _apart(function(*eqx.combine(_together(parts, arrays), rest)))
 
     def skipped(parts):
-        return jax.tree.map(jnp.zeros_like, plain)
+        return _apart(empty)
 
-    found = jax.lax.cond(eqxi.unvmap_any(asked), taken, skipped, _apart(arrays))
-    return _together(jax.tree.map(lambda x, y: jnp.where(asked, x, y), found, plain), otherwise)
+    parts = jax.lax.cond(eqxi.unvmap_any(asked), taken, skipped, _apart(arrays))
+    found = _together(parts, empty)
+
+    def choose(plain, special):
+        return special if _is_shape(plain) else entrywise(lambda x, y: jnp.where(asked, x, y), special, plain)
+
+    return jax.tree.map(choose, otherwise, found, is_leaf=_is_shape)
+
+
+def _is_shape(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+
+def for_some(asked: jax.Array, function: Callable, operands: tuple, block: int = 256) -> Any:
+    """function(*operands) in the cells that ask for it, zeros elsewhere; its value costs the other cells nothing.
+
+    The derivative is that of the function, as the root of x - f = 0 whose solution happens to be known.
+    """
+    arrays, rest = eqx.partition(operands, lambda leaf: isinstance(leaf, jax.Array))
+
+    def evaluate(arrays):
+        return function(*eqx.combine(arrays, rest))
+
+    def excess(solution):
+        return jax.tree.map(lambda x, y: x - jnp.where(asked, y, 0.0), solution, evaluate(arrays))
+
+    start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(evaluate, arrays))
+    return jax.lax.custom_root(
+        excess, start, lambda _, __: only_where(evaluate, block)(asked, arrays), lambda _, residual: residual
+    )
 
 
 def only_where(function: Callable, block: int) -> Callable:

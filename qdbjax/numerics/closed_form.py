@@ -7,35 +7,18 @@ well defined even beside a double level; what remains is an exact 2x2 problem in
 XLA recomputes intermediates in every fusion, with other roundings. So each component of one vector may be made from
 slightly different numbers, and a choice that rounding decides may be made differently for two components (measured:
 vectors off by order one at double levels). Hence two rules here: thresholds sit away from the values that symmetric
-matrices give, and the 2x2 problem, which at a double level is nothing but rounding, is computed once (`_once`).
+matrices give, and the 2x2 problem, which at a double level is nothing but rounding, is computed once (`fence.once`).
 """
 
-from collections.abc import Callable
-
-import equinox.internal as eqxi
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Bool, Matrix, RealVector
+from qdbjax._types import Array, Matrix, RealVector
+from qdbjax.numerics.fence import once
 from qdbjax.numerics.small import Entry, choose, join, split
 
 Vector3 = tuple[Entry, Entry, Entry]
 Upper3 = tuple[Array, Array, Array, Entry, Entry, Entry]  # m00, m11, m22 real; m01, m02, m12
-
-
-def _once(function: Callable, alive: Bool[Array, ""], *operands):
-    """function(*operands), its results written to memory and read from there by whoever uses them.
-
-    A conditional that is not decided at compile time is the one fence that XLA keeps on a CPU; under vmap its
-    predicate is one for the batch, so that it stays a branch. Where nothing is alive the results are NaN.
-    """
-    shapes = jax.eval_shape(function, *operands)
-
-    def dead(*_):
-        return jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
-
-    return jax.lax.cond(eqxi.unvmap_any(alive), function, dead, *operands)
 
 
 def _two_levels(a: Array, c: Array, b: Entry) -> tuple[Array, Array, Entry, Entry]:
@@ -63,7 +46,7 @@ def eigh2(matrix: Matrix) -> tuple[RealVector, Matrix]:
         return low, high, (x.re, x.im), (y.re, y.im)
 
     total = a.re + c.re + b.re + b.im
-    low, high, x, y = _once(solve, total == total, a.re, c.re, b.re, b.im)
+    low, high, x, y = once(solve, total == total, a.re, c.re, b.re, b.im)
     x, y = (Entry(*z) if jnp.iscomplexobj(matrix) else Entry(z[0]) for z in (x, y))
     return jnp.stack([low, high]), join([[-y.conj(), x], [x.conj(), y]], matrix.dtype)
 
@@ -161,7 +144,7 @@ def eigh3(matrix: Matrix) -> tuple[RealVector, Matrix]:
     (m00, m01, m02), (_, m11, m12), (_, _, m22) = split(matrix)
     re, im = [x.re for x in (m00, m11, m22, m01, m02, m12)], [x.im for x in (m01, m02, m12)]
     total = sum(x * x for x in (*re, *im))
-    q, isolated, top, (uu, ww, *uw), (frame, frame_im) = _once(_deflate, total == total, re, im)
+    q, isolated, top, (uu, ww, *uw), (frame, frame_im) = once(_deflate, total == total, re, im)
     if not jnp.iscomplexobj(matrix):
         uw, frame_im = (uw[0], 0.0), [[0.0] * 3] * 3
     top = top > 0

@@ -169,6 +169,17 @@ def all_entries(array: Array) -> list:
     return rows
 
 
+def nested(parts: list, shape: tuple[int, ...]) -> Array:
+    """An array of the given shape from its entries in row-major order, stacked axis by axis.
+
+    XLA reads one entry of it without assembling the rest; through a reshape it does not see that far.
+    """
+    if not shape:
+        return parts[0]
+    step = len(parts) // shape[0]
+    return jnp.stack([nested(parts[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])])
+
+
 def largest(array: Array) -> Array:
     """The largest entry.
 
@@ -178,15 +189,16 @@ def largest(array: Array) -> Array:
     return jnp.max(array) if array.size > ENTRIES else ft.reduce(jnp.maximum, all_entries(array))
 
 
-def every(condition: Array) -> Array:
-    """Whether a condition holds in every entry."""
-    return jnp.all(condition) if condition.size > ENTRIES else ft.reduce(jnp.logical_and, all_entries(condition))
+def every(condition: Callable, array: Array) -> Array:
+    """Whether an elementwise condition holds in every entry."""
+    if array.size > ENTRIES:
+        return jnp.all(condition(array))
+    return ft.reduce(jnp.logical_and, [condition(entry) for entry in all_entries(array)])
 
 
 def entrywise(function: Callable, *arrays: Array) -> Array:
-    """An elementwise function of scalars and of arrays of one shape."""
-    shape = max((a.shape for a in arrays), key=len)
-    if not 0 < np.prod(shape) <= ENTRIES:
+    """An elementwise function of arrays of one shape."""
+    shape = arrays[0].shape
+    if not 0 < arrays[0].size <= ENTRIES:
         return function(*arrays)
-    parts = [all_entries(a) if a.ndim else [a] * int(np.prod(shape)) for a in arrays]
-    return jnp.stack([function(*entry) for entry in zip(*parts, strict=True)]).reshape(shape)
+    return nested([function(*entry) for entry in zip(*map(all_entries, arrays), strict=True)], shape)

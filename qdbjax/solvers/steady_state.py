@@ -12,7 +12,7 @@ from qdbjax._types import Array, Bool, Float, Matrix, RealVector, Scalar, Status
 from qdbjax.generators.generator import AbstractJumps, Generator
 from qdbjax.numerics import gth
 from qdbjax.solvers import zero_block
-from qdbjax.numerics.cells import where_asked
+from qdbjax.numerics.cells import for_some, where_asked
 from qdbjax.numerics.small import entrywise, every, in_frame, largest
 from qdbjax.solvers.zero_block import Solution
 from qdbjax.solvers.hermitian import Packed, unpack
@@ -80,23 +80,24 @@ class Auto(AbstractSolver):
     def solve(self, generator: Generator) -> Solution:
         """See AbstractSolver."""
         rates = generator.total_rates
-        degenerate = generator.spectrum.degenerate & every(jnp.isfinite(rates))
-        special = degenerate | ~every(gth.pivots(jax.lax.stop_gradient(rates)) > 0)
-        plain = _simple(rates, gth.stationary(rates), jnp.ones((), rates.dtype))
-        return where_asked(special, _careful, (generator.spectrum, generator.jumps, degenerate), plain)
+        degenerate = generator.spectrum.degenerate & every(jnp.isfinite, rates)
+        stuck = ~every(lambda s: s > 0, gth.pivots(jax.lax.stop_gradient(rates)))
+        populations, coherences, *rest = _simple(rates, gth.stationary(rates), jnp.ones((), rates.dtype))
+        plain = (populations, jax.ShapeDtypeStruct(coherences.shape, coherences.dtype), *rest)
+        return where_asked(degenerate | stuck, _careful, (generator.spectrum, generator.jumps, degenerate, stuck), plain)
 
 
 def _simple(rates: Float[Array, "d d"], populations: RealVector, classes: Scalar) -> Solution:
     scale = largest(rates)
-    excess = largest(jnp.abs(gth.generator_action(rates, populations))) / jnp.where(scale > 0, scale, 1.0)
+    excess = largest(entrywise(jnp.abs, gth.generator_action(rates, populations))) / jnp.where(scale > 0, scale, 1.0)
     return populations, jnp.zeros_like(rates), classes, excess
 
 
-def _careful(spectrum: Spectrum, jumps: AbstractJumps, degenerate: Bool[Array, ""]) -> Solution:
+def _careful(spectrum: Spectrum, jumps: AbstractJumps, degenerate: Bool[Array, ""], stuck: Bool[Array, ""]) -> Solution:
     """Degenerate levels, and graphs whose first state is not recurrent; made anew from what is least to carry."""
-    rates = jnp.sum(jumps.rates(spectrum), axis=0)
-    block = zero_block.solve(spectrum, jumps, rates, degenerate)
-    return jax.tree.map(lambda x, y: jnp.where(degenerate, x, y), block, _any_graph(rates))
+    block = zero_block.solve(spectrum, jumps, degenerate)
+    graph = for_some(stuck & ~degenerate, lambda levels, terms: _any_graph(jnp.sum(terms.rates(levels), axis=0)), (spectrum, jumps))
+    return jax.tree.map(jnp.add, block, graph)  # each is zero where the other is not
 
 
 class Populations(AbstractSolver):
@@ -121,7 +122,7 @@ class ZeroFrequencyBlock(AbstractSolver):
 
     def solve(self, generator: Generator) -> Solution:
         """See AbstractSolver."""
-        return zero_block.solve(generator.spectrum, generator.jumps, generator.total_rates, jnp.ones((), bool))
+        return zero_block.solve(generator.spectrum, generator.jumps, jnp.ones((), bool))
 
 
 class Dense(AbstractSolver):

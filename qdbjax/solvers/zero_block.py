@@ -2,13 +2,14 @@
 
 The unknown is ρ as d² reals. With K the block of L, zero on coherences outside the block, the bordered operator
 
-    A(ρ) = K(ρ) + s 1/d Tr ρ - s ρ_outside,      A(ρ) = s 1/d
+    A(ρ) = K(ρ)/s + 1/d Tr ρ - ρ_outside,      A(ρ) = 1/d,      s a rate,
 
 has the normalised stationary state as its only solution exactly when it is unique, because Tr K(ρ) = 0. A is applied
 without being formed, which is all that the derivative needs (implicit function theorem, every order and mode, by
 `lax.custom_linear_solve`); it is formed and eliminated only in the cells that are degenerate.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,6 +33,12 @@ def bordered_action(block: Block, scale: Scalar, packed: Packed) -> Packed:
     unit = jnp.eye(packed.shape[0], dtype=packed.dtype)
     inside = pack(block.action(unpack(packed * same)))
     return inside + scale * (jnp.trace(packed) / packed.shape[0] * unit - packed * (1 - same))
+
+
+def _scale(block: Block) -> Scalar:
+    """A unit for rates: the largest decay, 1 if there is none."""
+    largest = jnp.max(jnp.abs(jnp.sum(jnp.conj(block.operators) * block.dressed, axis=(0, 1))))
+    return jax.lax.stop_gradient(jnp.where(largest > 0, largest, 1.0))
 
 
 def packing(d: int) -> np.ndarray:
@@ -60,38 +67,41 @@ def bordered_matrix(block: Block, scale: Scalar) -> Float[Array, "n n"]:
     return real_matrix(block.matrix()) + scale * (trace[:, None] * trace[None, :] / d - jnp.diag(outside))
 
 
-def _eliminate(block: Block, scale: Scalar, source: Packed) -> tuple[Packed, Scalar]:
-    solution, missing = solve_with_rank(bordered_matrix(block, scale), source.reshape(-1))
-    return solution.reshape(source.shape), missing
+def _eliminate(spectrum: Spectrum, jumps: AbstractJumps, source: Packed, *, transposed: bool):
+    """A⁻¹ or its transpose on a source, with kernel dimension and residual of the stationary state."""
+    block = whole_block(spectrum, jumps)
+    scale = _scale(block)
+    matrix = bordered_matrix(block, scale)
+    solution, missing = solve_with_rank(matrix.T if transposed else matrix, scale * source.reshape(-1))
+    solution = solution.reshape(source.shape)
+    balance = block.action(unpack(solution * jnp.real(block.same)))
+    return solution, (1 + missing, jnp.max(jnp.abs(balance)) / scale)
 
 
-def _eliminate_transposed(block: Block, scale: Scalar, source: Packed) -> tuple[Packed, Scalar]:
-    solution, missing = solve_with_rank(bordered_matrix(block, scale).T, source.reshape(-1))
-    return solution.reshape(source.shape), missing
-
-
-def solve(
-    spectrum: Spectrum, jumps: AbstractJumps, rates: Float[Array, "d d"], wanted: Bool[Array, ""]
-) -> Solution:
+def solve(spectrum: Spectrum, jumps: AbstractJumps, wanted: Bool[Array, ""]) -> Solution:
     """Populations, coherences, kernel dimension and residual from the ω = 0 block; zeros where not wanted.
 
     Where the kernel is larger than one the state is one of many; the caller flags it.
     """
-    d = rates.shape[0]
-    block = whole_block(spectrum, jumps)
-    largest = jnp.max(jax.lax.stop_gradient(rates))
-    scale = jnp.where(largest > 0, largest, 1.0)
-    fixed = jax.lax.stop_gradient(block)
-    forward, backward = only_where(_eliminate, BLOCK), only_where(_eliminate_transposed, BLOCK)
-    state, missing = jax.lax.custom_linear_solve(
-        lambda packed: bordered_action(block, scale, packed),
-        scale / d * jnp.eye(d, dtype=scale.dtype),
-        solve=lambda _, source: forward(wanted, fixed, scale, source),
-        transpose_solve=lambda _, source: backward(wanted, fixed, scale, source),
-        has_aux=True,
+    d = spectrum.energies.shape[0]
+    arrays, rest = eqx.partition((spectrum, jumps), lambda leaf: isinstance(leaf, jax.Array))
+    fixed = jax.lax.stop_gradient(arrays)
+
+    def action(packed):
+        block = whole_block(spectrum, jumps)
+        scale = _scale(block)
+        return bordered_action(block, scale, packed) / scale
+
+    def eliminate(transposed):
+        def run(arrays, source):
+            return _eliminate(*eqx.combine(arrays, rest), source, transposed=transposed)
+
+        return lambda _, source: only_where(run, BLOCK)(wanted, fixed, source)
+
+    state, (kernel, residual) = jax.lax.custom_linear_solve(
+        action, jnp.eye(d, dtype=spectrum.energies.dtype) / d, eliminate(False), eliminate(True), has_aux=True
     )
-    balance = fixed.action(unpack(jax.lax.stop_gradient(state)))
-    return jnp.diagonal(state), gth.off_diagonal(state), 1 + missing, jnp.max(jnp.abs(balance)) / scale
+    return jnp.diagonal(state), gth.off_diagonal(state), kernel, residual
 
 
 def solve_dense(generator: Generator) -> Solution:

@@ -36,7 +36,6 @@ def without_jit(fn: Callable) -> Callable:
 
 def cell_of(fn: Callable, names: tuple[str, ...], name: str) -> Callable[..., Cell]:
     """fn as a function of positional coordinates that returns a Cell."""
-    fn = without_jit(fn)
 
     def cell(*coordinates: Array) -> Cell:
         with collect() as found:
@@ -45,6 +44,8 @@ def cell_of(fn: Callable, names: tuple[str, ...], name: str) -> Callable[..., Ce
         variables = dict(_variables(result, name, name, flags, top=True))
         if not variables:
             raise TypeError(f"fn must return at least one array; got {result!r}.")
+        for taken in set(variables) & set(names):
+            raise ValueError(f"output {taken!r} has the name of an axis. Return a dict with another key.")
         return Cell(tuple(variables), tuple(variables.values()), _merged(flags, variables))
 
     return cell

@@ -2,7 +2,6 @@
 
 import math
 import time
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,14 +10,11 @@ import numpy as np
 
 from qdbjax.sweeps import memory
 from qdbjax.sweeps.blocks import Region, block_shape, padded, split
+from qdbjax.sweeps.cache import programs_of
 from qdbjax.sweeps.exposure import warn_if_exposed
-from qdbjax.sweeps.grid import Cell, cell_of, over_grid
+from qdbjax.sweeps.grid import Cell, cell_of, over_grid, without_jit
 
 PROBE = 2**22  # cells; a larger grid is first compiled for a block of this size
-
-# Compiled programs by function, so that a second sweep of the same function does not compile. They hold no reference
-# to the function and go when it goes.
-_programs: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -47,13 +43,11 @@ class Compiler:
     """Compiles blocks of one function, remembers them, and counts the time it took."""
 
     def __init__(self, fn: Callable, names: tuple[str, ...], name: str, dtypes: tuple):
+        fn = without_jit(fn)
         self.cell = over_grid(cell_of(fn, names, name), len(names))
         self.dtypes = dtypes
         self.seconds = 0.0
-        try:
-            self.known = _programs.setdefault(fn, {})
-        except TypeError:  # not hashable, or without weak references
-            self.known = {}
+        self.known = programs_of(fn)
         self.key = (names, name, dtypes, jax.config.jax_enable_x64, jax.config.jax_default_device, jax.default_backend())
 
     def program(self, block: tuple[int, ...]) -> Program:

@@ -1,8 +1,8 @@
 """The public face of sweeps: check, run, label."""
 
 import datetime
-import importlib.metadata
 import math
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -66,10 +66,6 @@ def _labelled(xarray, results: Results, axes: dict[str, np.ndarray], label: str)
     dims = tuple(axes)
     variables = {}
     for name, values in zip(results.names, results.values, strict=True):
-        if name in axes:
-            raise ValueError(
-                f"output {name!r} has the name of an axis. Return a dict with another key, or rename the function."
-            )
         extra = tuple(f"{name}_dim{n}" for n in range(values.ndim - len(dims)))
         variables[name] = (dims + extra, values)
     variables[STATUS] = (dims, results.status, _status_attributes())
@@ -90,7 +86,7 @@ def _provenance(results: Results, axes: dict[str, np.ndarray], label: str) -> di
     points = results.status.size
     return {
         "function": label,
-        "qdbjax_version": _version(),
+        "qdbjax_version": sys.modules["qdbjax"].__version__,
         "jax_version": jax.__version__,
         "device": f"{device.platform}: {device.device_kind}",
         "dtype": str(np.result_type(*(values.dtype for values in axes.values()))),
@@ -101,12 +97,3 @@ def _provenance(results: Results, axes: dict[str, np.ndarray], label: str) -> di
         "compile_seconds": results.compile_seconds,
         "points_per_second": points / results.seconds if results.seconds > 0 else 0.0,
     }
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("qdbjax")
-    except importlib.metadata.PackageNotFoundError:  # run from its source, not installed
-        import qdbjax
-
-        return qdbjax.__version__

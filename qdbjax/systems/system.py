@@ -18,6 +18,7 @@ from qdbjax._types import (
     is_traced,
 )
 from qdbjax.numerics.eigensystem import eigensystem
+from qdbjax.numerics.fence import computed_once
 from qdbjax.numerics.small import diagonal_matrix, in_frame
 from qdbjax.systems import clusters
 
@@ -147,7 +148,7 @@ def spectrum(system: System) -> Spectrum:
     """The eigensystem of a system: the model's own if it has one, computed otherwise. See `Spectrum`."""
     if system.eigenbasis is not None:
         fixed = jnp.zeros(system.eigenbasis.shape, system.energies.dtype)
-        return Spectrum(system.energies, system.eigenbasis, fixed)
+        return Spectrum(computed_once(system.energies), system.eigenbasis, fixed)
     energies, mixing, basis = eigensystem(jnp.asarray(system.hamiltonian), clusters.same_level)
     return Spectrum(energies, basis, mixing)
 

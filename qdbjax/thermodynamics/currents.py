@@ -1,10 +1,12 @@
 """What flows between the system and each bath, in total and transition by transition."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compiled_when_eager
 from qdbjax.generators.generator import AbstractJumps, Generator, blocks
-from qdbjax.numerics.cells import where_asked
+from qdbjax.numerics.cells import for_some, where_asked
 from qdbjax.numerics.small import UNROLL, matrix_entries, vector_entries
 from qdbjax.solvers import AsymptoticState, SteadyState
 from qdbjax.solvers.hermitian import Packed, unpack
@@ -21,8 +23,14 @@ def _daggers(stack: Array) -> Array:
 def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
     """Probability per time from level to level through each bath; coherences inside a cluster included."""
     simple = generator.rates * state.populations[None, None, :]
-    operands = generator.spectrum, generator.jumps, state.populations, state.coherences
-    return where_asked(generator.spectrum.degenerate, _coherent_flows, operands, simple)
+    return _where_degenerate(_coherent_flows, generator, state, simple)
+
+
+def _where_degenerate(function: Callable, generator: Generator, state: State, simple: Array) -> Array:
+    """function(spectrum, jumps, populations, coherences) in degenerate cells, the simple result elsewhere."""
+    degenerate = generator.spectrum.degenerate
+    operands = generator.spectrum, generator.jumps, state.populations, state.coherences, degenerate
+    return where_asked(degenerate, lambda *args: for_some(args[-1], function, args[:-1]), operands, simple)
 
 
 def _matrix(populations: Float[Array, " d"], coherences: Packed) -> Matrix:
@@ -75,8 +83,7 @@ def energy_currents(generator: Generator, state: State) -> PerBath:
     *Source:* 002, equation (43), summed over pairs m > n once.
     """
     simple = _population_energy(generator, state.populations)
-    operands = generator.spectrum, generator.jumps, state.populations, state.coherences
-    return where_asked(generator.spectrum.degenerate, _coherent_energy, operands, simple)
+    return _where_degenerate(_coherent_energy, generator, state, simple)
 
 
 def _population_energy(generator: Generator, populations: Float[Array, " d"]) -> PerBath:

@@ -1,0 +1,112 @@
+"""What every plot shares: axes to draw on, labels from attributes, the choice of one slice, marks at crossings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from qdbjax._status import FATAL, Status
+
+STYLE = {"font.size": 11, "axes.titlesize": 12, "axes.labelsize": 12, "axes.linewidth": 0.8, "figure.dpi": 100}
+BATH_COLOURS = ("#c0392b", "#2471a3", "#d68910", "#1e8449", "#7d3c98", "#616a6b")
+
+
+def pyplot():
+    """matplotlib.pyplot, or an error that says how to get it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError('plots need matplotlib: pip install "qdbjax[plot]"') from None
+    return plt
+
+
+def axes_to_draw_on(ax: Any, size: tuple[float, float]) -> Any:
+    """The given matplotlib Axes, or those of a new figure of this size in inches."""
+    if ax is not None:
+        return ax
+    plt = pyplot()
+    with plt.rc_context(STYLE):
+        return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def label_of(array: Any, name: str) -> str:
+    """`long_name (units)` of a variable or coordinate, its name where it has none."""
+    attributes = getattr(array, "attrs", {})
+    text = attributes.get("long_name", str(name))
+    units = attributes.get("units")
+    return f"{text} ({units})" if units else text
+
+
+def chosen(dataset: Any, variable: str, dims: tuple[str, ...], select: Mapping[str, Any]) -> Any:
+    """The variable cut down to `dims`: by label where a dimension has coordinates, by position where it has none."""
+    if variable not in dataset.data_vars:
+        names = ", ".join(map(str, dataset.data_vars))
+        raise ValueError(f"variable must be one of {names}; got {variable!r}.")
+    array = dataset[variable]
+    for name, value in select.items():
+        if name not in array.dims:
+            raise ValueError(f"select names {name!r}, which is no dimension of {variable}: {', '.join(array.dims)}.")
+        array = array.sel({name: value}) if name in array.coords else array.isel({name: value})
+    for name in dims:
+        if name not in array.dims:
+            raise ValueError(f"{name!r} is no dimension of {variable} after selection: {', '.join(array.dims) or 'none'}.")
+    left = [name for name in array.dims if name not in dims]
+    if left:
+        hint = ", ".join(f"{name!r}: {_first(array, name)!r}" for name in left)
+        raise ValueError(f"{variable} has further dimensions; choose one of each, as in select={{{hint}}}.")
+    if np.iscomplexobj(array.values):
+        raise ValueError(f"{variable} is complex; plot its real part, imaginary part or modulus.")
+    return array.transpose(*dims)
+
+
+def _first(array: Any, name: str) -> Any:
+    return array[name].values[0].item() if name in array.coords else 0
+
+
+def title_of(array: Any, name: str, select: Mapping[str, Any]) -> str:
+    """The variable in words and the selection."""
+    text = ", ".join([array.attrs.get("long_name", str(name)), *(f"{key} {value}" for key, value in select.items())])
+    return text[:1].upper() + text[1:]
+
+
+def _codes(dataset: Any, array: Any) -> np.ndarray:
+    """Status of each cell of the array."""
+    if "status" not in dataset:
+        return np.zeros(array.shape, np.int32)
+    status = dataset["status"]
+    pick = {name: array.coords[name] for name in status.dims if name not in array.dims}
+    status = status.sel(pick)
+    order = [name for name in array.dims if name in status.dims]
+    shape = [size if name in status.dims else 1 for name, size in zip(array.dims, array.shape, strict=True)]
+    return np.broadcast_to(status.transpose(*order).values.reshape(shape), array.shape)
+
+
+def flags_on(dataset: Any, array: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Cells whose numbers must not be used, and cells that carry a warning only; shaped like the array."""
+    codes = _codes(dataset, array)
+    fatal = ((codes & int(FATAL)) != 0) | ~np.isfinite(array.values)
+    return fatal, (codes != 0) & ~fatal
+
+
+def flag_names(dataset: Any, mask: np.ndarray, array: Any) -> str:
+    """The flags raised in the cells of a mask, in words."""
+    codes = int(np.bitwise_or.reduce(_codes(dataset, array)[mask], initial=0))
+    return ", ".join(flag.name.lower().replace("_", " ") for flag in Status if flag.value & codes)
+
+
+def mark_crossings(
+    ax: Any, crossings: Mapping[str, Sequence[float]], x: str, y: str | None, *, outlined: bool = False
+) -> None:
+    """Thin dashed lines at the given coordinates, those inside the plot only; the first carries the label."""
+    from matplotlib.patheffects import withStroke
+
+    style = {"color": "#7b7d7d", "lw": 0.9, "ls": (0, (4, 3))}
+    if outlined:  # on a colour map: white with a dark rim is seen on every colour
+        style |= {"color": "white", "path_effects": [withStroke(linewidth=2.2, foreground="#00000090")]}
+    for name, positions in crossings.items():
+        if name not in (x, y):
+            raise ValueError(f"crossings names {name!r}; the axes of this plot are {', '.join(filter(None, (x, y)))}.")
+        draw, (low, high) = (ax.axvline, ax.get_xlim()) if name == x else (ax.axhline, ax.get_ylim())
+        inside = [p for p in positions if low <= p <= high]
+        for n, position in enumerate(inside):
+            draw(position, label="level crossing" if n == 0 else None, **style)

@@ -1,0 +1,118 @@
+"""A variable of a sweep along one of its axes, one line for each value of another."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qdbjax.plotting.figure import (
+    BATH_COLOURS,
+    axes_to_draw_on,
+    chosen,
+    flags_on,
+    label_of,
+    mark_crossings,
+    pyplot,
+    title_of,
+)
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import xarray
+
+MANY = 6  # above this many lines: a colour scale instead of single colours and a legend
+
+
+def plot_lines(
+    dataset: "xarray.Dataset",
+    variable: str,
+    *,
+    x: str | None = None,
+    hue: str | None = None,
+    select: Mapping[str, Any] | None = None,
+    crossings: Mapping[str, Sequence[float]] | None = None,
+    title: str | None = None,
+    ax: "matplotlib.axes.Axes | None" = None,
+) -> "matplotlib.axes.Axes":
+    """Lines of a swept variable along one axis.
+
+    dataset: from `sweep`. variable: its name. x: the axis across, by default the last swept one. hue: a dimension with
+    one line for each of its values, by default the only other one left, if there is one. select: one value for every
+    other dimension. crossings: {x: coordinates} at which to draw lines. title, ax: as in `plot_map`.
+
+    Values whose flag forbids using them are gaps in the line, values with a warning carry an open circle.
+    Returns the Axes. Raises ValueError for a name that is not there or a dimension left over.
+    """
+    select = dict(select or {})
+    x, hue = _axes_of(dataset, variable, select, x, hue)
+    array = chosen(dataset, variable, (x,) if hue is None else (hue, x), select)
+    ax = axes_to_draw_on(ax, (7.2, 4.4))
+    across = array[x].values
+    fatal, warned = (np.atleast_2d(mask) for mask in flags_on(dataset, array))
+    rows = np.atleast_2d(array.values)
+    colours = _colours(len(rows))
+    for n, (row, bad, doubtful) in enumerate(zip(rows, fatal, warned, strict=True)):
+        label = _line_label(array, hue, n, len(rows))
+        ax.plot(across, np.where(bad, np.nan, row), color=colours[n], lw=1.6, label=label)
+        ax.plot(across[doubtful], row[doubtful], "o", mfc="none", mec=colours[n], ms=4, mew=0.8)
+    values = rows[~fatal]
+    if values.size and values.min() < 0 < values.max():
+        ax.axhline(0.0, color="#7b7d7d", lw=0.7, zorder=0)
+    if len(across):
+        ax.set_xlim(across.min(), across.max() if across.max() > across.min() else across.min() + 1)
+    ax.set_xlabel(label_of(array[x], x))
+    ax.set_ylabel(label_of(dataset[variable], variable))
+    ax.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
+    mark_crossings(ax, crossings or {}, x, None)
+    if len(rows) > MANY and hue in array.coords:
+        _scale(ax, array[hue], hue)
+    title = title_of(dataset[variable], variable, select) if title is None else title
+    labels = len(ax.get_legend_handles_labels()[0])
+    ax.set_title(title, loc="left", pad=8 + 18 * -(-labels // 4))
+    if labels:
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.005, 1.0), "ncols": 4, "frameon": False}
+        ax.legend(**place, fontsize=9, borderaxespad=0.2, columnspacing=1.4)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _axes_of(dataset, variable: str, select: Mapping, x: str | None, hue: str | None) -> tuple[str, str | None]:
+    if variable not in dataset.data_vars:
+        names = ", ".join(map(str, dataset.data_vars))
+        raise ValueError(f"variable must be one of {names}; got {variable!r}.")
+    dims = dataset[variable].dims
+    swept = dataset["status"].dims if "status" in dataset else dims
+    free = [name for name in dims if name not in select and name not in (x, hue)]
+    if x is None:
+        x = next((name for name in reversed(free) if name in swept), None)
+        if x is None:
+            raise ValueError(f"no swept axis of {variable} is left to plot along.")
+        free.remove(x)
+    if hue is None and len(free) == 1:
+        hue = free[0]
+    return x, hue
+
+
+def _colours(count: int) -> list:
+    if count <= MANY:
+        return list(BATH_COLOURS[:count])
+    return list(pyplot().get_cmap("viridis")(np.linspace(0.0, 0.92, count)))
+
+
+def _scale(ax, coordinate, hue: str) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    shades = LinearSegmentedColormap.from_list("lines", _colours(256))
+    range_ = Normalize(float(coordinate.values[0]), float(coordinate.values[-1]))
+    ax.figure.colorbar(ScalarMappable(range_, shades), ax=ax, pad=0.02).set_label(label_of(coordinate, hue))
+
+
+def _line_label(array, hue: str | None, n: int, count: int) -> str | None:
+    if hue is None or count > MANY:
+        return None
+    if hue not in array.coords:
+        return f"{hue} {n}"
+    value = array[hue].values[n]
+    text = f"{value:.4g}" if isinstance(value, np.floating) else str(value)
+    return f"{label_of(array[hue], hue)} {text}"

@@ -1,0 +1,122 @@
+"""A variable of a sweep over two of its axes, as a colour map."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qdbjax.plotting.figure import (
+    axes_to_draw_on,
+    chosen,
+    flag_names,
+    flags_on,
+    label_of,
+    mark_crossings,
+    pyplot,
+    title_of,
+)
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import xarray
+
+
+def plot_map(
+    dataset: "xarray.Dataset",
+    variable: str,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    select: Mapping[str, Any] | None = None,
+    crossings: Mapping[str, Sequence[float]] | None = None,
+    title: str | None = None,
+    ax: "matplotlib.axes.Axes | None" = None,
+) -> "matplotlib.axes.Axes":
+    """Colour map of a swept variable over two axes.
+
+    dataset: from `sweep`. variable: its name. x and y: axes across and up, by default the last and the first swept
+    one. select: one value for every other dimension, a label where the dimension has coordinates, else a position.
+    crossings: axis to coordinates at which to draw lines, such as {"flux": [0.5, 1.0]} for level crossings.
+    title: by default the variable and the selection. ax: matplotlib Axes, by default those of a new figure.
+
+    Colours diverge around zero where the data change sign. Cells whose flag forbids using them are grey and hatched,
+    cells with a warning are dotted. Labels come from the attributes `long_name` and `units`.
+    Returns the Axes. Raises ValueError for a name that is not there or a dimension left over.
+    """
+    plt = pyplot()
+    select = dict(select or {})
+    x, y = _axes_of(dataset, variable, select, x, y)
+    array = chosen(dataset, variable, (y, x), select)
+    ax = axes_to_draw_on(ax, (7.2, 4.8))
+    across, up = array[x].values, array[y].values
+    fatal, warned = flags_on(dataset, array)
+    values = np.ma.masked_where(fatal, array.values)
+    ax.set_facecolor("#d5d8dc")
+    mesh = ax.pcolormesh(across, up, values, shading="nearest", rasterized=True, **_colours(plt, values))
+    handles = _hatch(ax, across, up, fatal, "xxxx", "#7b7d7d", "no valid result")
+    handles += _hatch(ax, across, up, warned, "......", "#85898f", flag_names(dataset, warned, array))
+    ax.set_xlabel(label_of(array[x], x))
+    ax.set_ylabel(label_of(array[y], y))
+    bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
+    bar.set_label(label_of(dataset[variable], variable))
+    bar.outline.set_linewidth(0.6)
+    bar.formatter.set_powerlimits((-2, 3))
+    bar.formatter.set_useMathText(True)
+    mark_crossings(ax, crossings or {}, x, y, outlined=True)
+    handles += ax.get_legend_handles_labels()[0]
+    ax.set_title(title_of(dataset[variable], variable, select) if title is None else title, loc="left", pad=26 if handles else 8)
+    if handles:
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.005, 1.0), "ncols": 3, "frameon": False}
+        ax.legend(handles=handles, **place, fontsize=9, handlelength=2.0, borderaxespad=0.2, columnspacing=1.4)
+    return ax
+
+
+def _axes_of(dataset, variable: str, select: Mapping, x: str | None, y: str | None) -> tuple[str, str]:
+    if variable not in dataset.data_vars:
+        names = ", ".join(map(str, dataset.data_vars))
+        raise ValueError(f"variable must be one of {names}; got {variable!r}.")
+    swept = dataset["status"].dims if "status" in dataset else dataset[variable].dims
+    free = [name for name in swept if name in dataset[variable].dims and name not in select and name not in (x, y)]
+    if x is None and free:
+        x = free.pop()
+    if y is None and free:
+        y = free.pop(0)
+    if x is None or y is None or x == y:
+        raise ValueError(f"a map needs two axes; {variable} has {', '.join(dataset[variable].dims)}. Use plot_lines.")
+    return x, y
+
+
+def _colours(plt, values: np.ma.MaskedArray) -> dict:
+    """A map that diverges around zero for data of both signs, a sequential one otherwise."""
+    if values.count() == 0:
+        return {"cmap": "viridis"}
+    low, high = float(values.min()), float(values.max())
+    rounding = 1e-9 * max(abs(low), abs(high))
+    if low < -rounding and high > rounding:
+        size = max(-low, high)
+        return {"cmap": "RdBu_r", "vmin": -size, "vmax": size}
+    return {"cmap": "inferno" if high > rounding else "inferno_r", "vmin": low, "vmax": high}
+
+
+def _hatch(ax, across: np.ndarray, up: np.ndarray, mask: np.ndarray, pattern: str, colour: str, label: str) -> list:
+    """Hatch the cells of a mask; returns what the legend needs, nothing for an empty mask."""
+    if not mask.any():
+        return []
+    from matplotlib.collections import PolyCollection
+    from matplotlib.patches import Patch
+
+    style = {"facecolor": "none", "edgecolor": colour, "hatch": pattern, "lw": 0}
+    left, right, low, high = *_edges(across), *_edges(up)
+    rows, columns = np.nonzero(mask)
+    a, b, c, d = left[columns], right[columns], low[rows], high[rows]
+    corners = np.stack([np.stack([a, c], -1), np.stack([b, c], -1), np.stack([b, d], -1), np.stack([a, d], -1)], axis=1)
+    ax.add_collection(PolyCollection(corners, **style), autolim=False)
+    return [Patch(**style, label=label)]
+
+
+def _edges(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Left and right edges of cells, halfway between centres."""
+    if len(centres) == 1:
+        return centres - 0.5, centres + 0.5
+    half = np.diff(centres) / 2
+    return centres - np.r_[half[:1], half], centres + np.r_[half, half[-1:]]
