@@ -9,7 +9,7 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, as_real, is_traced
 from qdbjax.baths.spectral_density import AbstractSpectralDensity, as_spectral_density
-from qdbjax.numerics.statistics import thermal_energy
+from qdbjax.numerics.statistics import magnitude, thermal_energy
 
 class Bath(eqx.Module):
     """A thermal bosonic bath coupled through H_I = Σ_a S_a ⊗ B_a.
@@ -55,14 +55,14 @@ class Bath(eqx.Module):
 
     def noise(self, frequency: Float[Array, "..."]) -> Float[Array, "..."]:
         """γ(ω) = 2πJ(|ω|)/|ω| · (|ω|n(|ω|) + max(ω, 0)), any sign of ω; the limit ω → 0 included. Shape of ω."""
-        size = jnp.abs(frequency)
+        size = magnitude(frequency)
         quanta = thermal_energy(frequency, self.temperature)
         # ½(ω + |ω|) has the slope ½ at ω = 0 that γ has there; max(ω, 0) would have 0.
         return 2 * jnp.pi * self.spectral_density.over_frequency(size) * (quanta + 0.5 * (frequency + size))
 
     def noise_both_ways(self, frequency: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         """γ(ω) and γ(-ω), with the transcendental functions evaluated once."""
-        size = jnp.abs(frequency)
+        size = magnitude(frequency)
         quanta = thermal_energy(frequency, self.temperature)
         strength = 2 * jnp.pi * self.spectral_density.over_frequency(size)
         down, up = 0.5 * (size + frequency), 0.5 * (size - frequency)

@@ -175,7 +175,10 @@ class DaviesJumps(AbstractJumps):
         dtype = np.promote_types(operators.dtype, basis.dtype)
         basis = basis.astype(dtype)
         framed = basis.conj().T @ operators.astype(dtype) @ basis
-        frequencies = levels.frequencies
+        # Inside a level γ is expanded about ω = 0, where a cutoff such as e^{-|ω|/ω_c} has a kink: rounding decides the
+        # sign of ω there, and must not decide the slope.
+        same = levels.same_level
+        frequencies = jnp.where(same, 0.0, levels.frequencies)
         idle = jnp.zeros((), bool)
         if not bath.spectral_density.finite_at_zero:
             # A divergent ω = 0 noise meets a coupling without zero-frequency part as 0, not as inf·0.
@@ -183,6 +186,7 @@ class DaviesJumps(AbstractJumps):
             frequencies = jnp.where(idle, 1.0, frequencies)
         noise, slope = jax.jvp(bath.noise_matrix, (frequencies,), (jnp.ones_like(frequencies),))
         noise, slope = (jnp.where(idle, 0.0, table) for table in (noise, slope))
+        noise = noise + slope * jnp.where(same, levels.frequencies, 0.0).astype(slope.dtype)[None, None]
         dtype = np.promote_types(noise.dtype, framed.dtype)
         noise, slope, framed = noise.astype(dtype), slope.astype(dtype), framed.astype(dtype)
         # γ depends on the level matrix, not on its diagonal alone: [S, M] vanishes in value and carries the derivative

@@ -34,9 +34,14 @@ def _bose_even(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(near, 1 - small / 2 + square * total, large * decay / (1 - decay))
 
 
+def magnitude(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """|x| with derivative 0 at x = 0, the mean of its two sides; `jnp.abs` has derivative 1 there."""
+    return jnp.where(x == 0, 0.0, jnp.abs(x))
+
+
 def thermal_energy(frequency: Float[Array, "..."], temperature: Float[Array, "..."]) -> Float[Array, "..."]:
     """|ω| n(|ω|) = T h(|ω|/T), the mean thermal energy of a mode; T at ω = 0, exactly 0 at T = 0. Even in ω."""
-    size = jnp.abs(frequency)
+    size = magnitude(frequency)
     cold = temperature == 0
     safe = jnp.where(cold, 1.0, temperature)
     return jnp.where(cold, 0.0, safe * _bose_even(jnp.minimum(size / safe, 1e4)))
