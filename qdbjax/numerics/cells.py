@@ -83,6 +83,7 @@ def for_some(asked: jax.Array, function: Callable, operands: tuple, block: int =
     """
     arrays, rest = eqx.partition(operands, lambda leaf: isinstance(leaf, jax.Array))
 
+    @jax.jit  # traced once, however often the transformations below come back to it
     def evaluate(arrays):
         return function(*eqx.combine(arrays, rest))
 
@@ -98,42 +99,76 @@ def for_some(asked: jax.Array, function: Callable, operands: tuple, block: int =
 def only_where(function: Callable, block: int) -> Callable:
     """g(wanted, *operands): function(*operands) where `wanted`, zeros elsewhere; at most `block` cells at a time.
 
-    Not differentiable: use it where a derivative is given otherwise.
+    Nested vmaps are merged into one batch. Operands that do not depend on the cell are handed over as they are. Not
+    differentiable: use it where a derivative is given otherwise.
     """
+    function = jax.jit(function)  # traced once, however often the batching rule comes back to it
+
+    def call(wanted, *operands):
+        leaves, tree = jax.tree.flatten(operands)
+        run = _collected(lambda *values: function(*jax.tree.unflatten(tree, values)), block, (True,) * len(leaves))
+        found = run(wanted[None], [jnp.asarray(leaf)[None] for leaf in leaves], [])
+        return jax.tree.map(lambda leaf: leaf[0], found)
+
+    return call
+
+
+def _collected(function: Callable, block: int, varies: tuple[bool, ...]) -> Callable:
+    """f(wanted, varying, shared): the cells that ask, out of a batch on the leading axis of the varying leaves."""
 
     @custom_vmap
-    def many(wanted, operands):
-        cells = wanted.shape[0]
-        size = min(block, cells)
-        place = jnp.where(wanted, jnp.cumsum(wanted, dtype=jnp.int32) - 1, cells + size)
-        queue = jnp.full((cells + size,), cells, jnp.int32).at[place].set(jnp.arange(cells, dtype=jnp.int32), mode="drop")
-        count = jnp.sum(wanted, dtype=jnp.int32)
-        shapes = jax.eval_shape(jax.vmap(function), *operands)
-        results = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-
-        def work(carry):
-            start, results = carry
-            cell = jax.lax.dynamic_slice(queue, (start,), (size,))
-            chosen = jax.tree.map(lambda leaf: jnp.take(leaf, cell, axis=0, mode="clip"), operands)
-            done = jax.vmap(function)(*chosen)
-            results = jax.tree.map(lambda old, new: old.at[cell].set(new, mode="drop"), results, done)
-            return start + size, results
-
-        return jax.lax.while_loop(lambda carry: carry[0] < count, work, (jnp.int32(0), results))[1]
+    def many(wanted, varying, shared):
+        return _collect(lambda *cell: function(*_merge(varies, cell, shared)), block, wanted, varying)
 
     @many.def_vmap
-    def merged(axis_size, in_batched, wanted, operands):
+    def merged(axis_size, in_batched, wanted, varying, shared):
+        cells = wanted.shape[-1]
+
         def flat(leaf, batched):
             leaf = leaf if batched else jnp.broadcast_to(leaf[None], (axis_size, *leaf.shape))
             return leaf.reshape(-1, *leaf.shape[2:])
 
-        wanted, operands = jax.tree.map(flat, (wanted, operands), tuple(in_batched))
-        results = many(wanted, operands)
-        shaped = jax.tree.map(lambda leaf: leaf.reshape(axis_size, -1, *leaf.shape[1:]), results)
-        return shaped, jax.tree.map(lambda _: True, shaped)
+        def spread(leaf):
+            return jnp.broadcast_to(leaf[:, None], (axis_size, cells, *leaf.shape[1:]))
 
-    def call(wanted, *operands):
-        lifted = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], operands)
-        return jax.tree.map(lambda leaf: leaf[0], many(wanted[None], lifted))
+        leaves = _merge(varies, list(zip(varying, in_batched[1], strict=True)), list(zip(shared, in_batched[2], strict=True)))
+        # A leaf stays shared while no axis varies it; one that is constant over a batch of one becomes shared.
+        still = tuple(batched or (was and cells > 1) for was, (_, batched) in zip(varies, leaves, strict=True))
+        now_varying, now_shared = [], []
+        for was, varied, (leaf, batched) in zip(varies, still, leaves, strict=True):
+            if not varied:
+                now_shared.append(leaf[0] if was else leaf)
+            elif was:
+                now_varying.append(flat(leaf, batched))
+            else:
+                now_varying.append(flat(spread(leaf), True))
+        found = _collected(function, block, still)(flat(wanted, in_batched[0]), now_varying, now_shared)
+        found = jax.tree.map(lambda leaf: leaf.reshape(axis_size, cells, *leaf.shape[1:]), found)
+        return found, jax.tree.map(lambda _: True, found)
 
-    return call
+    return many
+
+
+def _merge(varies: tuple[bool, ...], varying: Any, shared: Any) -> list:
+    """Leaves in their order from the two groups."""
+    first, second = iter(varying), iter(shared)
+    return [next(first) if is_varying else next(second) for is_varying in varies]
+
+
+def _collect(function: Callable, block: int, wanted: jax.Array, operands: list) -> Any:
+    """Blocks of wanted cells gathered, worked on, and scattered back."""
+    cells = wanted.shape[0]
+    size = min(block, cells)
+    place = jnp.where(wanted, jnp.cumsum(wanted, dtype=jnp.int32) - 1, cells + size)
+    queue = jnp.full((cells + size,), cells, jnp.int32).at[place].set(jnp.arange(cells, dtype=jnp.int32), mode="drop")
+    count = jnp.sum(wanted, dtype=jnp.int32)
+    shapes = jax.eval_shape(jax.vmap(function), *operands)
+    results = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def work(carry):
+        start, results = carry
+        cell = jax.lax.dynamic_slice(queue, (start,), (size,))
+        done = jax.vmap(function)(*[jnp.take(leaf, cell, axis=0, mode="clip") for leaf in operands])
+        return start + size, jax.tree.map(lambda old, new: old.at[cell].set(new, mode="drop"), results, done)
+
+    return jax.lax.while_loop(lambda carry: carry[0] < count, work, (jnp.int32(0), results))[1]

@@ -59,7 +59,7 @@ def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
     projector = kernel_projector(matrix, kernel_tolerance(generator.rates.dtype))
     start = in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho)
     final = unpack((projector @ (pack(start) * same).reshape(-1)).reshape(d, d))
-    return AsymptoticState(final, jnp.trace(projector), generator.spectrum)
+    return AsymptoticState(final, jnp.round(jnp.trace(projector)), generator.spectrum)
 
 
 def asymptotic_state(generator: Generator, rho0: ArrayLike) -> AsymptoticState:

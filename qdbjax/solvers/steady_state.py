@@ -138,7 +138,7 @@ def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     populations, coherences, kernel, residual = solver.solve(generator)
     kernel, residual = jax.lax.stop_gradient((kernel, residual))
     eps = float(jnp.finfo(populations.dtype).eps)
-    status = generator.status | raise_flag(kernel > 1, Status.NONUNIQUE)
+    status = generator.status | raise_flag(kernel > 1.5, Status.NONUNIQUE)
     status = status | raise_flag(residual > RESIDUAL * eps, Status.LARGE_RESIDUAL)
     status = status | raise_flag(generator.spectrum.smallest_spacing < generator.scale, Status.NEAR_DEGENERATE)
     populations = entrywise(lambda p: jnp.where(is_fatal(status), jnp.nan, p), populations)

@@ -67,12 +67,12 @@ def bordered_matrix(block: Block, scale: Scalar) -> Float[Array, "n n"]:
     return real_matrix(block.matrix()) + scale * (trace[:, None] * trace[None, :] / d - jnp.diag(outside))
 
 
-def _eliminate(spectrum: Spectrum, jumps: AbstractJumps, source: Packed, *, transposed: bool):
+def _eliminate(spectrum: Spectrum, jumps: AbstractJumps, source: Packed, transposed: Bool[Array, ""]):
     """A⁻¹ or its transpose on a source, with kernel dimension and residual of the stationary state."""
     block = whole_block(spectrum, jumps)
     scale = _scale(block)
     matrix = bordered_matrix(block, scale)
-    solution, missing = solve_with_rank(matrix.T if transposed else matrix, scale * source.reshape(-1))
+    solution, missing = solve_with_rank(jnp.where(transposed, matrix.T, matrix), scale * source.reshape(-1))
     solution = solution.reshape(source.shape)
     balance = block.action(unpack(solution * jnp.real(block.same)))
     return solution, (1 + missing, jnp.max(jnp.abs(balance)) / scale)
@@ -92,14 +92,17 @@ def solve(spectrum: Spectrum, jumps: AbstractJumps, wanted: Bool[Array, ""]) -> 
         scale = _scale(block)
         return bordered_action(block, scale, packed) / scale
 
-    def eliminate(transposed):
-        def run(arrays, source):
-            return _eliminate(*eqx.combine(arrays, rest), source, transposed=transposed)
+    @jax.jit
+    def run(arrays, source, transposed):
+        return _eliminate(*eqx.combine(arrays, rest), source, transposed)
 
-        return lambda _, source: only_where(run, BLOCK)(wanted, fixed, source)
-
+    eliminate = only_where(run, BLOCK)
     state, (kernel, residual) = jax.lax.custom_linear_solve(
-        action, jnp.eye(d, dtype=spectrum.energies.dtype) / d, eliminate(False), eliminate(True), has_aux=True
+        action,
+        jnp.eye(d, dtype=spectrum.energies.dtype) / d,
+        lambda _, source: eliminate(wanted, fixed, source, jnp.zeros((), bool)),
+        lambda _, source: eliminate(wanted, fixed, source, jnp.ones((), bool)),
+        has_aux=True,
     )
     return jnp.diagonal(state), gth.off_diagonal(state), kernel, residual
 
@@ -112,7 +115,7 @@ def solve_dense(generator: Generator) -> Solution:
     rho = unpack((projector @ pack(jnp.eye(d, dtype=matrix.dtype) / d).reshape(-1)).reshape(d, d))
     residual = jnp.max(jnp.abs(matrix @ rho.reshape(-1))) / jnp.where(generator.scale > 0, generator.scale, 1.0)
     state = pack(in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho))
-    return jnp.diagonal(state), gth.off_diagonal(state), jnp.trace(projector), residual
+    return jnp.diagonal(state), gth.off_diagonal(state), jnp.round(jnp.trace(projector)), residual
 
 
 def kernel_tolerance(dtype) -> float:
