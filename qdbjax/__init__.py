@@ -31,6 +31,7 @@ from qdbjax.operators import (
     site as site,
     transition as transition,
 )
+from qdbjax.plotting import plot_levels as plot_levels, plot_lines as plot_lines, plot_map as plot_map
 from qdbjax.solvers import (
     AsymptoticState as AsymptoticState,
     Auto as Auto,
@@ -42,6 +43,7 @@ from qdbjax.solvers import (
     steady_state as steady_state,
 )
 from qdbjax.states import GibbsState as GibbsState, gibbs as gibbs
+from qdbjax.sweeps import sweep as sweep
 from qdbjax.systems import System as System
 from qdbjax.thermodynamics import (
     energy_currents as energy_currents,

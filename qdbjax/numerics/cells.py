@@ -1,15 +1,16 @@
 """Work that only a few cells of a batch need, done for those cells only.
 
-Under vmap `lax.cond` with a batched predicate evaluates both branches for every cell. `where_asked` decides once for
-the batch; `only_where` collects the cells that ask for the work, a block of fixed size at a time, and scatters the results
-back. Cells that do not ask get zeros.
+Under vmap `lax.cond` with a batched predicate evaluates both branches for every cell. Here the batching rule collects
+the cells that ask for the work, a block of fixed size at a time, and scatters the results back; a batch in which no
+cell asks skips it all. Cells that do not ask get zeros. What such a branch reads goes through memory for the whole
+batch, taken or not, so small arrays enter it entry by entry: nine vectors are cheap, a batch of 3x3 matrices is slow to
+assemble.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
-import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
@@ -43,28 +44,12 @@ def _together(parts: list, like: Any) -> Any:
     return jax.tree.unflatten(tree, [rebuild(part, leaf) for part, leaf in zip(parts, leaves, strict=True)])
 
 
-def where_asked(asked: jax.Array, function: Callable, operands: tuple, otherwise: Any) -> Any:
+def where_asked(asked: jax.Array, function: Callable, operands: tuple, otherwise: Any, block: int = 256) -> Any:
     """function(*operands) in the cells that ask for it, `otherwise` (of the same structure) in all others.
 
-    A leaf of `otherwise` may be a ShapeDtypeStruct: it stands for zeros, which the function itself must return in
-    cells that do not ask.
-    The function runs for a batch in which any cell asks, and not at all in another. What a branch reads and writes
-    goes through memory for the whole batch, taken or not: small arrays therefore cross it entry by entry (a batch of
-    3x3 matrices is slow to assemble, nine vectors are not), and the backward pass computes the branch again instead
-    of storing its intermediates.
+    A leaf of `otherwise` may be a ShapeDtypeStruct, which stands for zeros. See `for_some`.
     """
-    arrays, rest = eqx.partition(operands, lambda leaf: isinstance(leaf, jax.Array))
-    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), otherwise, is_leaf=_is_shape)
-
-    @jax.checkpoint
-    def taken(parts):
-        return _apart(function(*eqx.combine(_together(parts, arrays), rest)))
-
-    def skipped(parts):
-        return _apart(empty)
-
-    parts = jax.lax.cond(eqxi.unvmap_any(asked), taken, skipped, _apart(arrays))
-    found = _together(parts, empty)
+    found = for_some(asked, function, operands, block)
 
     def choose(plain, special):
         return special if _is_shape(plain) else entrywise(lambda x, y: jnp.where(asked, x, y), special, plain)
@@ -77,23 +62,60 @@ def _is_shape(leaf: Any) -> bool:
 
 
 def for_some(asked: jax.Array, function: Callable, operands: tuple, block: int = 256) -> Any:
-    """function(*operands) in the cells that ask for it, zeros elsewhere; its value costs the other cells nothing.
+    """function(*operands) in the cells that ask for it, zeros elsewhere; the other cells pay nothing.
 
-    The derivative is that of the function, as the root of x - f = 0 whose solution happens to be known.
+    Neither do they for derivatives. With J the Jacobian of the function, the tangent J t is the second part of the
+    solution of (x, y - J x) = (t, 0), a linear system whose inverse and transpose are known and evaluated for the
+    asking cells alone; its matrix itself is touched only by second derivatives.
     """
     arrays, rest = eqx.partition(operands, lambda leaf: isinstance(leaf, jax.Array))
+    like: list = []
 
-    @jax.jit  # traced once, however often the transformations below come back to it
-    def evaluate(arrays):
-        return function(*eqx.combine(arrays, rest))
+    @jax.jit  # each traced once, however often the transformations below come back to it
+    def evaluate(parts):
+        result = function(*eqx.combine(_together(parts, arrays), rest))
+        like[:] = [jax.eval_shape(lambda: result)]
+        return _apart(result)
 
-    def excess(solution):
-        return jax.tree.map(lambda x, y: x - jnp.where(asked, y, 0.0), solution, evaluate(arrays))
+    @jax.jit
+    def push(parts, tangents):
+        return jax.jvp(evaluate, (parts,), (tangents,))[1]
 
-    start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(evaluate, arrays))
-    return jax.lax.custom_root(
-        excess, start, lambda _, __: only_where(evaluate, block)(asked, arrays), lambda _, residual: residual
-    )
+    @jax.jit
+    def pull(parts, cotangents):
+        return jax.vjp(evaluate, parts)[1](cotangents)[0]
+
+    @jax.custom_jvp
+    def some(asked, parts):
+        return only_where(evaluate, block)(asked, parts)
+
+    @some.defjvp
+    def _some_jvp(primals, tangents):
+        (asked, parts), (_, start) = primals, tangents
+        fixed = jax.lax.stop_gradient(parts)
+        value = some(asked, parts)
+
+        def matrix(unknown):
+            x, y = unknown
+            moved = jax.tree.map(lambda leaf: jnp.where(asked, leaf, 0.0), push(parts, x))
+            return x, jax.tree.map(jnp.subtract, y, moved)
+
+        def solve(_, source):
+            x, y = source
+            return x, jax.tree.map(jnp.add, y, only_where(push, block)(asked, fixed, x))
+
+        def transpose_solve(_, source):
+            x, y = source
+            return jax.tree.map(jnp.add, x, only_where(pull, block)(asked, fixed, y)), y
+
+        # Reverse mode wants every entry of the right-hand side to be linear in the tangent, zeros included.
+        never = jnp.zeros((), bool)
+        link = sum(jnp.where(never, leaf.reshape(-1)[0], 0.0) for leaf in jax.tree.leaves(start))
+        source = jax.tree.map(lambda leaf: leaf + link, (start, jax.tree.map(jnp.zeros_like, value)))
+        return value, jax.lax.custom_linear_solve(matrix, source, solve, transpose_solve)[1]
+
+    found = some(asked, _apart(arrays))
+    return _together(found, like[0])
 
 
 def only_where(function: Callable, block: int) -> Callable:
@@ -102,7 +124,6 @@ def only_where(function: Callable, block: int) -> Callable:
     Nested vmaps are merged into one batch. Operands that do not depend on the cell are handed over as they are. Not
     differentiable: use it where a derivative is given otherwise.
     """
-    function = jax.jit(function)  # traced once, however often the batching rule comes back to it
 
     def call(wanted, *operands):
         leaves, tree = jax.tree.flatten(operands)
@@ -159,16 +180,21 @@ def _collect(function: Callable, block: int, wanted: jax.Array, operands: list) 
     """Blocks of wanted cells gathered, worked on, and scattered back."""
     cells = wanted.shape[0]
     size = min(block, cells)
-    place = jnp.where(wanted, jnp.cumsum(wanted, dtype=jnp.int32) - 1, cells + size)
-    queue = jnp.full((cells + size,), cells, jnp.int32).at[place].set(jnp.arange(cells, dtype=jnp.int32), mode="drop")
-    count = jnp.sum(wanted, dtype=jnp.int32)
     shapes = jax.eval_shape(jax.vmap(function), *operands)
-    results = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
-    def work(carry):
-        start, results = carry
-        cell = jax.lax.dynamic_slice(queue, (start,), (size,))
-        done = jax.vmap(function)(*[jnp.take(leaf, cell, axis=0, mode="clip") for leaf in operands])
-        return start + size, jax.tree.map(lambda old, new: old.at[cell].set(new, mode="drop"), results, done)
+    def collect():
+        place = jnp.where(wanted, jnp.cumsum(wanted, dtype=jnp.int32) - 1, cells + size)
+        queue = jnp.full((cells + size,), cells, jnp.int32)
+        queue = queue.at[place].set(jnp.arange(cells, dtype=jnp.int32), mode="drop")
+        count = jnp.sum(wanted, dtype=jnp.int32)
 
-    return jax.lax.while_loop(lambda carry: carry[0] < count, work, (jnp.int32(0), results))[1]
+        def work(carry):
+            start, results = carry
+            cell = jax.lax.dynamic_slice(queue, (start,), (size,))
+            done = jax.vmap(function)(*[jnp.take(leaf, cell, axis=0, mode="clip") for leaf in operands])
+            return start + size, jax.tree.map(lambda old, new: old.at[cell].set(new, mode="drop"), results, done)
+
+        return jax.lax.while_loop(lambda carry: carry[0] < count, work, (jnp.int32(0), empty))[1]
+
+    return jax.lax.cond(jnp.any(wanted), collect, lambda: empty)

@@ -49,7 +49,8 @@ def chosen(dataset: Any, variable: str, dims: tuple[str, ...], select: Mapping[s
         array = array.sel({name: value}) if name in array.coords else array.isel({name: value})
     for name in dims:
         if name not in array.dims:
-            raise ValueError(f"{name!r} is no dimension of {variable} after selection: {', '.join(array.dims) or 'none'}.")
+            left = ", ".join(map(str, array.dims)) or "none"
+            raise ValueError(f"{name!r} is no dimension of {variable} after selection; left are {left}.")
     left = [name for name in array.dims if name not in dims]
     if left:
         hint = ", ".join(f"{name!r}: {_first(array, name)!r}" for name in left)
@@ -100,9 +101,9 @@ def mark_crossings(
     """Thin dashed lines at the given coordinates, those inside the plot only; the first carries the label."""
     from matplotlib.patheffects import withStroke
 
-    style = {"color": "#7b7d7d", "lw": 0.9, "ls": (0, (4, 3))}
+    style = {"color": "#7b7d7d", "lw": 0.8, "ls": (0, (4, 3))}
     if outlined:  # on a colour map: white with a dark rim is seen on every colour
-        style |= {"color": "white", "path_effects": [withStroke(linewidth=2.2, foreground="#00000090")]}
+        style |= {"color": "white", "path_effects": [withStroke(linewidth=1.8, foreground="#00000080")]}
     for name, positions in crossings.items():
         if name not in (x, y):
             raise ValueError(f"crossings names {name!r}; the axes of this plot are {', '.join(filter(None, (x, y)))}.")

@@ -31,7 +31,8 @@ def plot_levels(generator: Generator, *, ax: "matplotlib.axes.Axes | None" = Non
     ax.hlines(energies, -0.6, right, color="#1c2833", lw=2.0, zorder=3, capstyle="round")
     _name_levels(ax, energies, right)
     for column, (bath, low, high) in enumerate(pairs):
-        _transition(ax, column, bath, energies[[low, high]], rates[bath, low, high], rates[bath, high, low], rates.max())
+        both = rates[bath, low, high], rates[bath, high, low]
+        _transition(ax, column, bath, energies[[low, high]], both, rates.max())
     for n, name in enumerate(generator.names):
         ax.plot([], [], color=BATH_COLOURS[n % len(BATH_COLOURS)], lw=3, label=_bath_label(generator, n, name))
     place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 4, "frameon": False}
@@ -74,14 +75,15 @@ def _name_levels(ax, energies: np.ndarray, right: float) -> None:
         ax.text(right + 0.1, np.mean(energies[group]), names, va="center", ha="left", fontsize=12)
 
 
-def _transition(ax, column: int, bath: int, levels: np.ndarray, down: float, up: float, largest: float) -> None:
+def _transition(ax, column: int, bath: int, levels: np.ndarray, both: tuple[float, float], largest: float) -> None:
     colour = BATH_COLOURS[bath % len(BATH_COLOURS)]
-    low, high = levels
+    (low, high), (down, up) = levels, both
     for shift, start, stop, rate, side in ((-0.13, high, low, down, "right"), (0.13, low, high, up, "left")):
         if rate <= VISIBLE * largest:
             continue
         width = 0.7 + 2.8 * max(0.0, 1 + np.log10(rate / largest) / 6)
-        style = {"arrowstyle": "-|>", "color": colour, "lw": width, "mutation_scale": 9 + 2.5 * width, "shrinkA": 2, "shrinkB": 1}
+        head = {"arrowstyle": "-|>", "mutation_scale": 9 + 2.5 * width}
+        style = {**head, "color": colour, "lw": width, "shrinkA": 2, "shrinkB": 1}
         ax.annotate("", xy=(column + shift, stop), xytext=(column + shift, start), arrowprops=style, zorder=2)
         offset = -0.1 if side == "right" else 0.1
         middle = low + (0.5 if high > low else 0.0) * (high - low)

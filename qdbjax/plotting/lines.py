@@ -68,9 +68,9 @@ def plot_lines(
         _scale(ax, array[hue], hue)
     title = title_of(dataset[variable], variable, select) if title is None else title
     labels = len(ax.get_legend_handles_labels()[0])
-    ax.set_title(title, loc="left", pad=8 + 18 * -(-labels // 4))
+    ax.set_title(title, loc="left", pad=8 + 18 * -(-labels // 3))
     if labels:
-        place = {"loc": "lower left", "bbox_to_anchor": (-0.005, 1.0), "ncols": 4, "frameon": False}
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.005, 1.0), "ncols": 3, "frameon": False}
         ax.legend(**place, fontsize=9, borderaxespad=0.2, columnspacing=1.4)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, explain, is_fatal, raise_flag, record
-from qdbjax._types import Array, Bool, Float, Matrix, RealVector, Scalar, StatusCode, compiled_when_eager, is_traced
+from qdbjax._types import Array, Float, Matrix, RealVector, Scalar, StatusCode, compiled_when_eager, is_traced
 from qdbjax.generators.generator import AbstractJumps, Generator
 from qdbjax.numerics import gth
 from qdbjax.solvers import zero_block
-from qdbjax.numerics.cells import for_some, where_asked
+from qdbjax.numerics.cells import where_asked
 from qdbjax.numerics.small import entrywise, every, in_frame, largest
 from qdbjax.solvers.zero_block import Solution
 from qdbjax.solvers.hermitian import Packed, unpack
@@ -84,20 +84,19 @@ class Auto(AbstractSolver):
         stuck = ~every(lambda s: s > 0, gth.pivots(jax.lax.stop_gradient(rates)))
         populations, coherences, *rest = _simple(rates, gth.stationary(rates), jnp.ones((), rates.dtype))
         plain = (populations, jax.ShapeDtypeStruct(coherences.shape, coherences.dtype), *rest)
-        return where_asked(degenerate | stuck, _careful, (generator.spectrum, generator.jumps, degenerate, stuck), plain)
+        operands = generator.spectrum, generator.jumps
+        plain = where_asked(stuck & ~degenerate, _graph_of, operands, plain)
+        return where_asked(degenerate, zero_block.solve, operands, plain)
+
+
+def _graph_of(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
+    return _any_graph(jnp.sum(jumps.rates(spectrum), axis=0))
 
 
 def _simple(rates: Float[Array, "d d"], populations: RealVector, classes: Scalar) -> Solution:
     scale = largest(rates)
     excess = largest(entrywise(jnp.abs, gth.generator_action(rates, populations))) / jnp.where(scale > 0, scale, 1.0)
     return populations, jnp.zeros_like(rates), classes, excess
-
-
-def _careful(spectrum: Spectrum, jumps: AbstractJumps, degenerate: Bool[Array, ""], stuck: Bool[Array, ""]) -> Solution:
-    """Degenerate levels, and graphs whose first state is not recurrent; made anew from what is least to carry."""
-    block = zero_block.solve(spectrum, jumps, degenerate)
-    graph = for_some(stuck & ~degenerate, lambda levels, terms: _any_graph(jnp.sum(terms.rates(levels), axis=0)), (spectrum, jumps))
-    return jax.tree.map(jnp.add, block, graph)  # each is zero where the other is not
 
 
 class Populations(AbstractSolver):
@@ -122,7 +121,7 @@ class ZeroFrequencyBlock(AbstractSolver):
 
     def solve(self, generator: Generator) -> Solution:
         """See AbstractSolver."""
-        return zero_block.solve(generator.spectrum, generator.jumps, jnp.ones((), bool))
+        return zero_block.solve(generator.spectrum, generator.jumps)
 
 
 class Dense(AbstractSolver):

@@ -2,29 +2,25 @@
 
 The unknown is ρ as d² reals. With K the block of L, zero on coherences outside the block, the bordered operator
 
-    A(ρ) = K(ρ)/s + 1/d Tr ρ - ρ_outside,      A(ρ) = 1/d,      s a rate,
+    A(ρ) = K(ρ) + s/d Tr ρ - s ρ_outside,      A(ρ) = s/d,      s a rate,
 
 has the normalised stationary state as its only solution exactly when it is unique, because Tr K(ρ) = 0. A is applied
-without being formed, which is all that the derivative needs (implicit function theorem, every order and mode, by
-`lax.custom_linear_solve`); it is formed and eliminated only in the cells that are degenerate.
+without being formed where the implicit function theorem needs it (`lax.custom_linear_solve`, every order and mode).
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Bool, Float, Matrix, RealVector, Scalar
+from qdbjax._types import Array, Float, Matrix, RealVector, Scalar
 from qdbjax.generators.generator import AbstractJumps, Block, Generator, whole_block
 from qdbjax.numerics import gth
-from qdbjax.numerics.cells import only_where
 from qdbjax.numerics.kernel import kernel_projector, solve_with_rank
 from qdbjax.numerics.small import in_frame
 from qdbjax.solvers.hermitian import Packed, pack, unpack
 from qdbjax.systems import Spectrum
 
 Solution = tuple[RealVector, Packed, Scalar, Scalar]  # populations, coherences, kernel dimension, residual
-BLOCK = 256  # cells eliminated at a time
 
 
 def bordered_action(block: Block, scale: Scalar, packed: Packed) -> Packed:
@@ -67,44 +63,35 @@ def bordered_matrix(block: Block, scale: Scalar) -> Float[Array, "n n"]:
     return real_matrix(block.matrix()) + scale * (trace[:, None] * trace[None, :] / d - jnp.diag(outside))
 
 
-def _eliminate(spectrum: Spectrum, jumps: AbstractJumps, source: Packed, transposed: Bool[Array, ""]):
-    """A⁻¹ or its transpose on a source, with kernel dimension and residual of the stationary state."""
-    block = whole_block(spectrum, jumps)
-    scale = _scale(block)
-    matrix = bordered_matrix(block, scale)
-    solution, missing = solve_with_rank(jnp.where(transposed, matrix.T, matrix), scale * source.reshape(-1))
-    solution = solution.reshape(source.shape)
-    balance = block.action(unpack(solution * jnp.real(block.same)))
-    return solution, (1 + missing, jnp.max(jnp.abs(balance)) / scale)
-
-
-def solve(spectrum: Spectrum, jumps: AbstractJumps, wanted: Bool[Array, ""]) -> Solution:
-    """Populations, coherences, kernel dimension and residual from the ω = 0 block; zeros where not wanted.
+def solve(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
+    """Populations, coherences, kernel dimension and residual from the ω = 0 block.
 
     Where the kernel is larger than one the state is one of many; the caller flags it.
     """
-    d = spectrum.energies.shape[0]
-    arrays, rest = eqx.partition((spectrum, jumps), lambda leaf: isinstance(leaf, jax.Array))
-    fixed = jax.lax.stop_gradient(arrays)
+    block = whole_block(spectrum, jumps)
+    fixed = jax.lax.stop_gradient(block)
+    scale = _scale(fixed)
+    d = block.levels.shape[0]
 
-    def action(packed):
-        block = whole_block(spectrum, jumps)
-        scale = _scale(block)
-        return bordered_action(block, scale, packed) / scale
+    def eliminate(transposed):
+        matrix = bordered_matrix(fixed, scale)
 
-    @jax.jit
-    def run(arrays, source, transposed):
-        return _eliminate(*eqx.combine(arrays, rest), source, transposed)
+        def run(_, source):
+            solution, missing = solve_with_rank(matrix.T if transposed else matrix, source.reshape(-1))
+            return solution.reshape(d, d), missing
 
-    eliminate = only_where(run, BLOCK)
-    state, (kernel, residual) = jax.lax.custom_linear_solve(
-        action,
-        jnp.eye(d, dtype=spectrum.energies.dtype) / d,
-        lambda _, source: eliminate(wanted, fixed, source, jnp.zeros((), bool)),
-        lambda _, source: eliminate(wanted, fixed, source, jnp.ones((), bool)),
+        return run
+
+    state, missing = jax.lax.custom_linear_solve(
+        lambda packed: bordered_action(block, scale, packed),
+        scale / d * jnp.eye(d, dtype=scale.dtype),
+        eliminate(False),
+        eliminate(True),
         has_aux=True,
     )
-    return jnp.diagonal(state), gth.off_diagonal(state), kernel, residual
+    balance = fixed.action(unpack(jax.lax.stop_gradient(state) * jnp.real(fixed.same)))
+    residual = jnp.max(jnp.abs(balance)) / scale
+    return jnp.diagonal(state), gth.off_diagonal(state), jax.lax.stop_gradient(1 + missing), residual
 
 
 def solve_dense(generator: Generator) -> Solution:

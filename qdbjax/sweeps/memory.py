@@ -22,7 +22,7 @@ def needed(compiled: jax.stages.Compiled, points: int, bytes_per_point: int) -> 
 
 
 def available() -> int:
-    """Bytes free on the default device: the accelerator's own, or the machine's within the limit of its control group."""
+    """Bytes free on the default device: the accelerator's own, or the machine's within its control group."""
     device = jax.devices()[0]
     statistics = None if device.platform == "cpu" else device.memory_stats()
     if statistics and "bytes_limit" in statistics:

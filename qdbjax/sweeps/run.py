@@ -1,4 +1,4 @@
-"""Runs a cell over a grid: compiles once per block shape, cuts the grid where memory asks for it, gathers the results."""
+"""Runs a cell over a grid: compiles once per block shape, cuts the grid where memory asks for it, gathers results."""
 
 import math
 import time
@@ -48,7 +48,8 @@ class Compiler:
         self.dtypes = dtypes
         self.seconds = 0.0
         self.known = programs_of(fn)
-        self.key = (names, name, dtypes, jax.config.jax_enable_x64, jax.config.jax_default_device, jax.default_backend())
+        settings = (jax.config.jax_enable_x64, jax.config.jax_default_device, jax.default_backend())
+        self.key = (names, name, dtypes, *settings)
 
     def program(self, block: tuple[int, ...]) -> Program:
         """The program for blocks of this shape."""

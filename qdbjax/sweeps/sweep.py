@@ -42,9 +42,8 @@ def sweep(
     than the free memory. Where a block runs out of memory it is halved.
     """
     xarray = _xarray()
-    names = tuple(axes)
-    check_function(fn, names)
-    coordinates = {key: np.asarray(values) for key, values in as_axes(axes).items()}
+    coordinates = {name: np.asarray(values) for name, values in as_axes(axes).items()}
+    check_function(fn, tuple(coordinates))
     if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
         raise ValueError(f"batch_size must be an integer >= 1, the number of cells done at a time; got {batch_size!r}.")
     points = math.prod(len(values) for values in coordinates.values())

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compiled_when_eager
 from qdbjax.generators.generator import AbstractJumps, Generator, blocks
-from qdbjax.numerics.cells import for_some, where_asked
+from qdbjax.numerics.cells import where_asked
 from qdbjax.numerics.small import UNROLL, matrix_entries, vector_entries
 from qdbjax.solvers import AsymptoticState, SteadyState
 from qdbjax.solvers.hermitian import Packed, unpack
@@ -29,8 +29,8 @@ def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
 def _where_degenerate(function: Callable, generator: Generator, state: State, simple: Array) -> Array:
     """function(spectrum, jumps, populations, coherences) in degenerate cells, the simple result elsewhere."""
     degenerate = generator.spectrum.degenerate
-    operands = generator.spectrum, generator.jumps, state.populations, state.coherences, degenerate
-    return where_asked(degenerate, lambda *args: for_some(args[-1], function, args[:-1]), operands, simple)
+    operands = generator.spectrum, generator.jumps, state.populations, state.coherences
+    return where_asked(degenerate, function, operands, simple)
 
 
 def _matrix(populations: Float[Array, " d"], coherences: Packed) -> Matrix:

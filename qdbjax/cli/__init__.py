@@ -1,0 +1,1 @@
+"""The command line: a TOML file in, a labelled data file, a plot and a summary out."""

@@ -1,0 +1,96 @@
+"""The commands."""
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import matplotlib  # noqa: F401  missing packages are reported before anything is read
+import typer
+import xarray  # noqa: F401
+import zarr  # noqa: F401
+from rich.console import Console
+
+from qdbjax.cli.errors import InputError
+from qdbjax.cli.figure import draw
+from qdbjax.cli.job import check, results_of
+from qdbjax.cli.main import STOPPED
+from qdbjax.cli.reader import read
+from qdbjax.cli.schema import RunFile
+from qdbjax.cli.store import claim, write_data
+from qdbjax.cli.summary import print_summary
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+class Terminated(BaseException):
+    """SIGTERM, as an exception, so that unfinished files are removed on the way out."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import sys
+
+        typer.echo(f"qdbjax {sys.modules['qdbjax'].__version__} (jax {jax.__version__})")
+        raise typer.Exit
+
+
+VersionOption = typer.Option("--version", callback=_version, is_eager=True, help="Print versions.")
+
+
+@app.callback()
+def _options(version: Annotated[bool, VersionOption] = False) -> None:
+    """Stationary states and currents of open quantum systems, from a file."""
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="What to compute.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("results"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run has written.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Sweep what FILE.toml describes; write FILE.zarr and FILE.png into DIR and print a summary."""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _run(file, output, overwrite=overwrite, quiet=quiet)
+    except InputError as error:
+        _fail(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        _fail("stopped by Ctrl-C; no unfinished file is left", STOPPED + signal.SIGINT)
+    except Terminated:
+        _fail("stopped by SIGTERM; no unfinished file is left", STOPPED + signal.SIGTERM)
+    except (OSError, MemoryError) as error:
+        _fail(f"error: {error}", 1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number, frame) -> None:
+    raise Terminated
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def _run(file: Path, output: Path, *, overwrite: bool, quiet: bool) -> None:
+    jax.config.update("jax_enable_x64", True)  # a process of its own: nobody else's setting is changed
+    description, text = read(file)
+    _checked(file, description)
+    data_file, plot_file = output / f"{file.stem}.zarr", output / f"{file.stem}.png"
+    claim(output, [data_file, plot_file], overwrite=overwrite)
+    data = results_of(description, text, progress=False if quiet else None)
+    write_data(data, data_file)
+    draw(data, description, plot_file)
+    if not quiet:
+        variable = description.output.plot or description.output.quantities[0]
+        print_summary(data, variable, [data_file, plot_file], Console())
+
+
+def _checked(file: Path, description: RunFile) -> None:
+    try:
+        check(description)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None

@@ -1,0 +1,101 @@
+"""A run file as a sweep: the function of the swept numbers, its axes, and the labels of its results."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qdbjax.cli.build import generator_of, parts_of
+from qdbjax.cli.errors import InputError, nearest
+from qdbjax.cli.parameters import axes_to_paths, tree_of, with_values
+from qdbjax.cli.quantities import QUANTITIES
+from qdbjax.cli.schema import Axis, RunFile
+from qdbjax.solvers import steady_state
+from qdbjax.sweeps import sweep
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def check(run: RunFile) -> None:
+    """Raise InputError for whatever can be known wrong before anything is computed, at both ends of every axis."""
+    for name in run.output.quantities:
+        if name not in QUANTITIES:
+            allowed = ", ".join(QUANTITIES) + nearest(name, QUANTITIES)
+            raise InputError(f"output.quantities: {name!r} is unknown; allowed are {allowed}")
+    plot = run.output.plot
+    if plot is not None and plot not in run.output.quantities:
+        raise InputError(f"output.plot: {plot!r} must be one of output.quantities")
+    for name in run.output.crossings:
+        if name not in run.sweep:
+            raise InputError(f"output.crossings: {name!r} is no axis{nearest(name, run.sweep)}")
+    for name in run.sweep:
+        if name in QUANTITIES:
+            raise InputError(f"sweep.{name}: the axis has the name of a quantity; call it something else")
+    tree = tree_of(run)
+    paths = axes_to_paths(run, tree)
+    for end in (np.min, np.max):
+        ends = {name: float(end(coordinates(axis))) for name, axis in run.sweep.items()}
+        system, _ = parts_of(with_values(tree, paths, ends))
+    _check_selection(run, system.dimension)
+
+
+def _check_selection(run: RunFile, levels: int) -> None:
+    variable = run.output.plot or run.output.quantities[0]
+    dims = [*run.sweep, *QUANTITIES[variable].dims]
+    baths = [bath.name for bath in run.baths]
+    for name, value in run.output.select.items():
+        if name not in dims:
+            raise InputError(f"output.select: {name!r} is no dimension of {variable}, which has {', '.join(dims)}")
+        if name == "bath" and value not in baths:
+            raise InputError(f"output.select.bath: must be one of {', '.join(baths)}; got {value!r}")
+        if name != "bath" and not isinstance(value, (int, float)):
+            raise InputError(f"output.select.{name}: must be a number; got {value!r}")
+        if name in ("level", "to", "from") and value not in range(levels):
+            raise InputError(f"output.select.{name}: must be a level from 0 to {levels - 1}; got {value!r}")
+    if all(name in run.output.select for name in run.sweep):
+        raise InputError("output.select: leaves no axis to plot along")
+
+
+def coordinates(axis: Axis) -> np.ndarray:
+    """The values of an axis, (n,)."""
+    if axis.values is not None:
+        return np.asarray(axis.values, float)
+    space = np.geomspace if axis.scale == "log" else np.linspace
+    return space(axis.start, axis.stop, axis.points)
+
+
+def function_of(run: RunFile) -> Callable[..., dict]:
+    """The quantities as a function of the swept numbers by name; every other number is a constant in it."""
+    tree = tree_of(run)
+    paths = axes_to_paths(run, tree)
+    names = list(dict.fromkeys([*run.output.quantities, "residual"]))
+
+    def quantities(**values):
+        generator = generator_of(with_values(tree, paths, values))
+        steady = steady_state(generator)
+        return {name: QUANTITIES[name].compute(generator, steady) for name in names}
+
+    return quantities
+
+
+def results_of(run: RunFile, text: str, *, progress: bool | None) -> "xarray.Dataset":
+    """The swept quantities with names, units and the run file itself in the attributes."""
+    axes = {name: coordinates(axis) for name, axis in run.sweep.items()}
+    data = sweep(function_of(run), progress=progress, **axes)
+    for name in data.data_vars:
+        if name in QUANTITIES:
+            dims = QUANTITIES[name].dims
+            data = data.rename({f"{name}_dim{n}": dim for n, dim in enumerate(dims)})
+            data[name].attrs.update(_described(QUANTITIES[name].long_name, QUANTITIES[name].units))
+    if "bath" in data.dims:
+        data = data.assign_coords(bath=[bath.name for bath in run.baths])
+    for name, axis in run.sweep.items():
+        parameter = axis.parameter if isinstance(axis.parameter, str) else ", ".join(axis.parameter)
+        data[name].attrs.update(_described(axis.label or parameter, axis.unit))
+    data.attrs.update(title=run.title or "", run_file=text)
+    return data
+
+
+def _described(name: str, units: str | None) -> dict:
+    return {"long_name": name} | ({"units": units} if units else {})

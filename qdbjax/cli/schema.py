@@ -1,0 +1,260 @@
+"""What a run file may say: sections, keys, types. Physical ranges are checked by the classes that the file names."""
+
+import cmath
+import keyword
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+RESERVED = ("fn", "batch_size", "progress", "status", "bath", "level", "to", "from")
+
+
+def _entry(value: Any) -> float | complex:
+    if isinstance(value, str):
+        try:
+            value = complex(value.replace(" ", ""))
+        except ValueError:
+            raise ValueError(f'{value!r} is no number; write a complex one as "1+2j"') from None
+    if isinstance(value, bool) or not isinstance(value, (int, float, complex)):
+        raise ValueError(f'matrix entries are numbers, or strings such as "1+2j"; got {value!r}')
+    if not cmath.isfinite(value):
+        raise ValueError(f"matrix entries must be finite; got {value!r}")
+    return value
+
+
+def _matrix(value: Any) -> list[list[float | complex]]:
+    if not isinstance(value, list) or not value or any(not isinstance(r, list) or len(r) != len(value) for r in value):
+        raise ValueError("must be a square matrix, a list of rows of equal length")
+    return [[_entry(entry) for entry in row] for row in value]
+
+
+Matrix = Annotated[list, BeforeValidator(_matrix)]
+Number = float | None  # None: left out, which is allowed where the number is swept
+
+
+class Ring(BaseModel):
+    """`three_dot_ring`."""
+
+    model_config = STRICT
+    model: Literal["three_dot_ring"]
+    tunneling: Number = None
+    flux: Number = None
+
+
+class Qubit(BaseModel):
+    """`qubit`."""
+
+    model_config = STRICT
+    model: Literal["qubit"]
+    splitting: Number = None
+
+
+class ThreeLevel(BaseModel):
+    """`three_level`."""
+
+    model_config = STRICT
+    model: Literal["three_level"]
+    energies: list[float] = Field(min_length=3, max_length=3)
+
+
+class Chain(BaseModel):
+    """`xxz_chain`."""
+
+    model_config = STRICT
+    model: Literal["xxz_chain"]
+    fields: list[float] = Field(min_length=1, max_length=10)
+    exchange: Number = None
+    anisotropy: Number = None
+
+
+class Term(BaseModel):
+    """A part of a Hamiltonian with a coefficient that can be swept."""
+
+    model_config = STRICT
+    matrix: Matrix
+    coefficient: Number = None
+
+
+class Custom(BaseModel):
+    """H = hamiltonian + Σ coefficient · matrix."""
+
+    model_config = STRICT
+    model: Literal["custom"]
+    hamiltonian: Matrix
+    terms: dict[str, Term] = {}
+
+
+class Ohmic(BaseModel):
+    """`Ohmic`."""
+
+    model_config = STRICT
+    kind: Literal["ohmic"]
+    strength: Number = None
+    cutoff: Number = None
+
+
+class PowerLaw(BaseModel):
+    """`PowerLaw`."""
+
+    model_config = STRICT
+    kind: Literal["power_law"]
+    strength: Number = None
+    cutoff: Number = None
+    exponent: Number = None
+
+
+class DrudeLorentz(BaseModel):
+    """`DrudeLorentz`."""
+
+    model_config = STRICT
+    kind: Literal["drude_lorentz"]
+    strength: Number = None
+    cutoff: Number = None
+
+
+class Algebraic(BaseModel):
+    """`Algebraic`."""
+
+    model_config = STRICT
+    kind: Literal["algebraic"]
+    strength: Number = None
+    cutoff: Number = None
+    power: Number = 2.0
+
+
+class UnderdampedLorentzian(BaseModel):
+    """`UnderdampedLorentzian`."""
+
+    model_config = STRICT
+    kind: Literal["underdamped_lorentzian"]
+    strength: Number = None
+    frequency: Number = None
+    width: Number = None
+
+
+class Flat(BaseModel):
+    """`Flat`."""
+
+    model_config = STRICT
+    kind: Literal["flat"]
+    strength: Number = None
+
+
+class Tabulated(BaseModel):
+    """`Tabulated`."""
+
+    model_config = STRICT
+    kind: Literal["tabulated"]
+    frequencies: list[float]
+    values: list[float]
+
+
+class Sum(BaseModel):
+    """`Sum` of other kinds."""
+
+    model_config = STRICT
+    kind: Literal["sum"]
+    parts: "list[Density]" = Field(min_length=1)
+
+
+Systems = (Ring, Qubit, ThreeLevel, Chain, Custom)
+Densities = (Ohmic, PowerLaw, DrudeLorentz, Algebraic, UnderdampedLorentzian, Flat, Tabulated, Sum)
+SystemTable = Annotated[Ring | Qubit | ThreeLevel | Chain | Custom, Field(discriminator="model")]
+Density = Annotated[
+    Ohmic | PowerLaw | DrudeLorentz | Algebraic | UnderdampedLorentzian | Flat | Tabulated | Sum,
+    Field(discriminator="kind"),
+]
+
+
+class Coupling(BaseModel):
+    """One of: {site}, a projector; {pauli, site} on a spin; {transition = [m, n]}, |m⟩⟨n| + h.c.; {matrix}."""
+
+    model_config = STRICT
+    site: int | None = Field(default=None, ge=0)
+    pauli: Literal["x", "y", "z"] | None = None
+    transition: list[int] | None = Field(default=None, min_length=2, max_length=2)
+    matrix: Matrix | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self):
+        given = [k for k in ("pauli", "transition", "matrix") if getattr(self, k) is not None]
+        sited = self.site is not None
+        if len(given) > 1 or (not given and not sited) or (sited and given not in ([], ["pauli"])):
+            raise ValueError("give one of {site}, {pauli, site}, {transition = [m, n]} and {matrix}")
+        return self
+
+
+class BathTable(BaseModel):
+    """One entry of [[baths]]."""
+
+    model_config = STRICT
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    coupling: Coupling
+    spectral_density: Density
+    temperature: Number = None
+
+
+class Axis(BaseModel):
+    """One axis of [sweep]: the parameter (or several that move together), and its values."""
+
+    model_config = STRICT
+    parameter: str | list[str]
+    values: list[float] | None = Field(default=None, min_length=1)
+    start: float | None = None
+    stop: float | None = None
+    points: int | None = Field(default=None, ge=1)
+    scale: Literal["linear", "log"] = "linear"
+    label: str | None = None
+    unit: str | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self):
+        span = [self.start, self.stop, self.points]
+        complete = None not in span if self.values is None else span == [None] * 3
+        if not complete:
+            raise ValueError("give either start, stop and points, or values = [...]")
+        numbers = self.values if self.values is not None else [self.start, self.stop]
+        if not all(math.isfinite(number) for number in numbers):
+            raise ValueError(f"values must be finite; got {numbers}")
+        if self.scale == "log" and self.values is None and min(numbers) <= 0:
+            raise ValueError(f"a logarithmic axis needs start and stop > 0; got {numbers}")
+        return self
+
+
+class Output(BaseModel):
+    """[output]: what is computed, and which of it is drawn."""
+
+    model_config = STRICT
+    quantities: list[str] = Field(default=["heat_currents", "entropy_production", "populations"], min_length=1)
+    plot: str | None = None
+    select: dict[str, str | float] = {}
+    crossings: dict[str, list[float]] = {}
+
+
+class RunFile(BaseModel):
+    """A run file."""
+
+    model_config = STRICT
+    title: str | None = None
+    system: SystemTable
+    baths: list[BathTable] = Field(min_length=1)
+    sweep: dict[str, Axis] = Field(min_length=1)
+    output: Output = Output()
+
+    @field_validator("sweep")
+    @classmethod
+    def _names(cls, axes: dict[str, Axis]) -> dict[str, Axis]:
+        for name in axes:
+            if not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED:
+                raise ValueError(f"axis name {name!r} must be a plain name (letters, digits, _), not one of {RESERVED}")
+        return axes
+
+
+def keys_at() -> dict[str, list[str]]:
+    """Known keys by the name of their section, kind or model; the top level is ''."""
+    named = {"": RunFile, "baths": BathTable, "sweep": Axis, "output": Output, "coupling": Coupling, "terms": Term}
+    named |= {model.model_fields["model"].annotation.__args__[0]: model for model in Systems}
+    named |= {density.model_fields["kind"].annotation.__args__[0]: density for density in Densities}
+    return {name: list(model.model_fields) for name, model in named.items()}

@@ -1,0 +1,3 @@
+"""Other packages: QuTiP."""
+
+from qdbjax.interop.qutip import to_qutip as to_qutip
