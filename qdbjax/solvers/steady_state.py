@@ -84,13 +84,15 @@ class Auto(AbstractSolver):
         stuck = ~every(lambda s: s > 0, gth.pivots(jax.lax.stop_gradient(rates)))
         populations, coherences, *rest = _simple(rates, gth.stationary(rates), jnp.ones((), rates.dtype))
         plain = (populations, jax.ShapeDtypeStruct(coherences.shape, coherences.dtype), *rest)
-        operands = generator.spectrum, generator.jumps
-        plain = where_asked(stuck & ~degenerate, _graph_of, operands, plain)
-        return where_asked(degenerate, zero_block.solve, operands, plain)
+        return where_asked(degenerate | stuck, _special, (generator.spectrum, generator.jumps), plain)
 
 
-def _graph_of(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
-    return _any_graph(jnp.sum(jumps.rates(spectrum), axis=0))
+def _special(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
+    """A cell with degenerate levels, or with a graph whose first state is not recurrent."""
+    block = zero_block.solve(spectrum, jumps)
+    graph = _any_graph(jnp.sum(jumps.rates(spectrum), axis=0))
+    degenerate = spectrum.degenerate
+    return jax.tree.map(lambda x, y: jnp.where(degenerate, x, y), block, graph)
 
 
 def _simple(rates: Float[Array, "d d"], populations: RealVector, classes: Scalar) -> Solution:

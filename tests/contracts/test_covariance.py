@@ -1,0 +1,195 @@
+"""Covariance of values and gradients: basis, rotation inside a level, permutation, H + c, units; forward and reverse."""
+
+import functools as ft
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+from programs import gradients, heat, machine, observe, observed, random_machine, tangents
+from registry import SPECTRA, machines
+
+import qdbjax as qdb
+
+TOLERANCE = 1e-11
+
+
+def conjugated(system, unitary):
+    hamiltonian, couplings, *rest = system
+    turned = unitary @ hamiltonian @ unitary.conj().T
+    return machine((turned + turned.conj().T) / 2, unitary @ couplings @ unitary.conj().T, *rest)
+
+
+def transposed(matrix):
+    return np.swapaxes(matrix, -1, -2)
+
+
+# Unrolled arithmetic makes d = 3 slow to compile: d = 4, which takes the same rules through other code, comes first.
+dimensions = pytest.mark.parametrize("d", [4, pytest.param(3, marks=pytest.mark.slow)])
+
+
+@ft.cache
+def base(d):
+    """Machines with every kind of spectrum, their heat and its gradient."""
+    systems = machines(d, 2)
+    return systems, gradients(systems)
+
+
+def sizes(grad):
+    """Size of each machine's gradient; where it vanishes (H proportional to 1), that of a rate."""
+    return [max(1e-2, *(np.abs(leaf[n]).max() for leaf in grad)) for n in range(len(grad[0]))]
+
+
+def unitary(kind, system, rng):
+    """A unitary of one kind."""
+    d = len(system[0])
+    if kind == "permutation":
+        return np.eye(d)[[2, 0, 1, 3][:d]]
+    if kind == "random":
+        return np.linalg.qr(rng.normal(size=(d, d)) + 1j * rng.normal(size=(d, d)))[0]
+    energies, basis = np.linalg.eigh(system[0])
+    generator = rng.normal(size=(d, d)) + 1j * rng.normal(size=(d, d))
+    same = np.abs(energies[:, None] - energies[None, :]) < 1e-13
+    return basis @ scipy.linalg.expm(1j * (generator + generator.conj().T) * same) @ basis.conj().T
+
+
+@dimensions
+@pytest.mark.parametrize("kind", ["random", "permutation", "inside a level"])
+def test_change_of_basis(kind, d):
+    """Heat and its derivatives with respect to η, ω_c, T stay; that with respect to H and S turns along."""
+    rng = np.random.default_rng(17)
+    systems, (value, grad) = base(d)
+    turns = [unitary(kind, system, rng) for system in systems]
+    new_value, new_grad = gradients([conjugated(s, u) for s, u in zip(systems, turns, strict=True)])
+    for n, u in enumerate(turns):
+        size = sizes(grad)[n]
+        assert np.isfinite(size)
+        assert abs(new_value[n] - value[n]) <= TOLERANCE * max(abs(value[n]), 1e-4)
+        # df = Re Σ g_ij dH_ij = Re Tr(gᵀ dH): it is gᵀ that turns like H.
+        for leaf in (0, 1):
+            turned = u @ transposed(grad[leaf][n]) @ u.conj().T
+            assert np.abs(transposed(new_grad[leaf][n]) - turned).max() <= TOLERANCE * size
+        for leaf in (2, 3, 4):
+            assert np.abs(new_grad[leaf][n] - grad[leaf][n]).max() <= TOLERANCE * size
+
+
+@dimensions
+def test_energy_shift(d):
+    """H + c·1: the same heat and gradient."""
+    systems, (value, grad) = base(d)
+    new_value, new_grad = gradients([machine(s[0] + 1.7 * np.eye(d), *s[1:]) for s in systems])
+    for n in range(len(systems)):
+        size = sizes(grad)[n]
+        assert abs(new_value[n] - value[n]) <= TOLERANCE * max(abs(value[n]), 1e-4)
+        assert max(np.abs(x[n] - y[n]).max() for x, y in zip(new_grad, grad, strict=True)) <= TOLERANCE * size
+
+
+@dimensions
+@pytest.mark.parametrize("unit", [1e-6, 7.3, 1e5])
+def test_units(unit, d):
+    """Energies in another unit: heat scales with its square, derivatives with respect to energies with the unit."""
+    systems, (value, grad) = base(d)
+    scaled = [machine(h * unit, s, eta, cutoff * unit, heat * unit) for h, s, eta, cutoff, heat in systems]
+    new_value, new_grad = gradients(scaled)
+    powers = (1, 2, 2, 1, 1)
+    for n in range(len(systems)):
+        size = sizes(grad)[n]
+        assert abs(new_value[n] / unit**2 - value[n]) <= TOLERANCE * max(abs(value[n]), 1e-4)
+        for power, new, old in zip(powers, new_grad, grad, strict=True):
+            assert np.abs(new[n] / unit**power - old[n]).max() <= TOLERANCE * size
+
+
+def random_direction(rng, system):
+    """A direction in the space of machines: Hermitian for H and S."""
+    return random_machine(rng, len(system[0]), len(system[2]))
+
+
+@ft.cache
+def directions(d):
+    rng = np.random.default_rng(23)
+    return [random_direction(rng, system) for system in base(d)[0]]
+
+
+@pytest.mark.slow
+@dimensions
+def test_forward_is_reverse(d):
+    """jvp = gradient · direction (1e-12), at degenerate spectra too."""
+    systems, (value, grad) = base(d)
+    found, slope = tangents(systems, directions(d))
+    for n, direction in enumerate(directions(d)):
+        wanted = sum(np.real(np.sum(leaf[n] * part)) for leaf, part in zip(grad, direction, strict=True))
+        size = max(1e-2, sum(np.sum(np.abs(leaf[n] * part)) for leaf, part in zip(grad, direction, strict=True)))
+        assert abs(slope[n] - wanted) <= 1e-12 * size
+        assert abs(found[n] - value[n]) <= 1e-14 + 1e-13 * abs(value[n])
+
+
+@dimensions
+def test_finite_differences(d):
+    """Gradient against central differences (1e-6) where levels are apart."""
+    systems, (_, grad) = base(d)
+    chosen = [n for n, energies in enumerate(SPECTRA[d]) if np.diff(energies).min() > 0.5]
+    assert len(chosen) >= 2
+    step = 1e-4
+    shifted = [
+        machine(*(x + sign * step * y for x, y in zip(systems[n], directions(d)[n], strict=True)))
+        for n in chosen
+        for sign in (2, 1, -1, -2)
+    ]
+    values = gradients(shifted)[0].reshape(-1, 4)
+    for n, (a, b, c, e) in zip(chosen, values, strict=True):
+        wanted = (8 * (b - c) - (a - e)) / (12 * step)
+        found = sum(np.real(np.sum(leaf[n] * part)) for leaf, part in zip(grad, directions(d)[n], strict=True))
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_jit_vmap_and_eager_agree():
+    """Eagerly, compiled alone, and compiled in a batch: one answer (1e-13)."""
+    systems = machines(2, 1)[:2]
+    together = observed(systems)
+    single = jax.jit(lambda *leaves: {k: v for k, v in observe(*leaves).items() if k != "liouvillian"})
+    for system, seen in zip(systems, together, strict=True):
+        leaves = [jnp.asarray(leaf) for leaf in system]
+        apart = jax.tree.map(np.asarray, single(*leaves))
+        hamiltonian, couplings, strengths, cutoffs, temperatures = system
+        bath = qdb.Bath(couplings[0], qdb.Ohmic(strengths[0], cutoffs[0]), temperature=temperatures[0])
+        generator = qdb.davies(hamiltonian, bath)
+        state = qdb.steady_state(generator)
+        eager = {
+            "rates": generator.rates,
+            "energies": generator.spectrum.energies,
+            "populations": state.populations,
+            "rho": state.density_matrix,
+            "status": state.status,
+        }
+        for name in eager:
+            np.testing.assert_allclose(eager[name], apart[name], rtol=1e-13, atol=1e-16, err_msg=name)
+            np.testing.assert_allclose(eager[name], seen[name], rtol=1e-13, atol=1e-16, err_msg=name)
+        np.testing.assert_allclose(qdb.heat_currents(generator, state), seen["heat"], rtol=0, atol=1e-15)
+
+
+def test_batch_order():
+    """The cells of a batch do not know each other: reversed order, reversed answers, bit by bit."""
+    systems = machines(3, 2)
+    there, back = observed(systems), observed(systems[::-1])[::-1]
+    for one, other in zip(there, back, strict=True):
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 1])
+def test_second_order(number):
+    """check_grads to second order, both modes, at a generic spectrum."""
+    from jax.test_util import check_grads
+
+    systems = machines(3, 2, seed=40 + number)
+    leaves = [jnp.asarray(leaf) for leaf in systems[0]]
+    diagonal = jnp.asarray(np.array(SPECTRA[3][0]))
+
+    def along(energies, strengths, temperatures):
+        hamiltonian = jnp.diag(energies).astype(complex) + 0.1 * leaves[0]
+        return 100 * heat(hamiltonian, leaves[1], strengths, leaves[3], temperatures)
+
+    check_grads(along, (diagonal, leaves[2], leaves[4]), order=2, modes=["fwd", "rev"], rtol=1e-5, eps=1e-4)
+    assert jnp.isfinite(along(diagonal, leaves[2], leaves[4]))

@@ -1,0 +1,92 @@
+"""Examples and the README do what they say."""
+
+import re
+import time
+import tomllib
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray
+
+import qdbjax as qdb
+from qdbjax.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def current(T_hot, flux):
+    """The current of example 01 from its own lines, through the dense Liouvillian."""
+    baths = [
+        qdb.Bath(qdb.site(n, 3), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for n, T in enumerate((T_hot, 0.2))
+    ]
+    generator = qdb.davies(qdb.models.three_dot_ring(0.5, flux), baths)
+    return qdb.heat_currents(generator, qdb.steady_state(generator, qdb.Dense()))
+
+
+def by_rates(T_hot, T_cold, flux):
+    """Heat from the hot bath by plain NumPy: golden-rule rates between Fourier levels, |⟨m|S|n⟩|² = 1/9."""
+    energies = np.cos(2 * np.pi * (flux + np.arange(3)) / 3)
+    omega = energies[None, :] - energies[:, None] + np.eye(3)
+    size = np.abs(omega)
+    rates = []
+    for T in (T_hot, T_cold):
+        quanta = 1 / np.expm1(size / T) + (omega > 0)
+        rates.append(2 * np.pi * 0.01 * size * np.exp(-size / 10) * quanta / 9 * (1 - np.eye(3)))
+    total = sum(rates) - np.diag(sum(rates).sum(axis=0))
+    populations = np.linalg.lstsq(np.vstack([total, np.ones(3)]), np.r_[0, 0, 0, 1], rcond=None)[0]
+    return -np.sum(omega * rates[0] * populations[None, :])
+
+
+def test_example_01_runs_in_time_and_agrees_with_the_dense_solver(tmp_path):
+    start = time.perf_counter()
+    assert main(["run", str(ROOT / "examples/01_three_dot_currents.toml"), "--output", str(tmp_path)]) == 0
+    assert time.perf_counter() - start < 60  # 10 s on two idle cores
+    data = xarray.open_zarr(tmp_path / "01_three_dot_currents.zarr").load()
+    assert data["heat_currents"].sizes == {"T_hot": 200, "flux": 200, "bath": 2}
+    assert (tmp_path / "01_three_dot_currents.png").stat().st_size > 50_000
+    heat = data["heat_currents"].values
+    assert np.isfinite(heat).all()
+    assert np.abs(heat.sum(-1)).max() < 1e-12 * np.abs(heat).max()  # first law
+    assert heat[..., 0].min() > -1e-12 * heat.max()  # heat flows from hot to cold
+    rows, columns = [0, 57, 199, 150], [20, 99, 0, 133]  # flux 0 is an exact crossing
+    cells = jnp.asarray(data["T_hot"].values[rows]), jnp.asarray(data["flux"].values[columns])
+    dense = jax.jit(jax.vmap(current))(*cells)
+    np.testing.assert_allclose(heat[rows, columns], dense, rtol=1e-8, atol=1e-15)
+
+
+def test_readme_program(tmp_path, monkeypatch, capsys):
+    program = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL).group(1)
+    monkeypatch.chdir(tmp_path)
+    found = {"__name__": "readme"}
+    exec(compile(program, "README.md", "exec"), found)
+    assert "status=ok" in capsys.readouterr().out
+    heat = np.asarray(qdb.heat_currents(found["generator"], found["steady"]))
+    np.testing.assert_allclose(heat[0], by_rates(1.0, 0.2, 0.3), rtol=1e-11)
+    assert f"[ {heat[0]:.5f} {heat[1]:.5f}]: hot, cold" in program
+    step = 1e-4
+    difference = (found["heat_current"](1.0 + step, 0.3) - found["heat_current"](1.0 - step, 0.3)) / (2 * step)
+    np.testing.assert_allclose(found["conductance"], difference, rtol=1e-6)
+    assert found["data"]["heat_current"].shape == (60, 90)
+    assert {path.name for path in tmp_path.iterdir()} == {"heat_current.png", "levels.png"}
+
+
+@pytest.mark.parametrize("name", ["README.md", "examples/README.md"])
+def test_files_that_are_named_exist(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for path in re.findall(r"examples/[\w./]+\.(?:toml|md|png)", text):
+        assert (ROOT / path).is_file(), path
+
+
+def test_examples_are_numbered_and_parse():
+    files = sorted((ROOT / "examples").glob("*.toml"))
+    assert files
+    for file in files:
+        assert re.match(r"\d\d_[a-z0-9_]+\.toml", file.name)
+        assert {"system", "baths", "sweep"} <= tomllib.loads(file.read_text(encoding="utf-8")).keys()

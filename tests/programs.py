@@ -1,0 +1,118 @@
+"""Compiled programs shared by tests: compiling dominates their time, so that many tests feed one batch shape.
+
+A machine is a tuple (hamiltonian, couplings, strengths, cutoffs, temperatures) of arrays of shapes (d, d), (b, d, d),
+(b,), (b,), (b,); all baths Ohmic. Everything is traced, so that bad values are flagged and never raise.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import qdbjax as qdb
+
+CELLS = 24  # machines in one batch; shorter lists are filled up with copies of the last
+
+
+def generator_of(hamiltonian, couplings, strengths, cutoffs, temperatures):
+    """The Davies generator of a machine."""
+    baths = [
+        qdb.Bath(couplings[n], qdb.Ohmic(strengths[n], cutoffs[n]), temperature=temperatures[n])
+        for n in range(couplings.shape[0])
+    ]
+    return qdb.davies(qdb.System(hamiltonian), baths)
+
+
+def observe(*machine):
+    """All that can be asked of a machine, as a dictionary."""
+    generator = generator_of(*machine)
+    state = qdb.steady_state(generator)
+    return {
+        "liouvillian": generator.liouvillian(),
+        "rates": generator.rates,
+        "energies": generator.spectrum.energies,
+        "basis": generator.spectrum.basis,
+        "populations": state.populations,
+        "rho": state.density_matrix,
+        "residual": state.residual,
+        "kernel": state.kernel_dimension,
+        "status": state.status,
+        "heat": qdb.heat_currents(generator, state),
+        "micro": qdb.micro_currents(generator, state),
+        "entropy": qdb.entropy_production(generator, state),
+    }
+
+
+def heat(*machine):
+    """Heat from the first bath."""
+    generator = generator_of(*machine)
+    return qdb.heat_currents(generator, qdb.steady_state(generator))[0]
+
+
+ARGUMENTS = (0, 1, 2, 3, 4)
+observe_many = jax.jit(jax.vmap(observe))
+gradient_many = jax.jit(jax.vmap(jax.value_and_grad(heat, argnums=ARGUMENTS)))
+
+
+def tangent(machine, direction):
+    """Heat and its derivative in a direction, forward mode."""
+    return jax.jvp(heat, machine, direction)
+
+
+tangent_many = jax.jit(jax.vmap(tangent))
+
+
+def machine(hamiltonian, couplings, strengths, cutoffs, temperatures):
+    """A machine from anything array-like."""
+    couplings = np.asarray(couplings, complex)
+    count = len(couplings)
+    vectors = [np.broadcast_to(np.asarray(x, float), (count,)) for x in (strengths, cutoffs, temperatures)]
+    return np.asarray(hamiltonian, complex), couplings, *vectors
+
+
+def batches(machines):
+    """Stacks of CELLS machines, the last one filled up."""
+    for start in range(0, len(machines), CELLS):
+        part = list(machines[start : start + CELLS])
+        part += [part[-1]] * (CELLS - len(part))
+        yield tuple(jnp.asarray(np.stack(leaf)) for leaf in zip(*part, strict=True))
+
+
+def run(program, machines):
+    """program of every machine, as one tree of NumPy arrays."""
+    parts = [jax.tree.map(np.asarray, program(*batch)) for batch in batches(machines)]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(machines)], *parts)
+
+
+def observed(machines):
+    """`observe` of every machine: a list of dictionaries."""
+    table = run(observe_many, machines)
+    return [{name: column[n] for name, column in table.items()} for n in range(len(machines))]
+
+
+def gradients(machines):
+    """Heat from the first bath of every machine and its gradient (reverse mode)."""
+    return run(gradient_many, machines)
+
+
+def tangents(machines, directions):
+    """Heat and its derivative in one direction per machine (forward mode)."""
+    pairs = [(*left, *right) for left, right in zip(machines, directions, strict=True)]
+    return run(lambda *leaves: tangent_many(leaves[:5], leaves[5:]), pairs)
+
+
+def random_machine(rng, d, baths, energies=None):
+    """A machine with Gaussian Hamiltonian (or given energies) and couplings."""
+    if energies is None:
+        hamiltonian = _hermitian(rng, d)
+    else:
+        basis = np.linalg.qr(rng.normal(size=(d, d)) + 1j * rng.normal(size=(d, d)))[0]
+        hamiltonian = (basis * np.asarray(energies)) @ basis.conj().T
+        hamiltonian = (hamiltonian + hamiltonian.conj().T) / 2
+    couplings = np.stack([_hermitian(rng, d) for _ in range(baths)])
+    strengths, temperatures = rng.uniform(0.01, 0.05, baths), rng.uniform(0.2, 3.0, baths)
+    return machine(hamiltonian, couplings, strengths, rng.uniform(3.0, 10.0, baths), temperatures)
+
+
+def _hermitian(rng, d):
+    matrix = rng.normal(size=(d, d)) + 1j * rng.normal(size=(d, d))
+    return (matrix + matrix.conj().T) / 2

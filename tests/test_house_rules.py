@@ -1,0 +1,204 @@
+"""House rules: import order, abstract or final, sizes, docstrings, no side effects on import."""
+
+import ast
+import inspect
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import qdbjax as qdb
+
+ROOT = pathlib.Path(qdb.__file__).parent
+FILES = sorted(path for path in ROOT.rglob("*.py"))
+RANKS = {
+    "_types": 0,
+    "_status": 0,
+    "numerics": 1,
+    "operators": 2,
+    "baths": 2,
+    "systems": 3,
+    "generators": 4,
+    "states": 4,
+    "models": 4,
+    "solvers": 5,
+    "balance": 6,
+    "thermodynamics": 6,
+    "sweeps": 7,
+    "fitting": 7,
+    "plotting": 8,
+    "interop": 8,
+    "cli": 9,
+    "__main__": 10,
+    "__init__": 10,
+}
+OPTIONAL = {"xarray", "zarr", "matplotlib", "rich", "typer", "pydantic", "qutip", "scipy", "dask"}
+EDGES = {("_status", "_types")}  # within rank 0
+FUNCTION, FILE = 60, 400
+
+
+def tree(path):
+    return ast.parse(path.read_text())
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def room(module):
+    """The room of a dotted module name below qdbjax."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def room_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0]
+
+
+def imported(path):
+    """Every module of qdbjax that a file imports, wherever the import stands."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "qdbjax")
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}: relative import"
+            if node.module and node.module.split(".")[0] == "qdbjax":
+                if node.module == "qdbjax":
+                    yield from (f"qdbjax.{alias.name}" for alias in node.names)
+                else:
+                    yield node.module
+
+
+each_file = pytest.mark.parametrize("path", FILES, ids=name_of)
+
+
+@each_file
+def test_import_order(path):
+    """A file imports only from a lower rank or from its own room."""
+    own = room_of(path)
+    assert own in RANKS, f"{own} has no rank"
+    for module in imported(path):
+        other = room(module)
+        assert other in RANKS, f"{name_of(path)} imports {module}: front-door names are for users"
+        allowed = other == own or RANKS[other] < RANKS[own] or (own, other) in EDGES
+        assert allowed, f"{name_of(path)} (rank {RANKS[own]}) imports {module} (rank {RANKS[other]})"
+
+
+@each_file
+def test_size_and_docstring(path):
+    """At most 400 lines a file and 60 a function without its docstring; a docstring where there is code."""
+    text, module = path.read_text(), tree(path)
+    assert len(text.splitlines()) <= FILE
+    assert ast.get_docstring(module) or not text.strip(), f"{name_of(path)} has no docstring"
+    for node in ast.walk(module):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = node.end_lineno - node.lineno + 1
+            if ast.get_docstring(node):
+                length -= node.body[0].end_lineno - node.body[0].lineno + 1
+            assert length <= FUNCTION, f"{name_of(path)}: {node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name == "__init__.py"], ids=name_of)
+def test_init_only_reexports(path):
+    """`__init__.py` holds imports written `X as X`, its docstring, and at most `__version__`."""
+    for number, node in enumerate(tree(path).body):
+        if number == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        if isinstance(node, ast.Assign):
+            assert [target.id for target in node.targets] == ["__version__"]
+            continue
+        assert isinstance(node, ast.ImportFrom), f"{name_of(path)}, line {node.lineno}"
+        for alias in node.names:
+            assert alias.asname == alias.name, f"{name_of(path)}: {alias.name}"
+
+
+def top_level_imports(module):
+    """Imports that run when the module is imported: everything outside functions."""
+    pending = list(module.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+        pending.extend(child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt))
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if room_of(path) not in ("cli", "__main__")], ids=name_of)
+def test_optional_packages_stay_optional(path):
+    """No optional package is imported at module level outside the command line."""
+    assert not OPTIONAL & set(top_level_imports(tree(path)))
+
+
+def classes():
+    """Every class defined in qdbjax: (file, node), with the names of its bases."""
+    for path in FILES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                yield path, node, [ast.unparse(base).split("[")[0].split(".")[-1] for base in node.bases]
+
+
+def is_abstract(node):
+    return node.name.startswith("Abstract")
+
+
+def test_abstract_or_final():
+    """No class derives from a concrete class of qdbjax, and what is called abstract has something left open."""
+    found = {node.name: node for _, node, _ in classes()}
+    assert len(found) > 10
+    for path, node, bases in classes():
+        for base in bases:
+            assert base not in found or is_abstract(found[base]), f"{name_of(path)}: {node.name}({base})"
+        if is_abstract(node):
+            text = ast.unparse(node)
+            assert "abstractmethod" in text or "AbstractClassVar" in text or "AbstractVar" in text, node.name
+
+
+PUBLIC = sorted(name for name in vars(qdb) if not name.startswith("_") and not inspect.ismodule(getattr(qdb, name)))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_have_docstrings(name):
+    """Everything that the front door shows says what it is, in its own words."""
+    thing = getattr(qdb, name)
+    text = vars(thing).get("__doc__") if inspect.isclass(thing) else inspect.getdoc(thing)
+    assert text and len(text.split()) >= 3
+    if inspect.isclass(thing):
+        for member, value in vars(thing).items():
+            if not member.startswith("_") and (inspect.isfunction(value) or isinstance(value, property)):
+                assert inspect.getdoc(value), f"{name}.{member}"
+
+
+def test_front_door_is_small():
+    """About forty names."""
+    assert 20 < len(PUBLIC) < 70
+
+
+PROBE = """
+import jax
+before = {name: getattr(jax.config, name, None) for name in jax.config.values}
+import sys
+import qdbjax
+after = {name: getattr(jax.config, name, None) for name in jax.config.values}
+assert before == after, [name for name in before if before[name] != after[name]]
+loaded = {"xarray", "zarr", "matplotlib", "rich", "typer", "pydantic", "qutip", "scipy.sparse", "dask"} & set(sys.modules)
+import jax._src.xla_bridge as bridge
+print("backends", len(bridge._backends), "optional", sorted(loaded - BEFORE))
+"""
+
+
+def test_import_has_no_side_effects():
+    """Importing qdbjax changes no JAX configuration, starts no backend, loads no optional package."""
+    # Core dependencies may load some of these by themselves: only what qdbjax adds counts.
+    core = "import sys, jax, equinox, diffrax, optax, lineax, optimistix, jaxtyping\nBEFORE = set(sys.modules)\n"
+    command = [sys.executable, "-c", core + PROBE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT.parent)
+    assert done.returncode == 0, done.stderr
+    assert "optional []" in done.stdout
+    assert "backends 0" in done.stdout
