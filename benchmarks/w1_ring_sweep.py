@@ -1,4 +1,4 @@
-"""W1: stationary heat current of a three-dot ring between two baths over temperature and flux, against QuTiP and dynamiqs.
+"""W1: heat current through a three-dot ring over temperature and flux, against QuTiP and dynamiqs, in one run.
 
 Run `python benchmarks/w1_ring_sweep.py`; one JSON line per run is appended to benchmarks/results/w1.jsonl. What each
 number means is in benchmarks/README.md. Answers must agree to 1e-10 of the largest current before anything is timed.
@@ -167,7 +167,8 @@ def main() -> None:
         "generic": np.abs(np.asarray(programs["generic_flat"][0](*pairs)) - ring).max() / scale,
         "grid": np.abs(np.asarray(programs["ring_grid"][0](t_hot, flux)).reshape(-1) - ring).max() / scale,
         "dynamiqs": np.abs(np.asarray(programs["dynamiqs"][0](*few)) - ring[inner]).max() / scale,
-        "qutip": max(abs(with_qutip(float(t), float(f)) - ring[i]) for i, t, f in zip(inner[:10], *few)) / scale,
+        "qutip": max(abs(with_qutip(float(t), float(f)) - ring[i]) for i, t, f in zip(inner[:10], *few, strict=False))
+        / scale,
     }
     print("agreement", {name: f"{value:.1e}" for name, value in agreement.items()})
     assert max(agreement.values()) < 1e-10, "answers disagree: nothing is timed"

@@ -23,6 +23,7 @@ class Status(enum.IntFlag):
     NEAR_DEGENERATE = 16
     INTEGRATION_FAILED = 32
     TARGET_NOT_ATTAINED = 64
+    BLOCK_TOO_LARGE = 128
 
 
 REMEDIES = {
@@ -33,10 +34,11 @@ REMEDIES = {
     Status.NEAR_DEGENERATE: "a level spacing is smaller than the fastest rate: the secular approximation is doubtful",
     Status.INTEGRATION_FAILED: "the time integration did not reach the end: allow more steps or looser tolerances",
     Status.TARGET_NOT_ATTAINED: "the optimum stays away from the target: it may lie outside what the model can reach",
+    Status.BLOCK_TOO_LARGE: "degenerate levels among more than 32 need too large an ω = 0 block: lift the degeneracy",
 }
 
 # Flags under which the numbers mean nothing; their values are replaced by NaN.
-FATAL = Status.NONFINITE_INPUT | Status.NONUNIQUE | Status.UNPHYSICAL_BATH
+FATAL = Status.NONFINITE_INPUT | Status.NONUNIQUE | Status.UNPHYSICAL_BATH | Status.BLOCK_TOO_LARGE
 
 
 def raise_flag(condition: Bool[Array, ""], flag: Status) -> Int[Array, ""]:

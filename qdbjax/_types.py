@@ -1,4 +1,4 @@
-"""One home for array aliases and for the three things every public function does with its input: take it, check it, run it."""
+"""One home for array aliases, and for what every public function does with its input: take it, check it, run it."""
 
 import functools as ft
 from collections.abc import Callable
@@ -88,7 +88,8 @@ def _inexact(value: Any, name: str) -> np.ndarray | Array:
     if width != 4 and not (width == 8 and jax.config.jax_enable_x64):
         wide = jax.config.jax_enable_x64
         complex_ = jnp.issubdtype(value.dtype, jnp.complexfloating)
-        value = value.astype(("complex128" if wide else "complex64") if complex_ else ("float64" if wide else "float32"))
+        kind, bits = ("complex", 128) if complex_ else ("float", 64)
+        value = value.astype(f"{kind}{bits if wide else bits // 2}")
     return value
 
 

@@ -11,6 +11,7 @@ from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, as_real
 from qdbjax.baths.spectral_density import AbstractSpectralDensity, as_spectral_density
 from qdbjax.numerics.statistics import magnitude, thermal_energy
 
+
 class Bath(eqx.Module):
     """A thermal bosonic bath coupled through H_I = Σ_a S_a ⊗ B_a.
 
@@ -115,7 +116,8 @@ def _correlation(value: ArrayLike, coupling: Matrix) -> Matrix:
     value = as_hermitian(value, "correlation")
     channels = 1 if coupling.ndim == 2 else coupling.shape[0]
     if value.shape != (channels, channels):
-        raise ValueError(f"correlation must have shape {(channels, channels)}, one row per coupling; got {value.shape}.")
+        wanted = (channels, channels)
+        raise ValueError(f"correlation must have shape {wanted}, one row per coupling; got {value.shape}.")
     if not is_traced(value):
         lowest = np.linalg.eigvalsh(np.asarray(value)).min()
         if lowest < -1e-12 * max(1.0, float(np.abs(value).max())):

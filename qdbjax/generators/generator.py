@@ -42,7 +42,8 @@ class Generator(eqx.Module):
     """A secular generator L, dρ/dt = L(ρ), of a system and its baths.
 
     rates (bath, to, from): population transfer in the energy eigenbasis, zero diagonal, inverse time.
-    temperatures (bath,): T, for entropy production. status: flags raised by the input (see `explain`). names: one label per bath, in the order given.
+    temperatures (bath,): T, for entropy production. status: flags raised by the input (see `explain`).
+    names: one label per bath, in the order given.
     """
 
     system: System
@@ -70,7 +71,7 @@ class Generator(eqx.Module):
 
     @property
     def secular_ratio(self) -> Scalar:
-        """Smallest difference of distinct Bohr frequencies over the largest rate; the secular approximation needs >> 1."""
+        """Smallest difference of distinct Bohr frequencies over the largest rate; secular theory needs >> 1."""
         return self.spectrum.smallest_frequency_difference / self.scale
 
     def apply(self, rho: ArrayLike) -> Matrix:

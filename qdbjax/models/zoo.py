@@ -64,9 +64,11 @@ def xxz_chain(fields: ArrayLike, exchange: ArrayLike, anisotropy: ArrayLike) -> 
     sites = [2] * fields.shape[0]
     count = len(sites)
     pair = lambda a, i: embed(a, i, sites) @ embed(a, i + 1, sites)  # noqa: E731
-    hamiltonian = jnp.einsum("i,imn->mn", 0.5 * fields, jnp.asarray(np.stack([embed(sigma_z(), i, sites) for i in range(count)])))
+    spins = np.stack([embed(sigma_z(), i, sites) for i in range(count)])
+    hamiltonian = jnp.einsum("i,imn->mn", 0.5 * fields, jnp.asarray(spins, fields.dtype))
     if count > 1:
         flip = sum(np.real(pair(sigma_x(), i) + pair(sigma_y(), i)) for i in range(count - 1))
         ising = sum(pair(sigma_z(), i) for i in range(count - 1))
-        hamiltonian = hamiltonian + 0.25 * exchange * (jnp.asarray(flip) + anisotropy * jnp.asarray(ising))
+        flip, ising = jnp.asarray(flip, fields.dtype), jnp.asarray(ising, fields.dtype)
+        hamiltonian = hamiltonian + 0.25 * exchange * (flip + anisotropy * ising)
     return System(hamiltonian)

@@ -17,34 +17,36 @@ from jax.custom_batching import custom_vmap
 
 from qdbjax.numerics.small import all_entries, entrywise, nested
 
-
 SMALL = 16  # arrays of up to this many entries cross a branch entry by entry
 
 
 def _apart(tree: Any) -> list:
-    """Arrays of a tree, small ones as lists of real scalars."""
+    """Arrays of a tree as reals: complex ones in two parts, small ones as lists of scalars."""
 
-    def scalars(leaf):
-        return [*all_entries(leaf.real), *all_entries(leaf.imag)] if jnp.iscomplexobj(leaf) else all_entries(leaf)
+    def parts(leaf):
+        if jnp.iscomplexobj(leaf):
+            return [parts(leaf.real), parts(leaf.imag)]
+        return all_entries(leaf) if leaf.size <= SMALL else leaf
 
-    return [scalars(leaf) if leaf.size <= SMALL else leaf for leaf in jax.tree.leaves(tree)]
+    return [parts(leaf) for leaf in jax.tree.leaves(tree)]
 
 
 def _together(parts: list, like: Any) -> Any:
     """The tree whose arrays were taken apart."""
 
     def rebuild(part, leaf):
-        if not isinstance(part, list):
-            return part
         if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
-            return jax.lax.complex(*(nested(half, leaf.shape) for half in (part[: leaf.size], part[leaf.size :])))
-        return nested(part, leaf.shape) if part else jnp.zeros(leaf.shape, leaf.dtype)
+            return jax.lax.complex(*(real(half, leaf.shape) for half in part))
+        return real(part, leaf.shape)
+
+    def real(part, shape):
+        return nested(part, shape) if isinstance(part, list) else part
 
     leaves, tree = jax.tree.flatten(like)
     return jax.tree.unflatten(tree, [rebuild(part, leaf) for part, leaf in zip(parts, leaves, strict=True)])
 
 
-def where_asked(asked: jax.Array, function: Callable, operands: tuple, otherwise: Any, block: int = 256) -> Any:
+def where_asked(asked: jax.Array, function: Callable, operands: tuple, otherwise: Any, block: int) -> Any:
     """function(*operands) in the cells that ask for it, `otherwise` (of the same structure) in all others.
 
     A leaf of `otherwise` may be a ShapeDtypeStruct, which stands for zeros. See `for_some`.
@@ -61,12 +63,13 @@ def _is_shape(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
-def for_some(asked: jax.Array, function: Callable, operands: tuple, block: int = 256) -> Any:
+def for_some(asked: jax.Array, function: Callable, operands: tuple, block: int) -> Any:
     """function(*operands) in the cells that ask for it, zeros elsewhere; the other cells pay nothing.
 
-    Neither do they for derivatives. With J the Jacobian of the function, the tangent J t is the second part of the
-    solution of (x, y - J x) = (t, 0), a linear system whose inverse and transpose are known and evaluated for the
-    asking cells alone; its matrix itself is touched only by second derivatives.
+    Asking cells are worked on `block` at a time; memory for one block is set aside whether any asks or not.
+    The other cells do not pay for derivatives either. With J the Jacobian of the function, the tangent J t is the
+    second part of the solution of (x, y - J x) = (t, 0), a linear system whose inverse and transpose are known and
+    evaluated for the asking cells alone; its matrix itself is touched only by second derivatives.
     """
     arrays, rest = eqx.partition(operands, lambda leaf: isinstance(leaf, jax.Array))
     like: list = []
@@ -152,7 +155,8 @@ def _collected(function: Callable, block: int, varies: tuple[bool, ...]) -> Call
         def spread(leaf):
             return jnp.broadcast_to(leaf[:, None], (axis_size, cells, *leaf.shape[1:]))
 
-        leaves = _merge(varies, list(zip(varying, in_batched[1], strict=True)), list(zip(shared, in_batched[2], strict=True)))
+        flags = _merge(varies, in_batched[1], in_batched[2])
+        leaves = list(zip(_merge(varies, varying, shared), flags, strict=True))
         # A leaf stays shared while no axis varies it; one that is constant over a batch of one becomes shared.
         still = tuple(batched or (was and cells > 1) for was, (_, batched) in zip(varies, leaves, strict=True))
         now_varying, now_shared = [], []

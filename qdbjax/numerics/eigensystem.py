@@ -47,9 +47,7 @@ def between_clusters(energies: RealVector, mixing: Matrix, source: Matrix, same:
     return first + inverse * (matmul(mixing, first) - matmul(first, mixing))
 
 
-def eigensystem(
-    hamiltonian: Matrix, clusters: Callable[[RealVector], BoolMatrix]
-) -> tuple[RealVector, Matrix, Matrix]:
+def eigensystem(hamiltonian: Matrix, clusters: Callable[[RealVector], BoolMatrix]) -> tuple[RealVector, Matrix, Matrix]:
     """Energies E (d,), mixing M (d, d) and eigenvectors V (d, d, columns) of a Hermitian matrix.
 
     `clusters` maps energies to the boolean matrix of pairs that count as one level; it alone decides degeneracy.

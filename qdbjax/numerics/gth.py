@@ -101,7 +101,7 @@ def _backfill(factors: RateMatrix) -> RealVector:
 def stationary(rates: RateMatrix) -> RealVector:
     """Populations p >= 0 with W p = 0 and Σp = 1, each right to rounding relative to itself.
 
-    rates (d, d) [to, from], non-negative off the diagonal (which is ignored). Meaningful where all `pivots` are positive.
+    rates (d, d) [to, from], non-negative off the diagonal (which is ignored). Right where all `pivots` are positive.
     """
     d = rates.shape[0]
     if d > UNROLL:
@@ -186,7 +186,7 @@ def recurrent_classes(linked: Bool[Array, "d d"]) -> tuple[Bool[Array, " d"], Fl
 
 
 def stationary_from(rates: RateMatrix, root: Array) -> RealVector:
-    """`stationary` with the elimination ending at state `root`, which must be recurrent; for absorbing states at T = 0."""
+    """`stationary` with the elimination ending at `root`, which must be recurrent; for absorbing states at T = 0."""
     d = rates.shape[0]
     index = jnp.arange(d)
     order = jnp.where(index == 0, root, jnp.where(index == root, 0, index))

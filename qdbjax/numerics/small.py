@@ -149,7 +149,8 @@ def diagonal(matrix: Array) -> Array:
     """The diagonal of a (d, d) matrix."""
     if matrix.shape[0] > UNROLL:
         return jnp.diagonal(matrix)
-    return jnp.stack([vector_entries(jax.lax.index_in_dim(matrix, i, 0, keepdims=False))[i] for i in range(len(matrix))])
+    rows = vector_entries(matrix)
+    return jnp.stack([vector_entries(row)[i] for i, row in enumerate(rows)])
 
 
 def diagonal_matrix(vector: Array) -> Array:

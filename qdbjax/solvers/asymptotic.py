@@ -10,10 +10,8 @@ from qdbjax.numerics.gth import off_diagonal
 from qdbjax.numerics.kernel import kernel_projector
 from qdbjax.numerics.small import in_frame
 from qdbjax.solvers.hermitian import Packed, pack, unpack
-from qdbjax.solvers.zero_block import kernel_tolerance, real_matrix
+from qdbjax.solvers.zero_block import check_size, kernel_tolerance, real_matrix
 from qdbjax.systems import Spectrum
-
-BLOCK_LIMIT = 40  # largest dimension whose d² x d² block is formed (20 MB at d = 40)
 
 
 class AsymptoticState(eqx.Module):
@@ -68,12 +66,11 @@ def asymptotic_state(generator: Generator, rho0: ArrayLike) -> AsymptoticState:
     ρ∞ = P ρ₀ with P the projector on the kernel of L along its range; differentiable in the generator while the
     number of stationary states does not change. rho0: density matrix (d, d) or ket (d,) in the basis of the
     Hamiltonian. Returns an AsymptoticState. Raises ValueError for a wrong shape, a trace other than 1, a negative
-    eigenvalue, or d > 40, where the block would be too large.
+    eigenvalue, or d > 32, where the block would be too large.
     *Source:* V. V. Albert and L. Jiang, Phys. Rev. A 89, 022118 (2014), conserved quantities of Lindblad generators.
     """
     d = generator.dimension
-    if d > BLOCK_LIMIT:
-        raise ValueError(f"asymptotic_state forms a {d * d} x {d * d} matrix; the limit is dimension {BLOCK_LIMIT}, got {d}.")
+    check_size(d, "asymptotic_state")
     rho = density_matrix(rho0, d)
     return _asymptotic(generator, rho)
 

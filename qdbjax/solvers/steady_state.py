@@ -11,11 +11,11 @@ from qdbjax._status import Status, explain, is_fatal, raise_flag, record
 from qdbjax._types import Array, Float, Matrix, RealVector, Scalar, StatusCode, compiled_when_eager, is_traced
 from qdbjax.generators.generator import AbstractJumps, Generator
 from qdbjax.numerics import gth
-from qdbjax.solvers import zero_block
 from qdbjax.numerics.cells import where_asked
 from qdbjax.numerics.small import entrywise, every, in_frame, largest
-from qdbjax.solvers.zero_block import Solution
+from qdbjax.solvers import zero_block
 from qdbjax.solvers.hermitian import Packed, unpack
+from qdbjax.solvers.zero_block import Solution
 from qdbjax.systems import Spectrum
 
 RESIDUAL = 1e5  # a residual above this many eps of the largest rate raises a flag
@@ -84,15 +84,23 @@ class Auto(AbstractSolver):
         stuck = ~every(lambda s: s > 0, gth.pivots(jax.lax.stop_gradient(rates)))
         populations, coherences, *rest = _simple(rates, gth.stationary(rates), jnp.ones((), rates.dtype))
         plain = (populations, jax.ShapeDtypeStruct(coherences.shape, coherences.dtype), *rest)
-        return where_asked(degenerate | stuck, _special, (generator.spectrum, generator.jumps), plain)
+        d = generator.dimension
+        operands = generator.spectrum, generator.jumps
+        if d > zero_block.BLOCK_LIMIT:
+            return where_asked(stuck, _graph_of, operands, plain, 1)
+        return where_asked(degenerate | stuck, _special, operands, plain, zero_block.cells_at_a_time(d))
+
+
+def _graph_of(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
+    """A cell with a graph whose first state is not recurrent."""
+    return _any_graph(jnp.sum(jumps.rates(spectrum), axis=0))
 
 
 def _special(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
     """A cell with degenerate levels, or with a graph whose first state is not recurrent."""
     block = zero_block.solve(spectrum, jumps)
-    graph = _any_graph(jnp.sum(jumps.rates(spectrum), axis=0))
     degenerate = spectrum.degenerate
-    return jax.tree.map(lambda x, y: jnp.where(degenerate, x, y), block, graph)
+    return jax.tree.map(lambda x, y: jnp.where(degenerate, x, y), block, _graph_of(spectrum, jumps))
 
 
 def _simple(rates: Float[Array, "d d"], populations: RealVector, classes: Scalar) -> Solution:
@@ -141,6 +149,8 @@ def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     eps = float(jnp.finfo(populations.dtype).eps)
     status = generator.status | raise_flag(kernel > 1.5, Status.NONUNIQUE)
     status = status | raise_flag(residual > RESIDUAL * eps, Status.LARGE_RESIDUAL)
+    if isinstance(solver, Auto) and generator.dimension > zero_block.BLOCK_LIMIT:
+        status = status | raise_flag(generator.spectrum.degenerate, Status.BLOCK_TOO_LARGE)
     status = status | raise_flag(generator.spectrum.smallest_spacing < generator.scale, Status.NEAR_DEGENERATE)
     populations = entrywise(lambda p: jnp.where(is_fatal(status), jnp.nan, p), populations)
     return SteadyState(populations, coherences, residual, kernel, status, generator.spectrum)
@@ -151,9 +161,10 @@ def steady_state(generator: Generator, solver: AbstractSolver | None = None, *, 
 
     Non-degenerate levels: W p = 0, each population right to 1e-12 of itself. Degenerate levels: the whole ω = 0 block.
     solver: `Auto()` by default; `Populations()`, `ZeroFrequencyBlock()`, `Dense()`.
-    Returns a SteadyState; jit, vmap, forward and reverse mode. Where the state is not unique, or the input not finite or
-    not physical, its values are NaN and its status says why; with throw=True a scalar call raises ValueError instead.
-    *Source:* W. K. Grassmann et al., Oper. Res. 33, 1107 (1985) for the populations; PHYSICS §3 for the block.
+    Returns a SteadyState; jit, vmap, forward and reverse mode. Where the state is not unique, or the input not finite
+    or not physical, its values are NaN and its status says why; with throw=True a scalar call raises ValueError.
+    Degenerate levels among more than 32 are flagged: their block would be too large.
+    *Source:* W. K. Grassmann et al., Oper. Res. 33, 1107 (1985) for the populations; text 003 for the block.
     """
     result = _steady_state(generator, Auto() if solver is None else solver)
     record(result.status)

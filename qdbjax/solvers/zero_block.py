@@ -23,6 +23,24 @@ from qdbjax.systems import Spectrum
 Solution = tuple[RealVector, Packed, Scalar, Scalar]  # populations, coherences, kernel dimension, residual
 
 
+BLOCK_LIMIT = 32  # largest dimension whose d² x d² block is formed: 8 MB for the matrix, 17 MB for its assembly
+
+
+def cells_at_a_time(d: int) -> int:
+    """How many cells of a batch to eliminate together: about 64 MB worth."""
+    return max(1, min(256, 2**22 // d**4))
+
+
+def check_size(d: int, what: str) -> None:
+    """Refuse a matrix on all d² entries of ρ beyond BLOCK_LIMIT."""
+    if d > BLOCK_LIMIT:
+        size = 24 * d**4 / 2**30
+        raise ValueError(
+            f"{what} forms a {d * d} x {d * d} matrix, {size:.3g} GiB at dimension {d}; the limit is {BLOCK_LIMIT}. "
+            "For a non-degenerate spectrum use steady_state with the solver Populations(), which needs d x d."
+        )
+
+
 def bordered_action(block: Block, scale: Scalar, packed: Packed) -> Packed:
     """A(ρ) of the module docstring."""
     same = jnp.real(block.same)
@@ -68,6 +86,7 @@ def solve(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
 
     Where the kernel is larger than one the state is one of many; the caller flags it.
     """
+    check_size(spectrum.energies.shape[0], "the ω = 0 block")
     block = whole_block(spectrum, jumps)
     fixed = jax.lax.stop_gradient(block)
     scale = _scale(fixed)

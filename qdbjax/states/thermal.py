@@ -82,11 +82,13 @@ def _gibbs(system: System, beta: Scalar) -> GibbsState:
     energy = excess + reference
     safe = jnp.where(beta == 0, 1.0, finite)
     free = jnp.where(frozen, energy, jnp.where(beta == 0, -jnp.inf, reference - log_shifted / safe))
-    populations = jnp.where(frozen, jnp.real(jnp.diagonal(levels.to_eigenbasis(ground))), _weights(levels.energies, finite, reference))
+    cold = jnp.real(jnp.diagonal(levels.to_eigenbasis(ground)))
+    populations = jnp.where(frozen, cold, _weights(levels.energies, finite, reference))
+    log_partition = jnp.where(frozen, jnp.sign(-beta * reference) * jnp.inf, log_shifted - finite * reference)
     return GibbsState(
         density_matrix=rho,
         populations=populations,
-        log_partition_function=jnp.where(frozen, jnp.sign(-beta * reference) * jnp.inf, log_shifted - finite * reference),
+        log_partition_function=log_partition,
         energy=energy,
         free_energy=free,
         entropy=log_shifted + jnp.where(frozen, 0.0, finite * excess),

@@ -75,7 +75,7 @@ class System(eqx.Module):
         scale = max(1.0, float(np.abs(h).max()))
         excess = max(np.abs(h @ v - v * e).max() / scale, np.abs(v.conj().T @ v - np.eye(len(e))).max())
         if excess > 1e4 * np.finfo(h.dtype).eps:
-            raise ValueError(f"eigenbasis and energies must solve H V = V E with V unitary; they miss it by {excess:.3g}.")
+            raise ValueError(f"eigenbasis and energies must solve H V = V E, V unitary; they miss it by {excess:.3g}.")
 
     @property
     def dimension(self) -> int:

@@ -10,6 +10,7 @@ from qdbjax.numerics.cells import where_asked
 from qdbjax.numerics.small import UNROLL, matrix_entries, vector_entries
 from qdbjax.solvers import AsymptoticState, SteadyState
 from qdbjax.solvers.hermitian import Packed, unpack
+from qdbjax.solvers.zero_block import cells_at_a_time
 from qdbjax.systems import Spectrum
 
 State = SteadyState | AsymptoticState
@@ -30,7 +31,7 @@ def _where_degenerate(function: Callable, generator: Generator, state: State, si
     """function(spectrum, jumps, populations, coherences) in degenerate cells, the simple result elsewhere."""
     degenerate = generator.spectrum.degenerate
     operands = generator.spectrum, generator.jumps, state.populations, state.coherences
-    return where_asked(degenerate, function, operands, simple)
+    return where_asked(degenerate, function, operands, simple, cells_at_a_time(generator.dimension))
 
 
 def _matrix(populations: Float[Array, " d"], coherences: Packed) -> Matrix:
