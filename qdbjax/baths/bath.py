@@ -22,7 +22,8 @@ class Bath(eqx.Module):
     temperature T >= 0 or inverse_temperature 1/T > 0 (energy units, k_B = 1; T = 0 is exact). correlation: Hermitian
     positive M (k, k), by default the unit matrix (independent couplings). name: label in results.
     Raises ValueError or TypeError for concrete input out of range; traced input is flagged by the solvers.
-    *Source:* 003 (Davies master equation), noise spectrum and KMS; PHYSICS conventions for 2π.
+    *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3, with the full
+    Fourier transform as γ.
     """
 
     coupling: Matrix

@@ -28,7 +28,7 @@ def davies(system: System | ArrayLike, baths: Bath | Sequence[Bath]) -> Generato
     Returns a Generator; rates are inverse times, `gen.rates[bath, to, from] = γ(E_from - E_to)|⟨to|S|from⟩|²`.
     Raises ValueError for no bath, mismatched dimensions, repeated names, or a noise spectrum that diverges at ω = 0
     where a coupling has a zero-frequency part (flagged by solvers when traced).
-    *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); text 003, "The secular approximation".
+    *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974).
     """
     system = as_system(system)
     baths = (baths,) if isinstance(baths, Bath) else tuple(baths)

@@ -36,7 +36,8 @@ def three_dot_ring(tunneling: ArrayLike, flux: ArrayLike) -> System:
     H = τ Σ_n (e^{-2πiφ/3} |n⟩⟨n+1| + h.c.), E_j = 2τ cos[2π(φ + j)/3], |j⟩ = Σ_n e^{-2πijn/3}|n⟩/√3 for every φ.
     The eigenbasis is supplied, so that no eigensystem is computed and levels j = 0, 1, 2 cross without relabelling;
     they cross at every φ that is a multiple of ½. tunneling τ: energy; flux φ: flux quanta.
-    *Source:* 001, equation (28), with the sign of τ kept (misprint list, PHYSICS §5).
+    *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (28), which prints
+    the energies for τ < 0.
     """
     tunneling, flux = _number(tunneling, "tunneling"), _number(flux, "flux")
     tunneling, flux = (x.astype(np.promote_types(tunneling.dtype, flux.dtype)) for x in (tunneling, flux))

@@ -164,7 +164,8 @@ def steady_state(generator: Generator, solver: AbstractSolver | None = None, *, 
     Returns a SteadyState; jit, vmap, forward and reverse mode. Where the state is not unique, or the input not finite
     or not physical, its values are NaN and its status says why; with throw=True a scalar call raises ValueError.
     Degenerate levels among more than 32 are flagged: their block would be too large.
-    *Source:* W. K. Grassmann et al., Oper. Res. 33, 1107 (1985) for the populations; text 003 for the block.
+    *Source:* W. K. Grassmann et al., Oper. Res. 33, 1107 (1985) for the populations;
+    E. B. Davies, Commun. Math. Phys. 39, 91 (1974) for the block.
     """
     result = _steady_state(generator, Auto() if solver is None else solver)
     record(result.status)

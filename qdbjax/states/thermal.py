@@ -40,7 +40,7 @@ def gibbs(
     Give one of temperature T and inverse_temperature β = 1/T (energy, k_B = 1). Negative values are allowed: a finite
     system has a highest level. T = 0 gives the ground level with equal weights, β = 0 the maximally mixed state.
     Returns a GibbsState. Raises ValueError for NaN or for both or neither temperature.
-    *Source:* 004, equation (3); PHYSICS §6.
+    *Source:* J. W. Gibbs, Elementary Principles in Statistical Mechanics (1902), in its quantum form.
     """
     if (temperature is None) == (inverse_temperature is None):
         raise ValueError("give exactly one of temperature and inverse_temperature.")

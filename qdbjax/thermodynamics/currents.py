@@ -58,7 +58,8 @@ def micro_currents(generator: Generator, state: State) -> Float[Array, "bath to 
     J[bath, m, n] = Γ(n→m) ρ_nn - Γ(m→n) ρ_mm, plus the coherences inside a cluster of equal levels. Antisymmetric in
     (m, n); for E_m > E_n positive means that the bath lifts the system, so that (E_m - E_n) J flows into it.
     Shape (bath, level, level), energy eigenbasis; inverse time.
-    *Source:* 002, equation (34), which counts into the field: minus ours.
+    *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), whose micro-currents count into the field:
+    minus ours.
     """
     flows = _flows(generator, state)
     return flows - jnp.swapaxes(flows, -1, -2)
@@ -81,7 +82,7 @@ def energy_currents(generator: Generator, state: State) -> PerBath:
     """Energy per time from each bath into the system, J^E_b = Tr[H D_b(ρ)].
 
     Shape (bath,), positive into the system. NaN where the state is flagged.
-    *Source:* 002, equation (43), summed over pairs m > n once.
+    *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43), summed over pairs m > n once.
     """
     simple = _population_energy(generator, state.populations)
     return _where_degenerate(_coherent_energy, generator, state, simple)
@@ -109,7 +110,7 @@ def heat_currents(generator: Generator, state: State) -> PerBath:
 
     The baths of `davies` exchange no particles, so that heat is energy: J^Q_b = Tr[H D_b(ρ)].
     Shape (bath,), positive into the system; their sum vanishes in a stationary state (first law). NaN where flagged.
-    *Source:* 002, equation (43).
+    *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43).
     """
     return energy_currents(generator, state)
 
@@ -124,7 +125,8 @@ def particle_currents(generator: Generator, state: State, number: ArrayLike | No
     """Particles per time from each bath into the system, J^N_b = Tr[N D_b(ρ)].
 
     number: N (d, d) in the basis of the Hamiltonian; by default the System's own. Shape (bath,), positive into the
-    system. Raises ValueError if neither is given. *Source:* 002, equation (42), summed over pairs m > n once.
+    system. Raises ValueError if neither is given.
+    *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (42), summed over pairs m > n once.
     """
     number = generator.system.number if number is None else as_hermitian(number, "number")
     if number is None:
@@ -138,7 +140,7 @@ def particle_currents(generator: Generator, state: State, number: ArrayLike | No
 def entropy_production(generator: Generator, state: State) -> Float[Array, ""]:
     """Entropy per time produced in the stationary state, Σ̇ = -Σ_b J^Q_b/T_b >= 0 (k_B = 1).
 
-    A scalar; inf where heat flows into a bath at T = 0. *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978); 002, (75).
+    A scalar; inf where heat flows into a bath at T = 0. *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
     """
     heat = heat_currents(generator, state)
     cold = generator.temperatures == 0
