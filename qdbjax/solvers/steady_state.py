@@ -97,10 +97,20 @@ def _graph_of(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
 
 
 def _special(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
-    """A cell with degenerate levels, or with a graph whose first state is not recurrent."""
+    """A cell with degenerate levels, or with a graph whose first state is not recurrent.
+
+    Where levels are not degenerate the value comes from the graph, right to rounding in each population, and the
+    derivative from the block, which is the same function: two derivative rules would double the time to compile.
+    """
     block = zero_block.solve(spectrum, jumps)
+    arrays, rest = eqx.partition((spectrum, jumps), eqx.is_array)
+    graph = _graph_of(*eqx.combine(jax.lax.stop_gradient(arrays), rest))
     degenerate = spectrum.degenerate
-    return jax.tree.map(lambda x, y: jnp.where(degenerate, x, y), block, _graph_of(spectrum, jumps))
+
+    def choose(x, y):
+        return jnp.where(degenerate, x, y + (x - jax.lax.stop_gradient(x)))
+
+    return jax.tree.map(choose, block, graph)
 
 
 def _simple(rates: Float[Array, "d d"], populations: RealVector, classes: Scalar) -> Solution:
