@@ -42,20 +42,22 @@ def observe(*machine):
     }
 
 
-def heat(*machine):
-    """Heat from the first bath."""
-    generator = generator_of(*machine)
-    return qdb.heat_currents(generator, qdb.steady_state(generator))[0]
+def answer(hamiltonian, couplings, strengths, cutoffs, temperatures, weight, probe):
+    """weight · (heat from the first bath) + Re Tr[probe ρ]."""
+    generator = generator_of(hamiltonian, couplings, strengths, cutoffs, temperatures)
+    state = qdb.steady_state(generator)
+    seen = jnp.real(jnp.sum(probe.T * state.density_matrix))
+    return weight * qdb.heat_currents(generator, state)[0] + seen
 
 
-ARGUMENTS = (0, 1, 2, 3, 4)
 observe_many = jax.jit(jax.vmap(observe))
-gradient_many = jax.jit(jax.vmap(jax.value_and_grad(heat, argnums=ARGUMENTS)))
+gradient_many = jax.jit(jax.vmap(jax.value_and_grad(answer, argnums=(0, 1, 2, 3, 4))))
 
 
 def tangent(machine, direction):
     """Heat and its derivative in a direction, forward mode."""
-    return jax.jvp(heat, machine, direction)
+    d = machine[0].shape[0]
+    return jax.jvp(lambda *leaves: answer(*leaves, jnp.ones(()), jnp.zeros((d, d), complex)), machine, direction)
 
 
 tangent_many = jax.jit(jax.vmap(tangent))
@@ -89,9 +91,13 @@ def observed(machines):
     return [{name: column[n] for name, column in table.items()} for n in range(len(machines))]
 
 
-def gradients(machines):
-    """Heat from the first bath of every machine and its gradient (reverse mode)."""
-    return run(gradient_many, machines)
+def gradients(machines, probes=None):
+    """Heat from the first bath of every machine and its gradient (reverse mode); with probes, of Re Tr[probe ρ]."""
+    if probes is None:
+        extended = [(*system, np.array(1.0), np.zeros_like(system[0])) for system in machines]
+    else:
+        extended = [(*system, np.array(0.0), probe) for system, probe in zip(machines, probes, strict=True)]
+    return run(gradient_many, extended)
 
 
 def tangents(machines, directions):

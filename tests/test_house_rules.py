@@ -187,7 +187,8 @@ import sys
 import qdbjax
 after = {name: getattr(jax.config, name, None) for name in jax.config.values}
 assert before == after, [name for name in before if before[name] != after[name]]
-loaded = {"xarray", "zarr", "matplotlib", "rich", "typer", "pydantic", "qutip", "scipy.sparse", "dask"} & set(sys.modules)
+names = {"xarray", "zarr", "matplotlib", "rich", "typer", "pydantic", "qutip", "scipy.sparse", "dask"}
+loaded = names & set(sys.modules)
 import jax._src.xla_bridge as bridge
 print("backends", len(bridge._backends), "optional", sorted(loaded - BEFORE))
 """

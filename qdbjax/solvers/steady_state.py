@@ -81,8 +81,9 @@ class Auto(AbstractSolver):
         """See AbstractSolver."""
         rates = generator.total_rates
         degenerate = generator.spectrum.degenerate & every(jnp.isfinite, rates)
-        stuck = ~every(lambda s: s > 0, gth.pivots(jax.lax.stop_gradient(rates)))
         populations, coherences, *rest = _simple(rates, gth.stationary(rates), jnp.ones((), rates.dtype))
+        # No way from some state to state 0, or a state 0 so rare that the ratios to it overflow.
+        stuck = ~every(lambda s: s > 0, gth.pivots(jax.lax.stop_gradient(rates))) | ~every(jnp.isfinite, populations)
         plain = (populations, jax.ShapeDtypeStruct(coherences.shape, coherences.dtype), *rest)
         d = generator.dimension
         operands = generator.spectrum, generator.jumps
@@ -108,7 +109,8 @@ def _special(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
     degenerate = spectrum.degenerate
 
     def choose(x, y):
-        return jnp.where(degenerate, x, y + (x - jax.lax.stop_gradient(x)))
+        derivative_only = jnp.where(jnp.isfinite(x), x - jax.lax.stop_gradient(x), 0.0)
+        return jnp.where(degenerate, x, y + derivative_only)
 
     return jax.tree.map(choose, block, graph)
 

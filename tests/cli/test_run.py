@@ -230,11 +230,7 @@ def test_version_help_and_unknown_commands(capsys):
 
 
 def test_missing_package_is_named_with_the_remedy():
-    code = (
-        "import sys; sys.modules['typer'] = None\n"
-        "from qdbjax.cli.main import main\n"
-        "sys.exit(main(['--version']))"
-    )
+    code = "import sys; sys.modules['typer'] = None\nfrom qdbjax.cli.main import main\nsys.exit(main(['--version']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr == 'error: typer is not installed: pip install "qdbjax[cli,plot,store]"\n'

@@ -47,7 +47,8 @@ def test_noise_is_two_pi_j_n_plus_one(table, name):
     """γ(ω > 0) = 2πJ(n + 1) and γ(-ω) = 2πJ n, by two routes of the package."""
     w, t = FREQUENCIES[None, :], TEMPERATURES[:, None]
     density = DENSITIES[name][1](w)
-    emission, absorption = 2 * np.pi * density / -np.expm1(-w / t), 2 * np.pi * density * np.exp(-w / t) / -np.expm1(-w / t)
+    emission = 2 * np.pi * density / -np.expm1(-w / t)
+    absorption = emission * np.exp(-w / t)
     _, down, up, down_too, up_too, _, _ = table[name]
     for found, wanted in ((down, emission), (up, absorption), (down_too, emission), (up_too, absorption)):
         np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-300)

@@ -1,4 +1,4 @@
-"""Contracts of every Davies generator: trace, Hermiticity, positivity, Gibbs, detailed balance, laws of thermodynamics."""
+"""Contracts of every Davies generator: trace, Hermiticity, positivity, Gibbs, detailed balance, currents."""
 
 import functools as ft
 
@@ -13,7 +13,7 @@ from registry import BATHS, GAPS, SHAPES, SPECTRA, correlated, machines, only
 import qdbjax as qdb
 from qdbjax import Status
 
-SECOND_TIER = {(6, 2)}
+SECOND_TIER = {(4, 4), (6, 2)}
 shapes = pytest.mark.parametrize(
     "shape", [pytest.param(s, marks=pytest.mark.slow if s in SECOND_TIER else ()) for s in SHAPES], ids=str
 )
@@ -163,7 +163,7 @@ def test_laws(shape):
         np.testing.assert_allclose(lifted, heat, rtol=0, atol=1e-12 * max(flow, largest(micro) * np.ptp(energies)))
 
 
-@pytest.mark.parametrize("shape", [(3, 2), (4, 4)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 2), pytest.param((4, 4), marks=pytest.mark.slow)], ids=str)
 def test_equal_temperatures(shape):
     """All currents, transition by transition, vanish at one temperature (1e-13), and the state is Gibbs."""
     systems = [machine(*system[:4], 0.7) for system in machines(*shape, seed=11)]

@@ -72,7 +72,7 @@ def test_qutip_larger(shape):
     assert worst <= 1e-9
 
 
-@pytest.mark.parametrize("shape", [(3, 2), (4, 4)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 2), pytest.param((4, 4), marks=pytest.mark.slow)], ids=str)
 def test_reference(shape):
     """Liouvillian, state and currents of the NumPy reference, degenerate spectra included."""
     systems = machines(*shape)
@@ -88,6 +88,7 @@ def test_reference(shape):
             np.testing.assert_allclose(seen["heat"], reference.heat_currents(), rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_single_precision():
     """float32 end to end: populations to 5e-6, currents to 1e-4 of the largest."""
     systems = [random_machine(np.random.default_rng(n), 3, 2, [0.0, 1.0, 2.3]) for n in range(4)]

@@ -78,7 +78,8 @@ def test_chain(case):
     np.testing.assert_allclose(np.trace(rho @ rho).real, expected["purity"], rtol=1e-10)
 
 
-@pytest.mark.parametrize("mode", ["forward", pytest.param("reverse", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
 def test_chain_derivatives(mode):
     """Heat and energy with respect to every parameter in the file (1e-7, or ten times the golden error)."""
     outcome = DERIVATIVES["outputs"]

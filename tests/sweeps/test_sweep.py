@@ -11,8 +11,7 @@ import pytest
 
 import qdbjax as qdb
 from qdbjax._status import Status
-from qdbjax.sweeps import run as sweep_run
-from qdbjax.sweeps import sweep
+from qdbjax.sweeps import run as sweep_run, sweep
 from qdbjax.sweeps.cache import programs_of
 
 
