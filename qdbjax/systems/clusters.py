@@ -36,7 +36,8 @@ def same_level(energies: RealVector) -> BoolMatrix:
     """Pairs of levels that count as one level (the diagonal included)."""
     width = tolerance(energies)
     if energies.shape[0] > SMALL:
-        label = labels(energies, width)
+        # As floats: LLVM aborts on the comparison of eight int32 labels with AVX-512 (jaxlib 0.10, gradient at d = 8).
+        label = labels(energies, width).astype(energies.dtype)
         return label[:, None] == label[None, :]
     linked = jnp.abs(energies[:, None] - energies[None, :]) <= width
     for _ in range(max(0, energies.shape[0] - 2).bit_length()):  # neighbours of neighbours

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from helpers import ohmic_noise
 from programs import machine, observed, random_machine
 from registry import BATHS, GAPS, SHAPES, SPECTRA, correlated, machines, only
 
@@ -181,6 +182,46 @@ def test_laws_see_a_current():
         if np.ptp(seen["energies"]) > 0.1:
             assert np.abs(seen["heat"]).max() > 1e-4
             assert seen["heat"][np.argmax(temperatures)] > 0
+
+
+def correlated_reference(hamiltonian, couplings, correlation, strength=0.05, cutoff=5.0, temperature=0.6):
+    """-i[H, ·] + Σ_ω Σ_ab γ_ab(ω)[S_b ρ S_a† - ½{S_a†S_b, ρ}] from eigenoperators.
+
+    γ_ab(ω) = γ(ω) M_ab for ω > 0, γ(ω) M_ba for ω < 0, γ(0) Re M_ab.
+    """
+    energies, basis = np.linalg.eigh(hamiltonian)
+    omega, unit = energies[None, :] - energies[:, None], np.eye(len(energies))
+    distinct = []
+    for value in np.sort(omega.reshape(-1)):
+        if not distinct or value - distinct[-1] > 1e-6:
+            distinct.append(value)
+    total = turning(hamiltonian)
+    for value in distinct:
+        framed = [np.where(np.abs(omega - value) < 1e-5, basis.conj().T @ s @ basis, 0) for s in couplings]
+        parts = [basis @ s @ basis.conj().T for s in framed]
+        weights = correlation.real if abs(value) < 1e-5 else correlation if value > 0 else correlation.T
+        gamma = ohmic_noise(0.0 if abs(value) < 1e-5 else value, strength, cutoff, temperature) * weights
+        for a, left in enumerate(parts):
+            for b, right in enumerate(parts):
+                product = left.conj().T @ right
+                gain = np.kron(right, left.conj())
+                total = total + gamma[a, b] * (gain - 0.5 * np.kron(product, unit) - 0.5 * np.kron(unit, product.T))
+    return total
+
+
+def test_correlated_formula():
+    """L of correlated couplings is the sum over eigenoperators, index order included; its populations are the rates."""
+    rng = np.random.default_rng(6)
+    systems = [correlated(rng, 3, energies) for energies in SPECTRA[3]]
+    table = observe_correlated(*(jnp.asarray(np.stack(leaf)) for leaf in zip(*systems, strict=True)))
+    for (hamiltonian, couplings, matrix), liouvillian in zip(systems, np.asarray(table[0]), strict=True):
+        wanted = correlated_reference(hamiltonian, couplings, matrix)
+        assert largest(liouvillian - wanted) <= 1e-9 * largest(wanted)
+    generic = systems[0]
+    basis = np.linalg.eigh(generic[0])[1]
+    frame = np.kron(basis, basis.conj())
+    populations = np.real(frame.conj().T @ np.asarray(table[0][0]) @ frame)[::4, ::4]
+    np.testing.assert_allclose(populations * (1 - np.eye(3)), table[1][0][0], rtol=0, atol=1e-13)
 
 
 @jax.jit
