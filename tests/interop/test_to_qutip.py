@@ -6,8 +6,6 @@ import pytest
 import qdbjax as qdb
 from qdbjax.interop import to_qutip
 
-pytest.importorskip("qutip")
-
 
 def test_entries_and_dimensions_survive_both_ways():
     hamiltonian = qdb.embed(qdb.sigma_y(), 1, [2, 2])

@@ -36,7 +36,7 @@ def exact(name, x, t):
         return x * n, n + z * slope, -(z**2) * slope
 
 
-def compare(name, x, t, rtol=1e-13, floor=1e-290):
+def check(name, x, t, rtol=1e-13, floor=1e-290):
     found = PROGRAMS[name](jnp.asarray(x), jnp.asarray(t))
     for n in range(len(x)):
         wanted = exact(name, x[n], t[n])
@@ -78,8 +78,8 @@ def test_thermal_energy_is_even():
 
 def test_bose():
     """n(ω), ω > 0."""
-    compare("bose", X[1:], np.full(len(X) - 1, 1.0))
-    compare("bose", 0.2 * X[2:], np.full(len(X) - 2, 0.2))
+    check("bose", X[1:], np.full(len(X) - 1, 1.0))
+    check("bose", 0.2 * X[2:], np.full(len(X) - 2, 0.2))
 
 
 def test_bose_limits():
@@ -94,9 +94,9 @@ def test_fermi():
     """f(ε) at ±ε, negative temperatures included."""
     both = np.concatenate([X, -X, [0.0]])
     # Of a filled state the derivative f(1 - f) is known to eps absolutely: 1 - f cancels.
-    compare("fermi", both, np.full_like(both, 1.0), floor=1e-14)
-    compare("fermi", both, np.full_like(both, -0.7), floor=1e-14)
-    compare("fermi", X, np.full_like(X, 1.0))
+    check("fermi", both, np.full_like(both, 1.0), floor=1e-14)
+    check("fermi", both, np.full_like(both, -0.7), floor=1e-14)
+    check("fermi", X, np.full_like(X, 1.0))
 
 
 def test_fermi_limits():
