@@ -10,7 +10,18 @@ from qdbjax._status import Status, raise_flag
 from qdbjax._types import Array, ArrayLike, Bool, Rates, compiled_when_eager, is_traced
 from qdbjax.baths import Bath
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator
-from qdbjax.numerics.small import UNROLL, Entry, every, matmul, product, split, stack_real, vector_entries
+from qdbjax.numerics.small import (
+    UNROLL,
+    Entry,
+    compose,
+    dagger,
+    every,
+    matmul,
+    product,
+    split,
+    stack_real,
+    vector_entries,
+)
 from qdbjax.systems import Spectrum, System, as_system, spectrum
 
 
@@ -174,7 +185,7 @@ class DaviesJumps(AbstractJumps):
         operators = jnp.asarray(bath.coupling).reshape(-1, *bath.coupling.shape[-2:])
         dtype = np.promote_types(operators.dtype, basis.dtype)
         basis = basis.astype(dtype)
-        framed = basis.conj().T @ operators.astype(dtype) @ basis
+        framed = compose(dagger(basis), compose(operators.astype(dtype), basis))
         # Inside a level γ is expanded about ω = 0, where a cutoff such as e^{-|ω|/ω_c} has a kink: rounding decides the
         # sign of ω there, and must not decide the slope.
         same = levels.same_level
@@ -192,7 +203,6 @@ class DaviesJumps(AbstractJumps):
         # γ depends on the level matrix, not on its diagonal alone: [S, M] vanishes in value and carries the derivative
         # with respect to a Hamiltonian that mixes degenerate levels.
         rest = levels.mixing.astype(dtype)
-        mixed = framed @ rest - rest @ framed
-        if framed.shape[0] == 1:
-            return framed, noise[0] * framed + slope[0] * mixed
-        return framed, jnp.einsum("abnl,bnl->anl", noise, framed) + jnp.einsum("abnl,bnl->anl", slope, mixed)
+        mixed = compose(framed, rest) - compose(rest, framed)
+        # Sums of products, not einsum: XLA would make one tiny dot per pair of levels and cell of a batch.
+        return framed, jnp.sum(noise * framed[None] + slope * mixed[None], axis=1)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Inexact, Matrix, Rates, Scalar, StatusCode, as_matrix
-from qdbjax.numerics.small import dagger, entrywise, largest, vector_entries
+from qdbjax.numerics.small import compose, dagger, entrywise, largest, vector_entries
 from qdbjax.systems import Spectrum, System
 
 Channels = Inexact[Array, "channel d d"]
@@ -125,31 +125,31 @@ class Block(eqx.Module):
     def dissipate(self, rho: Matrix) -> Matrix:
         """D(ρ) of the channels, for ρ within the block."""
         s, r = self.operators, self.dressed
-        half = jnp.sum(r @ rho @ _daggers(s), axis=0) - jnp.sum(_daggers(s) @ r, axis=0) * self.same @ rho * 0.5
         # ½{K, ρ} with K = ½ Σ(S†R + R†S): its other half is the conjugate transpose of this one.
-        half = half - 0.5 * jnp.sum(_daggers(r) @ s, axis=0) * self.same @ rho
+        half = jnp.sum(compose(compose(r, rho[None]), dagger(s)), axis=0) - compose(2 * self.decay, rho)
         return 0.5 * (half + dagger(half)) * self.same
+
+    @property
+    def decay(self) -> Matrix:
+        """½K = ¼ Σ(S†R + R†S) within the block: coherences and populations decay by -½{K, ρ}."""
+        half = jnp.sum(compose(dagger(self.operators), self.dressed), axis=0)
+        return 0.25 * (half + dagger(half)) * self.same
 
     def action(self, rho: Matrix) -> Matrix:
         """L(ρ) for ρ within the block."""
-        turning = -1j * (self.levels @ rho)
+        turning = -1j * compose(self.levels, rho)
         return (turning + dagger(turning)) * self.same + self.dissipate(rho)
 
     def matrix(self) -> Array:
-        """L as a (d², d²) complex matrix on vec(ρ), zero on everything outside the block."""
+        """L as a (d, d, d, d) complex tensor [n, m, l, k], ρ_lk to ρ_nm, zero on everything outside the block."""
         d = self.levels.shape[0]
-        s, r, unit = self.operators, self.dressed, jnp.eye(self.levels.shape[0], dtype=self.levels.dtype)
-        gain = jnp.einsum("anl,amk->nmlk", r, s.conj())
-        gain = 0.5 * (gain + gain.conj().transpose(1, 0, 3, 2))
-        half = jnp.sum(_daggers(s) @ r, axis=0) * self.same
-        effective = -1j * self.levels - 0.25 * (half + dagger(half))
-        whole = gain.reshape(d * d, d * d) + jnp.kron(effective, unit) + jnp.kron(unit, effective.conj())
-        inside = self.same.reshape(-1)
-        return whole * (inside[:, None] * inside[None, :])
-
-
-def _daggers(stack: Channels) -> Channels:
-    return jnp.swapaxes(stack.conj(), -1, -2)
+        unit = jnp.eye(d, dtype=self.levels.dtype)
+        effective = -1j * self.levels - self.decay
+        both = effective[:, None, :, None] * unit[None, :, None, :] + (
+            unit[:, None, :, None] * effective.conj()[None, :, None, :]
+        )
+        whole = jumps_matrix(self.operators, self.dressed) + both
+        return whole * self.same[:, :, None, None] * self.same[None, None, :, :]
 
 
 def blocks(spectrum: Spectrum, jumps: AbstractJumps) -> list[Block]:
@@ -167,6 +167,12 @@ def whole_block(spectrum: Spectrum, jumps: AbstractJumps) -> Block:
     return Block(operators, jnp.concatenate([part.dressed for part in parts]), parts[0].levels, parts[0].same)
 
 
+def jumps_matrix(operators: Channels, dressed: Channels) -> Array:
+    """ρ ↦ ½ Σ (R ρ S† + S ρ R†) as a (d, d, d, d) tensor [n, m, l, k]."""
+    gain = jnp.sum(dressed[:, :, None, :, None] * operators.conj()[:, None, :, None, :], axis=0)
+    return 0.5 * (gain + gain.conj().transpose(1, 0, 3, 2))
+
+
 def dissipator_matrix(operators: Channels, dressed: Channels, spectrum: Spectrum) -> Matrix:
     """D of one bath as a (d², d²) matrix in the energy eigenbasis, every Bohr frequency included."""
     d = operators.shape[-1]
@@ -174,9 +180,8 @@ def dissipator_matrix(operators: Channels, dressed: Channels, spectrum: Spectrum
     s, r = operators.astype(dtype), dressed.astype(dtype)
     label = spectrum.frequency_labels
     equal = (label[:, None, :, None] == label[None, :, None, :]).astype(dtype)  # [n, n', l, l']: l→n as l'→n'
-    gain = jnp.einsum("anl,amk->nmlk", r, s.conj())
-    gain = 0.5 * (gain + gain.conj().transpose(1, 0, 3, 2)) * equal
-    half = jnp.sum(_daggers(s) @ r, axis=0)
+    gain = jumps_matrix(s, r) * equal
+    half = jnp.sum(compose(dagger(s), r), axis=0)
     decay = 0.25 * (half + dagger(half)) * spectrum.same_level.astype(dtype)
     unit = jnp.eye(d, dtype=dtype)
     return gain.reshape(d * d, d * d) - jnp.kron(decay, unit) - jnp.kron(unit, decay.conj())

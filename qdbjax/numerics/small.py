@@ -15,6 +15,7 @@ import numpy as np
 from qdbjax._types import Array
 
 UNROLL = 3  # largest dimension written out; compile time grows with its cube
+DIRECT = 8  # largest dimension at which stacks are multiplied by sums of products
 ENTRIES = 36  # arrays of up to this many entries are reduced and mapped entry by entry
 
 
@@ -135,9 +136,21 @@ def matmul(a: Array | np.ndarray, b: Array | np.ndarray) -> Array:
     return join(product(split(a), split(b)), dtype)
 
 
+def compose(a: Array, b: Array) -> Array:
+    """a @ b for stacks of matrices (..., d, d) that broadcast; sums of products up to d = 8.
+
+    For every matrix of a batch XLA makes one small `dot` on a CPU, slower than the fused loop of the sum.
+    """
+    if a.shape[-1] > DIRECT:
+        return jnp.matmul(a, b, precision="highest")
+    rank = max(a.ndim, b.ndim)
+    a, b = (jnp.expand_dims(x, tuple(range(rank - x.ndim))) for x in (a, b))
+    return jnp.sum(a[..., :, :, None] * b[..., None, :, :], axis=-2)
+
+
 def dagger(a: Array) -> Array:
-    """Hermitian conjugate of a (d, d) matrix."""
-    return a.conj().T
+    """Hermitian conjugate of a matrix, or of each in a stack (..., d, d)."""
+    return jnp.swapaxes(a.conj(), -1, -2)
 
 
 def in_frame(basis: Array | np.ndarray, operator: Array | np.ndarray) -> Array:

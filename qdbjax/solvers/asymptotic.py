@@ -10,7 +10,7 @@ from qdbjax.numerics.gth import off_diagonal
 from qdbjax.numerics.kernel import kernel_projector
 from qdbjax.numerics.small import in_frame
 from qdbjax.solvers.hermitian import Packed, pack, unpack
-from qdbjax.solvers.zero_block import check_size, kernel_tolerance, real_matrix
+from qdbjax.solvers.zero_block import block_matrix, check_size, kernel_tolerance
 from qdbjax.systems import Spectrum
 
 
@@ -53,7 +53,7 @@ def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
     d = generator.dimension
     same = jnp.real(block.same)
     # Coherences outside the block decay or oscillate; -ρ keeps them out of the kernel.
-    matrix = real_matrix(block.matrix()) - generator.scale * jnp.diag(1 - same.reshape(-1))
+    matrix = block_matrix(block) - generator.scale * jnp.diag(1 - same.reshape(-1))
     projector = kernel_projector(matrix, kernel_tolerance(generator.rates.dtype))
     start = in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho)
     final = unpack((projector @ (pack(start) * same).reshape(-1)).reshape(d, d))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compiled_when_eager
 from qdbjax.generators.generator import AbstractJumps, Generator, blocks
 from qdbjax.numerics.cells import where_asked
-from qdbjax.numerics.small import UNROLL, matrix_entries, vector_entries
+from qdbjax.numerics.small import UNROLL, compose, dagger, matrix_entries, vector_entries
 from qdbjax.solvers import AsymptoticState, SteadyState
 from qdbjax.solvers.hermitian import Packed, unpack
 from qdbjax.solvers.zero_block import cells_at_a_time
@@ -15,10 +15,6 @@ from qdbjax.systems import Spectrum
 
 State = SteadyState | AsymptoticState
 PerBath = Float[Array, " bath"]
-
-
-def _daggers(stack: Array) -> Array:
-    return jnp.swapaxes(stack.conj(), -1, -2)
 
 
 def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
@@ -46,7 +42,9 @@ def _coherent_flows(
     flows = []
     for block in blocks(spectrum, jumps):
         s, r, within = block.operators, block.dressed, rho * block.same
-        both = r * jnp.swapaxes(within @ _daggers(s), -1, -2) + s * jnp.swapaxes(within @ _daggers(r), -1, -2)
+        both = r * jnp.swapaxes(compose(within, dagger(s)), -1, -2) + s * jnp.swapaxes(
+            compose(within, dagger(r)), -1, -2
+        )
         flows.append(0.5 * jnp.sum(jnp.real(both), axis=0))
     return jnp.stack(flows) * (1 - jnp.eye(rho.shape[0], dtype=populations.dtype))[None]
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qdbjax.numerics.cells import for_some, only_where, where_asked
+from qdbjax.numerics.cells import for_some, where_asked
 
 CELLS = 37  # not a multiple of any block
 
@@ -29,12 +29,18 @@ PATTERNS = {
     "all": lambda n: np.ones(n, bool),
 }
 patterns = pytest.mark.parametrize("pattern", PATTERNS)
-masked = jax.jit(jax.vmap(only_where(work, 8)))
-nested = jax.jit(jax.vmap(jax.vmap(only_where(work, 8), in_axes=(0, 0, None)), in_axes=(0, 0, 0)))
+
+
+def some_of(wanted, x, y):
+    return for_some(wanted, work, (x, y), 8)
+
+
+masked = jax.jit(jax.vmap(some_of))
+nested = jax.jit(jax.vmap(jax.vmap(some_of, in_axes=(0, 0, None)), in_axes=(0, 0, 0)))
 
 
 @patterns
-def test_only_where(rng, pattern):
+def test_for_some(rng, pattern):
     """A block of eight at a time; zeros in cells that do not ask."""
     wanted = PATTERNS[pattern](CELLS)
     x, y = data(rng, CELLS)
@@ -44,7 +50,7 @@ def test_only_where(rng, pattern):
         np.testing.assert_allclose(found[name], np.where(mask, value, 0.0), rtol=1e-15)
 
 
-def test_only_where_nested(rng):
+def test_for_some_nested(rng):
     """Under two vmaps, one operand shared by the inner one."""
     wanted = rng.random((4, 5)) < 0.4
     x, y = data(rng, 4, 5)[0], rng.normal(size=4)
@@ -53,11 +59,11 @@ def test_only_where_nested(rng):
     np.testing.assert_allclose(found["sum"], np.where(wanted, value, 0.0), rtol=1e-15)
 
 
-def test_only_where_alone(rng):
+def test_for_some_alone(rng):
     """Without vmap."""
     x, y = data(rng)
     for wanted in (True, False):
-        found = only_where(work, 8)(jnp.array(wanted), jnp.asarray(x), jnp.asarray(y))
+        found = some_of(jnp.array(wanted), jnp.asarray(x), jnp.asarray(y))
         np.testing.assert_allclose(found["vector"], np.sin(x) * y * wanted, rtol=1e-15)
 
 
