@@ -20,6 +20,7 @@ from qdbjax.numerics.small import (
     product,
     split,
     stack_real,
+    stacked,
     vector_entries,
 )
 from qdbjax.systems import Spectrum, System, as_system, spectrum
@@ -85,7 +86,7 @@ def _davies(system: System, baths: tuple[Bath, ...], names: tuple[str, ...]) -> 
     levels = spectrum(system)
     jumps = DaviesJumps(baths)
     rates = jumps.rates(levels)
-    temperatures = jnp.stack([bath.temperature for bath in baths])
+    temperatures = stacked([bath.temperature for bath in baths])
     unphysical = ~every(lambda x: x >= 0, temperatures) | ~every(lambda x: x >= 0, rates)
     for bath in baths:
         if not bath.spectral_density.finite_at_zero:
@@ -174,7 +175,7 @@ class DaviesJumps(AbstractJumps):
 
     def rates(self, spectrum: Spectrum) -> Rates:
         """γ(E_from - E_to)|⟨to|S|from⟩|² of each bath."""
-        return jnp.stack([_rates(spectrum, bath) for bath in self.baths])
+        return stacked([_rates(spectrum, bath) for bath in self.baths])
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
         """S_a and R_a = Σ_b γ_ab(ω)∘S_b of each bath in the energy eigenbasis."""

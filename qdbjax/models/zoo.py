@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, ArrayLike, as_real
+from qdbjax.numerics.small import stacked
 from qdbjax.operators import embed, sigma_x, sigma_y, sigma_z
 from qdbjax.systems import System
 
@@ -19,7 +20,7 @@ def _number(value: ArrayLike, name: str) -> Array:
 def qubit(splitting: ArrayLike) -> System:
     """H = ½ω₀ σ_z; the first basis state is up (excited for ω₀ > 0). splitting ω₀: energy."""
     half = 0.5 * _number(splitting, "splitting")
-    return System(jnp.diag(jnp.stack([half, -half])))
+    return System(jnp.diag(stacked([half, -half])))
 
 
 def three_level(energies: ArrayLike) -> System:
@@ -43,12 +44,12 @@ def three_dot_ring(tunneling: ArrayLike, flux: ArrayLike) -> System:
     tunneling, flux = (x.astype(np.promote_types(tunneling.dtype, flux.dtype)) for x in (tunneling, flux))
     index = np.arange(3)
     basis = np.exp(-2j * np.pi * np.outer(index, index) / 3) / np.sqrt(3)
-    energies = jnp.stack([2 * tunneling * jnp.cos(2 * np.pi * (flux + float(j)) / 3) for j in range(3)])
+    energies = stacked([2 * tunneling * jnp.cos(2 * np.pi * (flux + float(j)) / 3) for j in range(3)])
     angle = 2 * np.pi * flux / 3
     hop = jax.lax.complex(tunneling * jnp.cos(angle), -tunneling * jnp.sin(angle))
     zero = jnp.zeros_like(hop)
     back = jnp.conj(hop)
-    hamiltonian = jnp.stack([jnp.stack(row) for row in ([zero, hop, back], [back, zero, hop], [hop, back, zero])])
+    hamiltonian = stacked([stacked(row) for row in ([zero, hop, back], [back, zero, hop], [hop, back, zero])])
     return System(hamiltonian, eigenbasis=basis, energies=energies)
 
 

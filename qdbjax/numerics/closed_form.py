@@ -15,7 +15,7 @@ import numpy as np
 
 from qdbjax._types import Array, Matrix, RealVector
 from qdbjax.numerics.fence import once
-from qdbjax.numerics.small import Entry, choose, join, split
+from qdbjax.numerics.small import Entry, choose, join, split, stacked
 
 Vector3 = tuple[Entry, Entry, Entry]
 Upper3 = tuple[Array, Array, Array, Entry, Entry, Entry]  # m00, m11, m22 real; m01, m02, m12
@@ -48,7 +48,7 @@ def eigh2(matrix: Matrix) -> tuple[RealVector, Matrix]:
     total = a.re + c.re + b.re + b.im
     low, high, x, y = once(solve, total == total, a.re, c.re, b.re, b.im)
     x, y = (Entry(*z) if jnp.iscomplexobj(matrix) else Entry(z[0]) for z in (x, y))
-    return jnp.stack([low, high]), join([[-y.conj(), x], [x.conj(), y]], matrix.dtype)
+    return stacked([low, high]), join([[-y.conj(), x], [x.conj(), y]], matrix.dtype)
 
 
 def _isolated_cosine(r: Array) -> Array:
@@ -156,4 +156,4 @@ def eigh3(matrix: Matrix) -> tuple[RealVector, Matrix]:
     columns = [
         [choose(top, lower[i], v[i]), choose(top, upper[i], lower[i]), choose(top, v[i], upper[i])] for i in range(3)
     ]
-    return jnp.stack([energy + q for energy in energies]), join(columns, matrix.dtype)
+    return stacked([energy + q for energy in energies]), join(columns, matrix.dtype)

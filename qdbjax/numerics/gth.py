@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Array, Bool, Float, RealVector
-from qdbjax.numerics.small import matrix_entries, vector_entries
+from qdbjax.numerics.small import entrywise, matrix_entries, stacked, total, vector_entries
 
 RateMatrix = Float[Array, "d d"]
 UNROLL = 4  # largest dimension written out
@@ -34,7 +34,7 @@ def generator_action(rates: RateMatrix, x: RealVector) -> RealVector:
     if d <= UNROLL:
         w, v = matrix_entries(rates), vector_entries(x)
         rows = [[w[i][j] * v[j] - w[j][i] * v[i] for j in range(d) if j != i] for i in range(d)]
-        return jnp.stack([sum(row[1:], row[0]) if row else jnp.zeros_like(v[0]) for row in rows])
+        return stacked([sum(row[1:], row[0]) if row else jnp.zeros_like(v[0]) for row in rows])
     bare = off_diagonal(rates)
     return jnp.matmul(bare, x, precision="highest") - jnp.sum(bare, axis=0) * x
 
@@ -55,19 +55,17 @@ def _ratio_jvp(primals, tangents):
 @jax.custom_jvp
 def _normalised(x: RealVector) -> RealVector:
     """x/Σx, with a derivative that never squares the sum."""
-    values = vector_entries(x) if x.shape[0] <= UNROLL else None
-    if values is None:
-        return x / jnp.sum(x)
-    inverse = 1.0 / sum(values[1:], values[0])
-    return jnp.stack([value * inverse for value in values])
+    inverse = 1.0 / total(x)
+    return entrywise(lambda value: value * inverse, x)
 
 
 @_normalised.defjvp
 def _normalised_jvp(primals, tangents):
     (x,), (d_x,) = primals, tangents
-    populations, total = _normalised(x), jnp.sum(x)
-    scaled = _ratio(d_x, total * jnp.ones_like(x))
-    return populations, scaled - populations * jnp.sum(scaled)
+    populations, size = _normalised(x), total(x)
+    scaled = entrywise(lambda value: _ratio(value, size * jnp.ones_like(value)), d_x)
+    moved = total(scaled)
+    return populations, entrywise(lambda change, p: change - p * moved, scaled, populations)
 
 
 def _factor_unrolled(rates: RateMatrix) -> tuple[list[list], list]:
@@ -110,7 +108,7 @@ def pivots(rates: RateMatrix) -> RealVector:
     """Outflow s_k of each state at its elimination (state 0: 1). All positive: one recurrent class, holding state 0."""
     if rates.shape[0] <= UNROLL:
         values = _factor_unrolled(rates)[1]
-        return jnp.stack([jnp.ones((), rates.dtype), *values[1:]])
+        return stacked([jnp.ones((), rates.dtype), *values[1:]])
     return _factor(rates)[1]
 
 
@@ -136,7 +134,7 @@ def stationary(rates: RateMatrix) -> RealVector:
     x = [jnp.ones((), rates.dtype)]
     for k in range(1, d):
         x.append(sum((factors[k][j] * x[j] for j in range(1, k)), factors[k][0] * x[0]))
-    return _normalised(jnp.stack(x))
+    return _normalised(stacked(x))
 
 
 def recurrent_classes(linked: Bool[Array, "d d"]) -> tuple[Bool[Array, " d"], Float[Array, ""]]:

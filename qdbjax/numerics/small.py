@@ -85,15 +85,21 @@ def choose(condition: Array, x: Entry, y: Entry) -> Entry:
 
 
 def vector_entries(vector: Array) -> list:
-    """The entries of a (d,) vector as a list of scalars."""
-    return [jax.lax.index_in_dim(vector, i, 0, keepdims=False) for i in range(vector.shape[0])]
+    """The entries of a (d,) vector as a list of scalars; of a larger array, its parts along the first axis.
+
+    The transpose of `split` is one concatenation, that of a slice is a padded array for each entry, to be added up
+    (measured for the gradient of the three-dot ring: 0.9 against 0.1 µs a cell).
+    """
+    if vector.shape[0] == 0:
+        return []
+    return [jax.lax.squeeze(part, (0,)) for part in jax.lax.split(vector, (1,) * vector.shape[0], axis=0)]
 
 
 def matrix_entries(matrix: Array | np.ndarray) -> list[list]:
     """The entries of a real (d, d) matrix as nested lists of scalars."""
     if isinstance(matrix, np.ndarray):
         return matrix.tolist()
-    return [vector_entries(jax.lax.index_in_dim(matrix, i, 0, keepdims=False)) for i in range(matrix.shape[0])]
+    return [vector_entries(row) for row in vector_entries(matrix)]
 
 
 def split(matrix: Array | np.ndarray) -> list[list[Entry]]:
@@ -104,9 +110,18 @@ def split(matrix: Array | np.ndarray) -> list[list[Entry]]:
     return [[Entry(x, y) for x, y in zip(row, row_im, strict=True)] for row, row_im in zip(re, im, strict=True)]
 
 
+def stacked(parts: list[Array]) -> Array:
+    """Arrays of one shape along a new first axis.
+
+    As jnp.stack, whose batching rule (jax 0.10) puts the batch last: reading an entry of the stack then goes through a
+    transposition that XLA does not see through (measured for the three-dot ring: 0.19 against 0.09 µs a cell).
+    """
+    return jax.lax.concatenate([jax.lax.expand_dims(part, (0,)) for part in parts], 0)
+
+
 def stack_real(rows: list[list], dtype) -> Array:
     """A real matrix from nested lists of reals."""
-    return jnp.stack([jnp.stack([jnp.asarray(x, dtype) for x in row]) for row in rows])
+    return stacked([stacked([jnp.asarray(x, dtype) for x in row]) for row in rows])
 
 
 def join(rows: list[list[Entry]], dtype) -> Array:
@@ -163,7 +178,7 @@ def diagonal(matrix: Array) -> Array:
     if matrix.shape[0] > UNROLL:
         return jnp.diagonal(matrix)
     rows = vector_entries(matrix)
-    return jnp.stack([vector_entries(row)[i] for i, row in enumerate(rows)])
+    return stacked([vector_entries(row)[i] for i, row in enumerate(rows)])
 
 
 def diagonal_matrix(vector: Array) -> Array:
@@ -179,7 +194,7 @@ def all_entries(array: Array) -> list:
     """The entries of an array of any shape, in row-major order."""
     rows = [array]
     for _ in range(array.ndim):
-        rows = [jax.lax.index_in_dim(row, i, 0, keepdims=False) for row in rows for i in range(row.shape[0])]
+        rows = [entry for row in rows for entry in vector_entries(row)]
     return rows
 
 
@@ -191,7 +206,7 @@ def nested(parts: list, shape: tuple[int, ...]) -> Array:
     if not shape:
         return parts[0]
     step = len(parts) // shape[0]
-    return jnp.stack([nested(parts[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])])
+    return stacked([nested(parts[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])])
 
 
 def largest(array: Array) -> Array:
@@ -201,6 +216,11 @@ def largest(array: Array) -> Array:
     elementwise operations does not (measured for the three-dot ring: 0.4 against 0.1 µs a cell).
     """
     return jnp.max(array) if array.size > ENTRIES else ft.reduce(jnp.maximum, all_entries(array))
+
+
+def total(array: Array) -> Array:
+    """The sum of all entries, likewise."""
+    return jnp.sum(array) if array.size > ENTRIES else ft.reduce(jnp.add, all_entries(array))
 
 
 def every(condition: Callable, array: Array) -> Array:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compiled_when_eager
 from qdbjax.generators.generator import AbstractJumps, Generator, blocks
 from qdbjax.numerics.cells import where_asked
-from qdbjax.numerics.small import UNROLL, compose, dagger, matrix_entries, vector_entries
+from qdbjax.numerics.small import UNROLL, compose, dagger, matrix_entries, stacked, vector_entries
 from qdbjax.solvers import AsymptoticState, SteadyState
 from qdbjax.solvers.hermitian import Packed, unpack
 from qdbjax.solvers.zero_block import cells_at_a_time
@@ -66,7 +66,7 @@ def micro_currents(generator: Generator, state: State) -> Float[Array, "bath to 
 def _current_of(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, charge: Matrix) -> PerBath:
     """Tr[A D_bath(ρ)] for A and ρ given in the energy eigenbasis."""
     actions = [block.dissipate(rho * block.same) for block in blocks(spectrum, jumps)]
-    return jnp.stack([jnp.real(jnp.sum(charge.astype(rho.dtype).T * action)) for action in actions])
+    return stacked([jnp.real(jnp.sum(charge.astype(rho.dtype).T * action)) for action in actions])
 
 
 def _coherent_energy(
@@ -100,7 +100,7 @@ def _population_energy(generator: Generator, populations: Float[Array, " d"]) ->
         pairs = [(m, n) for m in range(d) for n in range(m)]
         net = [(energies[m] - energies[n]) * (rate[m][n] * p[n] - rate[n][m] * p[m]) for m, n in pairs]
         totals.append(sum(net[1:], net[0]) if net else jnp.zeros((), rates.dtype))
-    return jnp.stack(totals)
+    return stacked(totals)
 
 
 def heat_currents(generator: Generator, state: State) -> PerBath:
