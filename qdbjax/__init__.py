@@ -12,7 +12,10 @@ from qdbjax.baths import (
     Bath as Bath,
     Custom as Custom,
     DrudeLorentz as DrudeLorentz,
+    Field as Field,
     Flat as Flat,
+    Lead as Lead,
+    LorentzianBand as LorentzianBand,
     Ohmic as Ohmic,
     PowerLaw as PowerLaw,
     Sum as Sum,
@@ -21,6 +24,7 @@ from qdbjax.baths import (
 )
 from qdbjax.generators import Generator as Generator, davies as davies
 from qdbjax.operators import (
+    annihilate as annihilate,
     destroy as destroy,
     embed as embed,
     identity as identity,

@@ -45,6 +45,18 @@ def destroy(levels: int) -> np.ndarray:
     return np.diag(np.sqrt(np.arange(1.0, levels)), 1)
 
 
+def annihilate(mode: int, modes: int) -> np.ndarray:
+    """Fermionic annihilation operator c of one of several modes, {c_i, c_j†} = δ_ij; shape (2^modes, 2^modes).
+
+    Each mode is empty (first) or occupied; mode 0 is the leftmost factor and carries no sign (Jordan and Wigner).
+    """
+    modes = _dimension(modes, "modes")
+    if not 0 <= mode < modes:
+        raise ValueError(f"mode must be between 0 and modes - 1 = {modes - 1}; got {mode}.")
+    factors = [sigma_z()] * mode + [transition(0, 1, 2)] + [np.eye(2)] * (modes - mode - 1)
+    return ft.reduce(np.kron, factors)
+
+
 def identity(levels: int) -> np.ndarray:
     """The unit operator."""
     return np.eye(_dimension(levels, "levels"))

@@ -1,15 +1,19 @@
 """Baths: spectral densities, temperature, noise spectrum with KMS built in."""
 
+from qdbjax.baths.abstract import AbstractBath as AbstractBath
 from qdbjax.baths.bath import Bath as Bath
+from qdbjax.baths.exchange import Field as Field, Lead as Lead
 from qdbjax.baths.spectral_density import (
     AbstractSpectralDensity as AbstractSpectralDensity,
     Algebraic as Algebraic,
     Custom as Custom,
     DrudeLorentz as DrudeLorentz,
     Flat as Flat,
+    LorentzianBand as LorentzianBand,
     Ohmic as Ohmic,
     PowerLaw as PowerLaw,
     Sum as Sum,
     Tabulated as Tabulated,
     UnderdampedLorentzian as UnderdampedLorentzian,
 )
+from qdbjax.baths.temperature import LocalTemperature as LocalTemperature

@@ -7,19 +7,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, as_real, is_traced
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, is_traced
+from qdbjax.baths.abstract import AbstractBath, diagonal_table
 from qdbjax.baths.spectral_density import AbstractSpectralDensity, as_spectral_density
+from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
 from qdbjax.numerics.statistics import magnitude, thermal_energy
 
 
-class Bath(eqx.Module):
+class Bath(AbstractBath):
     """A thermal bosonic bath coupled through H_I = Σ_a S_a ⊗ B_a.
 
     Noise spectrum ∫dt e^{iωt}⟨B_a(t)B_b(0)⟩ = γ(ω) M_ab with γ(ω > 0) = 2πJ(ω)(n + 1), γ(-ω) = 2πJ(ω)n, so that KMS,
     γ_ba(-ω) = e^{-ω/T} γ_ab(ω), holds by construction.
 
     coupling: Hermitian S (d, d), or several S_a (k, d, d). spectral_density: J(ω), a spectral density or any callable.
-    temperature T >= 0 or inverse_temperature 1/T > 0 (energy units, k_B = 1; T = 0 is exact). correlation: Hermitian
+    temperature T >= 0 or inverse_temperature 1/T > 0 (energy units, k_B = 1; T = 0 is exact); a callable
+    inverse_temperature β(ω) makes a local-KMS field, hot at some frequencies and cold at others. correlation: Hermitian
     positive M (k, k), by default the unit matrix (independent couplings). name: label in results.
     Raises ValueError or TypeError for concrete input out of range; traced input is flagged by the solvers.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3, with the full
@@ -28,7 +31,7 @@ class Bath(eqx.Module):
 
     coupling: Matrix
     spectral_density: AbstractSpectralDensity
-    temperature: Array
+    temperature: Temperature
     correlation: Matrix | None
     name: str | None = eqx.field(static=True)
 
@@ -38,7 +41,7 @@ class Bath(eqx.Module):
         spectral_density: AbstractSpectralDensity | Callable,
         *,
         temperature: ArrayLike | None = None,
-        inverse_temperature: ArrayLike | None = None,
+        inverse_temperature: ArrayLike | Callable | None = None,
         correlation: ArrayLike | None = None,
         name: str | None = None,
     ):
@@ -46,37 +49,54 @@ class Bath(eqx.Module):
         if self.coupling.shape[0] == 0:
             raise ValueError(f"coupling must hold at least one operator; got shape {self.coupling.shape}.")
         self.spectral_density = as_spectral_density(spectral_density)
-        self.temperature = _temperature(temperature, inverse_temperature)
+        self.temperature = as_temperature(temperature, inverse_temperature)
         self.correlation = None if correlation is None else _correlation(correlation, self.coupling)
         self.name = None if name is None else str(name)
 
     @property
-    def dimension(self) -> int:
-        """Dimension of the system that the bath couples to."""
-        return self.coupling.shape[-1]
+    def operators(self) -> list[Matrix | np.ndarray]:
+        """The couplings S_a."""
+        return [self.coupling] if self.coupling.ndim == 2 else list(self.coupling)
+
+    @property
+    def charges(self) -> tuple[int, ...]:
+        """Zeros: no particles are exchanged."""
+        return (0,) * len(self.operators)
+
+    @property
+    def chemical_potential(self) -> Scalar:
+        """0."""
+        return jnp.zeros(())
+
+    @property
+    def finite_at_zero(self) -> bool:
+        """As the spectral density."""
+        return self.spectral_density.finite_at_zero
 
     def noise(self, frequency: Float[Array, "..."]) -> Float[Array, "..."]:
         """γ(ω) = 2πJ(|ω|)/|ω| · (|ω|n(|ω|) + max(ω, 0)), any sign of ω; the limit ω → 0 included. Shape of ω."""
         size = magnitude(frequency)
-        quanta = thermal_energy(frequency, self.temperature)
+        quanta = thermal_energy(frequency, temperature_at(self.temperature, frequency))
         # ½(ω + |ω|) has the slope ½ at ω = 0 that γ has there; max(ω, 0) would have 0.
         return 2 * jnp.pi * self.spectral_density.over_frequency(size) * (quanta + 0.5 * (frequency + size))
 
     def noise_both_ways(self, frequency: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
         """γ(ω) and γ(-ω), with the transcendental functions evaluated once."""
         size = magnitude(frequency)
-        quanta = thermal_energy(frequency, self.temperature)
+        quanta = thermal_energy(frequency, temperature_at(self.temperature, frequency))
         strength = 2 * jnp.pi * self.spectral_density.over_frequency(size)
         down, up = 0.5 * (size + frequency), 0.5 * (size - frequency)
         return strength * (quanta + down), strength * (quanta + up)
 
+    def noises(self, frequency: Float[Array, "..."]) -> list[Float[Array, "..."]]:
+        """γ(ω), the same for every coupling."""
+        return [self.noise(frequency)] * len(self.operators)
+
     def noise_matrix(self, frequency: Float[Array, "..."]) -> Array:
         """γ_ab(ω) (k, k, *shape of ω): γ(ω) M_ab for ω > 0, γ(ω) M_ba for ω < 0, γ(0) Re M_ab."""
-        noise = self.noise(frequency)
         if self.correlation is None:
-            channels = 1 if self.coupling.ndim == 2 else self.coupling.shape[0]
-            unit = jnp.eye(channels, dtype=noise.dtype).reshape(channels, channels, *([1] * noise.ndim))
-            return unit * noise[None, None]
+            return diagonal_table(self.noises(frequency))
+        noise = self.noise(frequency)
         weights = jnp.asarray(self.correlation).reshape(*self.correlation.shape, *([1] * noise.ndim))
         real = jnp.real(weights) * noise[None, None]
         if not jnp.iscomplexobj(weights):
@@ -87,30 +107,7 @@ class Bath(eqx.Module):
         label = f"{self.name!r}, " if self.name else ""
         density = type(self.spectral_density).__name__
         shape = "x".join(map(str, self.coupling.shape))
-        heat = "traced" if is_traced(self.temperature) else f"{np.asarray(self.temperature)}"
-        return f"Bath({label}coupling {shape}, {density}, temperature={heat})"
-
-
-def _temperature(temperature: ArrayLike | None, inverse_temperature: ArrayLike | None) -> Array:
-    if (temperature is None) == (inverse_temperature is None):
-        raise ValueError("give exactly one of temperature and inverse_temperature.")
-    inverse = temperature is None
-    name = "inverse_temperature" if inverse else "temperature"
-    value = as_real(inverse_temperature if inverse else temperature, name)
-    if value.ndim != 0:
-        raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
-    if not is_traced(value):
-        number = float(value)
-        if np.isnan(number):
-            raise ValueError(f"{name} must be a number; got nan.")
-        if number < 0:
-            raise ValueError(
-                f"{name} must be >= 0; got {number}: the modes of a bosonic bath have no highest level. "
-                "Negative temperatures exist for states of bounded spectra: see gibbs."
-            )
-        if (number == 0) if inverse else np.isinf(number):
-            raise ValueError(f"{name} = {number} makes the noise of a bosonic bath infinite; use a finite temperature.")
-    return 1 / value if inverse else value
+        return f"Bath({label}coupling {shape}, {density}, {describe(self.temperature)})"
 
 
 def _correlation(value: ArrayLike, coupling: Matrix) -> Matrix:

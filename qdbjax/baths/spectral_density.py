@@ -39,6 +39,12 @@ def _power(base: Array, exponent: Array) -> Array:
     return jnp.where(zero, limit, positive)
 
 
+def _over(value: Array, frequency: Array) -> Array:
+    """value/ω; infinite at ω = 0 unless the value is 0."""
+    zero = frequency == 0
+    return jnp.where(zero, jnp.where(value > 0, jnp.inf, 0.0), value / jnp.where(zero, 1.0, frequency))
+
+
 class AbstractSpectralDensity(eqx.Module):
     """J(ω) for ω >= 0, elementwise. Subclasses give J(ω)/ω, which is what stays finite at ω → 0.
 
@@ -175,7 +181,8 @@ class UnderdampedLorentzian(AbstractSpectralDensity):
 class Flat(AbstractSpectralDensity):
     """J(ω) = κ at every ω > 0, the wide-band limit: rates 2πκ(n + 1) and 2πκn.
 
-    strength κ >= 0 (energy). Its thermal noise diverges at ω → 0, as for a sub-Ohmic bath.
+    strength κ >= 0 (energy; a lead tunnels at Γ = 2πκ). The thermal noise of a bosonic bath diverges at ω → 0, as for a
+    sub-Ohmic density; a lead may have energies of either sign.
     """
 
     finite_at_zero: ClassVar[bool] = False
@@ -187,9 +194,39 @@ class Flat(AbstractSpectralDensity):
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """κ/ω."""
-        zero = frequency == 0
-        finite = self.strength / jnp.where(zero, 1.0, frequency)
-        return jnp.where(zero, jnp.where(self.strength > 0, jnp.inf, 0.0), finite)
+        return _over(self.strength * jnp.ones_like(frequency), frequency)
+
+    def __call__(self, frequency: Frequencies) -> Frequencies:
+        """κ."""
+        return self.strength * jnp.ones_like(frequency)
+
+
+class LorentzianBand(AbstractSpectralDensity):
+    """J(ω) = κ w²/((ω - ω₀)² + w²) at either sign of ω, the band of a fermionic lead.
+
+    strength κ >= 0 (energy; Γ = 2πκ at the centre), center ω₀ and width w > 0 (energy). For leads: the thermal noise
+    of a bosonic bath diverges at ω → 0.
+    """
+
+    finite_at_zero: ClassVar[bool] = False
+
+    strength: Array
+    center: Array
+    width: Array
+
+    def __init__(self, strength: ArrayLike, center: ArrayLike, width: ArrayLike):
+        self.strength = _checked(strength, "strength")
+        self.center = _checked(center, "center", low=-jnp.inf)
+        self.width = _checked(width, "width", strict=True)
+
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        """J(ω)/ω."""
+        return _over(self(frequency), frequency)
+
+    def __call__(self, frequency: Frequencies) -> Frequencies:
+        """κ/(1 + ((ω - ω₀)/w)²)."""
+        x = (frequency - self.center) / self.width
+        return self.strength / (1 + x * x)
 
 
 class Tabulated(AbstractSpectralDensity):
@@ -255,8 +292,16 @@ class Custom(AbstractSpectralDensity):
             limit = jnp.where(value == 0, slope, jnp.inf)
             return jnp.where(zero, limit, self.function(safe) / safe)
 
-        frequency = jnp.asarray(frequency)
-        return jax.vmap(scalar)(frequency.reshape(-1)).reshape(frequency.shape)
+        return _elementwise(scalar, frequency)
+
+    def __call__(self, frequency: Frequencies) -> Frequencies:
+        """J(ω)."""
+        return _elementwise(self.function, frequency)
+
+
+def _elementwise(function: Callable, frequency: Frequencies) -> Frequencies:
+    frequency = jnp.asarray(frequency)
+    return jax.vmap(function)(frequency.reshape(-1)).reshape(frequency.shape)
 
 
 class Sum(AbstractSpectralDensity):
@@ -276,6 +321,13 @@ class Sum(AbstractSpectralDensity):
         total = self.parts[0].over_frequency(frequency)
         for part in self.parts[1:]:
             total = total + part.over_frequency(frequency)
+        return total
+
+    def __call__(self, frequency: Frequencies) -> Frequencies:
+        """Σ_i J_i(ω)."""
+        total = self.parts[0](frequency)
+        for part in self.parts[1:]:
+            total = total + part(frequency)
         return total
 
 

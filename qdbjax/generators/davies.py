@@ -8,7 +8,7 @@ import numpy as np
 
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import Array, ArrayLike, Bool, Rates, compiled_when_eager, is_traced
-from qdbjax.baths import Bath
+from qdbjax.baths import AbstractBath, Bath, LocalTemperature
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator
 from qdbjax.numerics.small import (
     UNROLL,
@@ -26,7 +26,7 @@ from qdbjax.numerics.small import (
 from qdbjax.systems import Spectrum, System, as_system, spectrum
 
 
-def davies(system: System | ArrayLike, baths: Bath | Sequence[Bath]) -> Generator:
+def davies(system: System | ArrayLike, baths: AbstractBath | Sequence[AbstractBath]) -> Generator:
     """Davies generator of a system weakly coupled to any number of thermal baths.
 
     L(ρ) = -i[H, ρ] + Σ_bath Σ_ω Σ_ab γ_ab(ω) [S_b(ω) ρ S_a(ω)† - ½{S_a(ω)†S_b(ω), ρ}],
@@ -36,24 +36,27 @@ def davies(system: System | ArrayLike, baths: Bath | Sequence[Bath]) -> Generato
     cross terms and degenerate levels their whole ω = 0 block. Inside a cluster γ is taken at the mean of the two
     frequencies, so that Gibbs stays stationary to the square of their difference.
 
-    system: a System or a Hamiltonian (d, d), energy units. baths: one Bath or several of dimension d, energy units.
-    Returns a Generator; rates are inverse times, `gen.rates[bath, to, from] = γ(E_from - E_to)|⟨to|S|from⟩|²`.
-    Raises ValueError for no bath, mismatched dimensions, repeated names, or a noise spectrum that diverges at ω = 0
-    where a coupling has a zero-frequency part (flagged by solvers when traced).
+    system: a System or a Hamiltonian (d, d), energy units. baths: one or several of dimension d, energy units: `Bath`
+    (Hermitian couplings), `Field` and `Lead` (exchange of particles), in any mixture.
+    Returns a Generator; `gen.rates[bath, to, from] = Σ_a γ_a(E_from - E_to)|⟨to|S_a|from⟩|²`, inverse time.
+    Raises ValueError for no bath, mismatched dimensions, repeated names, a noise spectrum that diverges at ω = 0 where a
+    coupling has a zero-frequency part (flagged by solvers when traced), or a bath whose removal operator does not lower
+    the system's particle number by one.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974).
     """
     system = as_system(system)
-    baths = (baths,) if isinstance(baths, Bath) else tuple(baths)
+    baths = (baths,) if isinstance(baths, AbstractBath) else tuple(baths)
     names = _checked_names(system, baths)
+    _check_charges(system, baths)
     generator = _davies(system, baths, names)
     if not is_traced(system, baths):
         _refuse_divergence(generator, baths)
     return generator
 
 
-def _refuse_divergence(generator: Generator, baths: tuple[Bath, ...]) -> None:
+def _refuse_divergence(generator: Generator, baths: tuple[AbstractBath, ...]) -> None:
     for n, bath in enumerate(baths):
-        if bath.spectral_density.finite_at_zero:
+        if bath.finite_at_zero:
             continue
         if bool(jnp.any(divergent_entries(generator.spectrum, bath)[0])):
             raise ValueError(
@@ -63,12 +66,12 @@ def _refuse_divergence(generator: Generator, baths: tuple[Bath, ...]) -> None:
             )
 
 
-def _checked_names(system: System, baths: tuple[Bath, ...]) -> tuple[str, ...]:
+def _checked_names(system: System, baths: tuple[AbstractBath, ...]) -> tuple[str, ...]:
     if not baths:
         raise ValueError("baths must hold at least one Bath; got none. Without a bath every eigenstate is stationary.")
     for n, bath in enumerate(baths):
-        if not isinstance(bath, Bath):
-            raise TypeError(f"baths[{n}] must be a Bath; got {type(bath).__name__}.")
+        if not isinstance(bath, AbstractBath):
+            raise TypeError(f"baths[{n}] must be a Bath, Field or Lead; got {type(bath).__name__}.")
         if bath.dimension != system.dimension:
             raise ValueError(
                 f"baths[{n}] couples to dimension {bath.dimension} but the system has {system.dimension} levels. "
@@ -81,24 +84,44 @@ def _checked_names(system: System, baths: tuple[Bath, ...]) -> tuple[str, ...]:
     return names
 
 
+def _check_charges(system: System, baths: tuple[AbstractBath, ...]) -> None:
+    """[N, D] = -D for what a field or lead removes."""
+    if system.number is None or is_traced(system.number, baths):
+        return
+    number = np.asarray(system.number)
+    for n, bath in enumerate(baths):
+        for operator, charge in zip(bath.operators, bath.charges, strict=True):
+            removal = np.asarray(operator)
+            excess = np.abs(number @ removal - removal @ number - charge * removal).max()
+            if charge != 0 and excess > 1e-10 * max(np.abs(removal).max(), np.finfo(float).tiny):
+                raise ValueError(
+                    f"baths[{n}] must remove one particle, [N, D] = -D with the system's number N; it misses by "
+                    f"{excess:.3g}."
+                )
+
+
 @compiled_when_eager
-def _davies(system: System, baths: tuple[Bath, ...], names: tuple[str, ...]) -> Generator:
+def _davies(system: System, baths: tuple[AbstractBath, ...], names: tuple[str, ...]) -> Generator:
     levels = spectrum(system)
     jumps = DaviesJumps(baths)
     rates = jumps.rates(levels)
-    temperatures = stacked([bath.temperature for bath in baths])
-    unphysical = ~every(lambda x: x >= 0, temperatures) | ~every(lambda x: x >= 0, rates)
+    dtype = rates.dtype
+    temperatures = stacked([bath.single_temperature.astype(dtype) for bath in baths])
+    potentials = stacked([bath.chemical_potential.astype(dtype) for bath in baths])
+    unphysical = ~every(lambda x: x >= 0, rates)
     for bath in baths:
-        if not bath.spectral_density.finite_at_zero:
+        if not isinstance(bath.temperature, LocalTemperature):
+            unphysical = unphysical | ~(bath.temperature >= 0)
+        if not bath.finite_at_zero:
             unphysical = unphysical | jnp.any(divergent_entries(levels, bath)[0])
     status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
     status = status | raise_flag(unphysical, Status.UNPHYSICAL_BATH)
-    return Generator(system, levels, rates, jumps, temperatures, status, names)
+    return Generator(system, levels, rates, jumps, temperatures, potentials, status, names)
 
 
-def divergent_entries(levels: Spectrum, bath: Bath) -> tuple[Bool[Array, "d d"], Bool[Array, "d d"]]:
+def divergent_entries(levels: Spectrum, bath: AbstractBath) -> tuple[Bool[Array, "d d"], Bool[Array, "d d"]]:
     """Entries [to, from] between equal levels where an infinite γ(0) meets a coupling, and where it meets none."""
-    framed = jnp.stack([levels.to_eigenbasis(operator) for operator in _operators(bath)])
+    framed = jnp.stack([levels.to_eigenbasis(operator) for operator in bath.operators])
     limit = bath.spectral_density.over_frequency(jnp.zeros((), levels.energies.dtype))
     rounding = 64 * float(jnp.finfo(framed.dtype).eps) * jnp.max(jnp.abs(framed))
     coupled = jnp.max(jnp.abs(framed), axis=0) > rounding
@@ -106,28 +129,30 @@ def divergent_entries(levels: Spectrum, bath: Bath) -> tuple[Bool[Array, "d d"],
     return infinite & coupled, infinite & ~coupled
 
 
-def _operators(bath: Bath) -> list:
-    return [bath.coupling] if bath.coupling.ndim == 2 else list(bath.coupling)
-
-
-def _rates(levels: Spectrum, bath: Bath) -> Rates:
-    """γ(E_from - E_to)|⟨to|S|from⟩|² of one bath, zero diagonal."""
+def _rates(levels: Spectrum, bath: AbstractBath) -> Rates:
+    """Σ_ab γ_ab(E_from - E_to)⟨to|S_b|from⟩⟨to|S_a|from⟩* of one bath, zero diagonal."""
     d = levels.energies.shape[0]
-    operators = _operators(bath)
-    if d <= UNROLL and len(operators) == 1 and bath.correlation is None:
+    operators = bath.operators
+    if d <= UNROLL and isinstance(bath, Bath) and len(operators) == 1 and bath.correlation is None:
         return _rates_unrolled(levels, bath)
     framed = jnp.stack([levels.to_eigenbasis(operator) for operator in operators])
     size = squared(levels.basis)
     bound = sum(matmul(size.T, matmul(squared(jnp.asarray(operator)), size)) for operator in operators)
+    weights = squared(framed)
     if bath.correlation is None:
-        rates = bath.noise(levels.frequencies) * jnp.sum(squared(framed), axis=0)
+        rates = sum(_met(w, noise) * w for w, noise in zip(weights, bath.noises(levels.frequencies), strict=True))
     else:
         noise = bath.noise_matrix(levels.frequencies)
         dtype = np.promote_types(noise.dtype, framed.dtype)
         noise, framed = noise.astype(dtype), framed.astype(dtype)
         rates = jnp.real(jnp.einsum("abnl,bnl,anl->nl", noise, framed, framed.conj()))
-    rates = _without_rounding(rates, jnp.sum(squared(framed), axis=0), bound)
+    rates = _without_rounding(rates, jnp.sum(weights, axis=0), bound)
     return jnp.where(jnp.eye(d, dtype=bool), 0.0, rates)
+
+
+def _met(weight: Array, noise: Array) -> Array:
+    """The noise, 0 where it is not finite and nothing couples to it (a field at ω = μ): that means nothing."""
+    return jnp.where((weight > 0) | jnp.isfinite(noise), noise, 0.0)
 
 
 def squared(z: Array) -> Array:
@@ -150,7 +175,7 @@ def _rates_unrolled(levels: Spectrum, bath: Bath) -> Rates:
     """The same entry by entry for d <= 3: one evaluation of γ per pair of levels and no complex array."""
     d = levels.energies.shape[0]
     energies = vector_entries(levels.energies)
-    basis, operator = split(levels.basis), split(_operators(bath)[0])
+    basis, operator = split(levels.basis), split(bath.operators[0])
     bra = [[basis[k][n].conj() for k in range(d)] for n in range(d)]
     framed = product(bra, product(operator, basis))
     size = [[Entry(basis[k][n].squared()) for n in range(d)] for k in range(d)]
@@ -171,7 +196,12 @@ def _rates_unrolled(levels: Spectrum, bath: Bath) -> Rates:
 class DaviesJumps(AbstractJumps):
     """Jump terms of the Davies generator, rebuilt from the baths where they are asked for."""
 
-    baths: tuple[Bath, ...]
+    baths: tuple[AbstractBath, ...]
+
+    @property
+    def charges(self) -> tuple[tuple[int, ...], ...]:
+        """Change of the particle number by each operator of each bath."""
+        return tuple(bath.charges for bath in self.baths)
 
     def rates(self, spectrum: Spectrum) -> Rates:
         """γ(E_from - E_to)|⟨to|S|from⟩|² of each bath."""
@@ -181,9 +211,9 @@ class DaviesJumps(AbstractJumps):
         """S_a and R_a = Σ_b γ_ab(ω)∘S_b of each bath in the energy eigenbasis."""
         return tuple(self._of_bath(bath, spectrum) for bath in self.baths)
 
-    def _of_bath(self, bath: Bath, levels: Spectrum) -> tuple[Channels, Channels]:
+    def _of_bath(self, bath: AbstractBath, levels: Spectrum) -> tuple[Channels, Channels]:
         basis = jnp.asarray(levels.basis)
-        operators = jnp.asarray(bath.coupling).reshape(-1, *bath.coupling.shape[-2:])
+        operators = jnp.stack([jnp.asarray(operator) for operator in bath.operators])
         dtype = np.promote_types(operators.dtype, basis.dtype)
         basis = basis.astype(dtype)
         framed = compose(dagger(basis), compose(operators.astype(dtype), basis))
@@ -192,12 +222,15 @@ class DaviesJumps(AbstractJumps):
         same = levels.same_level
         frequencies = jnp.where(same, 0.0, levels.frequencies)
         idle = jnp.zeros((), bool)
-        if not bath.spectral_density.finite_at_zero:
+        if not bath.finite_at_zero:
             # A divergent ω = 0 noise meets a coupling without zero-frequency part as 0, not as inf·0.
             idle = divergent_entries(levels, bath)[1]
             frequencies = jnp.where(idle, 1.0, frequencies)
         noise, slope = jax.jvp(bath.noise_matrix, (frequencies,), (jnp.ones_like(frequencies),))
         noise, slope = (jnp.where(idle, 0.0, table) for table in (noise, slope))
+        if bath.correlation is None:
+            weights = squared(framed)[None]
+            noise, slope = _met(weights, noise), _met(weights, slope)
         noise = noise + slope * jnp.where(same, levels.frequencies, 0.0).astype(slope.dtype)[None, None]
         dtype = np.promote_types(noise.dtype, framed.dtype)
         noise, slope, framed = noise.astype(dtype), slope.astype(dtype), framed.astype(dtype)

@@ -29,6 +29,11 @@ class AbstractJumps(eqx.Module):
     them along for every cell.
     """
 
+    @property
+    @abc.abstractmethod
+    def charges(self) -> tuple[tuple[int, ...], ...]:
+        """Change of the particle number by each channel of each bath."""
+
     @abc.abstractmethod
     def rates(self, spectrum: Spectrum) -> Rates:
         """Rates (bath, to, from), zero diagonal."""
@@ -42,7 +47,8 @@ class Generator(eqx.Module):
     """A secular generator L, dρ/dt = L(ρ), of a system and its baths.
 
     rates (bath, to, from): population transfer in the energy eigenbasis, zero diagonal, inverse time.
-    temperatures (bath,): T, for entropy production. status: flags raised by the input (see `explain`).
+    temperatures (bath,): T, for entropy production (NaN for a local-KMS field). chemical_potentials (bath,): μ, 0 where
+    no particles are exchanged. status: flags raised by the input (see `explain`).
     names: one label per bath, in the order given.
     """
 
@@ -51,6 +57,7 @@ class Generator(eqx.Module):
     rates: Rates
     jumps: AbstractJumps
     temperatures: Array
+    chemical_potentials: Array
     status: StatusCode
     names: tuple[str, ...] = eqx.field(static=True)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, as_real
 from qdbjax.numerics.small import stacked
-from qdbjax.operators import embed, sigma_x, sigma_y, sigma_z
+from qdbjax.operators import annihilate, embed, sigma_x, sigma_y, sigma_z
 from qdbjax.systems import System
 
 
@@ -74,3 +74,50 @@ def xxz_chain(fields: ArrayLike, exchange: ArrayLike, anisotropy: ArrayLike) -> 
         flip, ising = jnp.asarray(flip, fields.dtype), jnp.asarray(ising, fields.dtype)
         hamiltonian = hamiltonian + 0.25 * exchange * (flip + anisotropy * ising)
     return System(hamiltonian)
+
+
+def _occupations(modes: int) -> list[np.ndarray]:
+    removal = [annihilate(mode, modes) for mode in range(modes)]
+    return [c.T @ c for c in removal]
+
+
+def quantum_dot(level: ArrayLike) -> System:
+    """One spinless level, H = ε n; basis (empty, occupied), particle number n. level ε: energy.
+
+    Couple leads with `annihilate(0, 1)`.
+    """
+    level = _number(level, "level")
+    number = _occupations(1)[0]
+    return System(level * jnp.asarray(number, level.dtype), number=number)
+
+
+def spinful_dot(level: ArrayLike, interaction: ArrayLike, zeeman: ArrayLike = 0.0) -> System:
+    """One level with spin and Coulomb repulsion, H = (ε + ½B) n_up + (ε - ½B) n_down + U n_up n_down.
+
+    Modes: 0 up, 1 down; couple leads with `[annihilate(0, 2), annihilate(1, 2)]`. level ε, interaction U, zeeman B:
+    energy. Particle number n_up + n_down.
+    """
+    level, interaction, zeeman = _number(level, "level"), _number(interaction, "interaction"), _number(zeeman, "zeeman")
+    up, down = _occupations(2)
+    dtype = np.result_type(level.dtype, interaction.dtype, zeeman.dtype)
+    terms = (level + 0.5 * zeeman, up), (level - 0.5 * zeeman, down), (interaction, up @ down)
+    hamiltonian = sum(value.astype(dtype) * jnp.asarray(operator, dtype) for value, operator in terms)
+    return System(hamiltonian, number=up + down)
+
+
+def double_dot(levels: ArrayLike, tunneling: ArrayLike, interaction: ArrayLike = 0.0) -> System:
+    """Two spinless dots in series, H = ε_0 n_0 + ε_1 n_1 + t (c_0†c_1 + c_1†c_0) + U n_0 n_1.
+
+    Modes: 0 left, 1 right; couple leads with `annihilate(0, 2)` and `annihilate(1, 2)`. levels ε (2,), tunneling t,
+    interaction U: energy. Particle number n_0 + n_1. Raises ValueError for another number of levels.
+    """
+    levels = as_real(levels, "levels")
+    if levels.shape != (2,):
+        raise ValueError(f"levels must have shape (2,); got {levels.shape}.")
+    tunneling, interaction = _number(tunneling, "tunneling"), _number(interaction, "interaction")
+    left, right = _occupations(2)
+    hop = annihilate(0, 2).T @ annihilate(1, 2)
+    dtype = np.result_type(levels.dtype, tunneling.dtype, interaction.dtype)
+    terms = (levels[0], left), (levels[1], right), (tunneling, hop + hop.T), (interaction, left @ right)
+    hamiltonian = sum(value.astype(dtype) * jnp.asarray(operator, dtype) for value, operator in terms)
+    return System(hamiltonian, number=left + right)

@@ -104,13 +104,33 @@ def _population_energy(generator: Generator, populations: Float[Array, " d"]) ->
 
 
 def heat_currents(generator: Generator, state: State) -> PerBath:
-    """Heat per time from each bath into the system: energy current minus chemical potential times particle current.
+    """Heat per time from each bath into the system, J^Q_b = J^E_b - μ_b J^N_b.
 
-    The baths of `davies` exchange no particles, so that heat is energy: J^Q_b = Tr[H D_b(ρ)].
-    Shape (bath,), positive into the system; their sum vanishes in a stationary state (first law). NaN where flagged.
+    Energy current minus chemical potential times particle current; the same as the energy current for a bath that
+    exchanges no particles. Shape (bath,), positive into the system; energies sum to zero in a stationary state (first
+    law). NaN where flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43).
     """
-    return energy_currents(generator, state)
+    energy = energy_currents(generator, state)
+    if not _exchanging(generator):
+        return energy
+    return energy - generator.chemical_potentials * _quanta(generator, state)
+
+
+def _exchanging(generator: Generator) -> bool:
+    return any(charge != 0 for charges in generator.jumps.charges for charge in charges)
+
+
+@compiled_when_eager
+def _quanta(generator: Generator, state: State) -> PerBath:
+    """Σ_a q_a Tr[R_a ρ S_a†] of each bath: every jump of the channel a brings q_a particles."""
+    rho = _matrix(state.populations, state.coherences)
+    totals = []
+    for block, charges in zip(blocks(generator.spectrum, generator.jumps), generator.jumps.charges, strict=True):
+        within = rho * block.same
+        per_channel = jnp.sum(compose(block.dressed, within[None]) * block.operators.conj(), axis=(1, 2))
+        totals.append(jnp.sum(jnp.real(per_channel) * jnp.asarray(charges, state.populations.dtype)))
+    return stacked(totals)
 
 
 @compiled_when_eager
@@ -120,15 +140,20 @@ def _particle_currents(generator: Generator, state: State, number: Matrix) -> Pe
 
 
 def particle_currents(generator: Generator, state: State, number: ArrayLike | None = None) -> PerBath:
-    """Particles per time from each bath into the system, J^N_b = Tr[N D_b(ρ)].
+    """Particles per time from each bath into the system.
 
-    number: N (d, d) in the basis of the Hamiltonian; by default the System's own. Shape (bath,), positive into the
-    system. Raises ValueError if neither is given.
+    Fields and leads: every jump of D† brings one, every jump of D takes one. With `number` (or, where no bath exchanges
+    particles, with the System's own): J^N_b = Tr[N D_b(ρ)], N (d, d) in the basis of the Hamiltonian.
+    Shape (bath,), positive into the system. Raises ValueError if there is nothing to count.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (42), summed over pairs m > n once.
     """
+    if number is None and _exchanging(generator):
+        return _quanta(generator, state)
     number = generator.system.number if number is None else as_hermitian(number, "number")
     if number is None:
-        raise ValueError("particle_currents needs the particle number: System(hamiltonian, number=N) or number=N.")
+        raise ValueError(
+            "particle_currents needs something to count: a Field or Lead, System(hamiltonian, number=N), or number=N."
+        )
     if number.shape != (generator.dimension, generator.dimension):
         raise ValueError(f"number must have shape {(generator.dimension, generator.dimension)}; got {number.shape}.")
     return _particle_currents(generator, state, number)
@@ -138,7 +163,8 @@ def particle_currents(generator: Generator, state: State, number: ArrayLike | No
 def entropy_production(generator: Generator, state: State) -> Float[Array, ""]:
     """Entropy per time produced in the stationary state, Σ̇ = -Σ_b J^Q_b/T_b >= 0 (k_B = 1).
 
-    A scalar; inf where heat flows into a bath at T = 0. *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
+    A scalar; inf where heat flows into a bath at T = 0, NaN if a bath has no single temperature (local-KMS field).
+    *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
     """
     heat = heat_currents(generator, state)
     cold = generator.temperatures == 0

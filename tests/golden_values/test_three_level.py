@@ -1,59 +1,115 @@
-"""Three levels, two boson baths at μ = 0: rates, populations, micro-currents, entropy production, coherence decay.
+"""Three levels with bosonic fields: chemical potentials and local-KMS fields.
 
-The golden coupling is D a† + h.c. with D upper triangular; the Hermitian coupling D + Dᵀ has the same rates. Golden
-currents count into the field, ours into the system.
+Golden currents count into the field, ours into the system.
 """
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import array, cases
 
 import qdbjax as qdb
 
-CASES = [case for case in cases("threelevel_two_baths") if all(bath["mu"] == 0 for bath in case["inputs"]["baths"])]
+CASES = cases("threelevel_two_baths")
+LOCAL = cases("local_kms_threelevel")
+PROFILES = {
+    "1+0.5*w": lambda w: 1 + 0.5 * w,
+    "2/(1+w)": lambda w: 2 / (1 + w),
+    "3*exp(-w)": lambda w: 3 * jnp.exp(-w),
+    "1.3": lambda w: 1.3 + 0 * w,
+}
 
 
 @eqx.filter_jit
-def observe(energies, baths):
-    generator = qdb.davies(qdb.models.three_level(energies), baths)
+def observe(energies, fields):
+    generator = qdb.davies(qdb.models.three_level(energies), fields)
     state = qdb.steady_state(generator)
-    currents = qdb.micro_currents(generator, state), qdb.energy_currents(generator, state)
-    return generator.rates, state, *currents, qdb.entropy_production(generator, state), generator.liouvillian()
+    return {
+        "rates": generator.rates,
+        "state": state,
+        "micro": qdb.micro_currents(generator, state),
+        "energy": qdb.energy_currents(generator, state),
+        "heat": qdb.heat_currents(generator, state),
+        "particles": qdb.particle_currents(generator, state),
+        "production": qdb.entropy_production(generator, state),
+        "liouvillian": generator.liouvillian(),
+    }
 
 
-def build(case):
-    energies, baths = case["inputs"]["eps"], []
-    for bath in case["inputs"]["baths"]:
-        d = np.array(bath["D"], float)
-        baths.append(qdb.Bath(d + d.T, qdb.Ohmic(bath["kappa"], bath["wc"]), temperature=bath["T"]))
-    return np.array(energies), tuple(baths)
+def build(case, heat):
+    fields = tuple(
+        qdb.Field(np.array(bath["D"], float), qdb.Ohmic(bath["kappa"], bath["wc"]), **heat(bath))
+        for bath in case["inputs"]["baths"]
+    )
+    return np.array(case["inputs"]["eps"]), fields
+
+
+def check(expected, found):
+    """Rates, populations, currents by transition and in total, decay of coherences."""
+    np.testing.assert_allclose(found["rates"], array(expected["W_per_bath"]), rtol=1e-12)
+    np.testing.assert_allclose(found["state"].populations, expected["rho_diag"], rtol=1e-12)
+    assert int(found["state"].status) == 0
+    for row in expected["micro_currents"]:
+        m, n = row["m"], row["n"]
+        into = np.asarray(found["micro"][:, m, n])
+        wanted = [-row[f"J{j + 1}"] for j in range(len(into))]
+        np.testing.assert_allclose(into, wanted, rtol=1e-10, atol=1e-15)
+        np.testing.assert_allclose(found["micro"][:, n, m], -into, rtol=0, atol=0)
+        np.testing.assert_allclose(row["omega"] * into, [-row[f"JE{j + 1}"] for j in range(len(into))], 1e-10, 1e-15)
+    np.testing.assert_allclose(found["energy"], -array(expected["energy_currents"]), rtol=1e-10, atol=1e-15)
+    np.testing.assert_allclose(found["particles"], -array(expected["particle_currents"]), rtol=1e-10, atol=1e-15)
+    decay = -np.real(np.diagonal(found["liouvillian"])).reshape(3, 3)
+    np.testing.assert_allclose(decay, array(expected["coherence_decay_G"]), rtol=1e-10)
+    # Those who decay and turn: every eigenvalue of L.
+    wanted = array(expected["full_L_eigenvalues"])
+    for value in np.linalg.eigvals(found["liouvillian"]):
+        assert np.abs(wanted - value).min() < 1e-10
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_three_level(case):
-    """All outputs that do not need a chemical potential (1e-10)."""
-    expected = case["outputs"]
-    rates, state, micro, energy, production, liouvillian = observe(*build(case))
-    np.testing.assert_allclose(rates, array(expected["W_per_bath"]), rtol=1e-12)
-    np.testing.assert_allclose(state.populations, expected["rho_diag"], rtol=1e-12)
-    assert int(state.status) == 0
-    for row in expected["micro_currents"]:
-        m, n = row["m"], row["n"]
-        found = np.asarray(micro[:, m, n])
-        np.testing.assert_allclose(found, [-row["J1"], -row["J2"]], rtol=1e-10, atol=1e-15)
-        np.testing.assert_allclose(micro[:, n, m], -found, rtol=0, atol=0)
-        np.testing.assert_allclose(row["omega"] * found, [-row["JE1"], -row["JE2"]], rtol=1e-10, atol=1e-15)
-    np.testing.assert_allclose(energy, -array(expected["energy_currents"]), rtol=1e-10, atol=1e-15)
-    np.testing.assert_allclose(production, expected["entropy_production"], rtol=1e-10, atol=1e-15)
-    particles = -np.sum(np.tril(micro), axis=(1, 2))
-    np.testing.assert_allclose(particles, expected["particle_currents"], rtol=1e-10, atol=1e-15)
-    decay = -np.real(np.diagonal(liouvillian)).reshape(3, 3)
-    off = ~np.eye(3, dtype=bool)
-    np.testing.assert_allclose(decay[off], array(expected["coherence_decay_G"])[off], rtol=1e-10)
-    np.testing.assert_allclose(np.diagonal(decay), -np.diagonal(array(expected["W"])), rtol=1e-10)
+def test_two_fields(case):
+    """Different temperatures and chemical potentials; equal ones still carry current if μ ≠ 0 (1e-10)."""
+    fields = build(case, lambda bath: {"temperature": bath["T"], "chemical_potential": bath["mu"]})
+    found = observe(*fields)
+    check(case["outputs"], found)
+    np.testing.assert_allclose(found["production"], case["outputs"]["entropy_production"], rtol=1e-10, atol=1e-15)
+    potentials = np.array([bath["mu"] for bath in case["inputs"]["baths"]])
+    np.testing.assert_allclose(found["heat"], found["energy"] - potentials * found["particles"], rtol=0, atol=1e-16)
 
 
-def test_cases_found():
-    """Both μ = 0 cases are in the file."""
-    assert len(CASES) == 2
+@pytest.mark.parametrize("case", LOCAL, ids=lambda case: case["name"])
+def test_local_kms(case):
+    """One field with a temperature for each frequency: steady state, current and its direction, inversion."""
+    expected, profile = case["outputs"], PROFILES[case["inputs"]["beta_function"]]
+    energies, fields = build(case, lambda bath: {"inverse_temperature": profile})
+    found = observe(energies, fields)
+    check(expected, found)
+    assert np.isnan(found["production"])
+    populations = np.asarray(found["state"].populations)
+    np.testing.assert_allclose(
+        populations[1:] / populations[0], [expected["rho22_over_rho11"], expected["rho33_over_rho11"]]
+    )
+    cycle = float(found["micro"][0, 1, 0])  # lifted from 0 to 1: one quantum in, or out
+    np.testing.assert_allclose(cycle, -expected["J_21_formula"], rtol=1e-10, atol=1e-15)
+    if abs(expected["delta"]) < 1e-12:
+        assert abs(cycle) < 1e-15
+    elif np.all(np.array(case["inputs"]["baths"][0]["D"])[np.triu_indices(3, 1)] != 0):
+        assert np.sign(cycle) == -np.sign(expected["delta"])
+    if case["name"].startswith("inversion"):
+        beta_31, beta_32 = (float(profile(energies[2] - energies[n])) for n in (0, 1))
+        inverted = beta_32 > (energies[2] - energies[0]) / (energies[2] - energies[1]) * beta_31
+        assert (populations[1] > populations[0]) == inverted
+
+
+def test_a_hermitian_coupling_is_the_same_at_zero_chemical_potential():
+    """H_I = (D + D†) ⊗ B has the rates of D a† + h.c."""
+    case = CASES[0]
+    energies, fields = build(case, lambda bath: {"temperature": bath["T"]})
+    couplings = [np.asarray(field.removal) for field in fields]
+    baths = tuple(
+        qdb.Bath(d + d.T, field.spectral_density, temperature=field.temperature)
+        for d, field in zip(couplings, fields, strict=True)
+    )
+    rates = qdb.davies(qdb.models.three_level(energies), baths).rates
+    np.testing.assert_allclose(rates, qdb.davies(qdb.models.three_level(energies), fields).rates, rtol=1e-13)

@@ -1,0 +1,64 @@
+"""What a master equation asks of a bath, whatever it is made of."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, Float, Matrix, Scalar
+from qdbjax.baths.temperature import LocalTemperature, Temperature
+
+Noise = Float[Array, "..."]
+
+
+class AbstractBath(eqx.Module):
+    """Operators S_a of the system and the noise spectra γ_ab(ω) = ∫dt e^{iωt}⟨B_a†(t)B_b(0)⟩ that they meet.
+
+    charges: by how many particles S_a changes the system, one number per operator. chemical_potential: μ, 0 for a bath
+    that exchanges no particles.
+    """
+
+    temperature: eqx.AbstractVar[Temperature]
+    chemical_potential: eqx.AbstractVar[Scalar]
+    correlation: eqx.AbstractVar[Matrix | None]
+    name: eqx.AbstractVar[str | None]
+
+    @property
+    @abc.abstractmethod
+    def operators(self) -> list[Matrix | np.ndarray]:
+        """S_a, each (d, d); S_a(ω) lowers the energy by ω."""
+
+    @property
+    @abc.abstractmethod
+    def charges(self) -> tuple[int, ...]:
+        """Change of the particle number by each S_a."""
+
+    @property
+    @abc.abstractmethod
+    def finite_at_zero(self) -> bool:
+        """Whether γ(ω) is known to stay finite at ω → 0 whatever the parameters."""
+
+    @abc.abstractmethod
+    def noises(self, frequency: Noise) -> list[Noise]:
+        """γ_aa(ω) of each operator before `correlation`, elementwise."""
+
+    @abc.abstractmethod
+    def noise_matrix(self, frequency: Noise) -> Array:
+        """γ_ab(ω) (k, k, *shape of ω)."""
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the system that the bath couples to."""
+        return self.operators[0].shape[-1]
+
+    @property
+    def single_temperature(self) -> Scalar:
+        """T, or NaN for a bath whose temperature depends on frequency."""
+        return jnp.asarray(jnp.nan) if isinstance(self.temperature, LocalTemperature) else self.temperature
+
+
+def diagonal_table(values: list[Noise]) -> Array:
+    """(k, k, ...) with the given arrays on the diagonal."""
+    unit = np.eye(len(values)).reshape(len(values), len(values), *([1] * values[0].ndim))
+    return jnp.stack(values)[None] * jnp.asarray(unit, values[0].dtype)

@@ -1,0 +1,157 @@
+"""Baths that exchange particles with the system: bosonic fields and fermionic leads with a chemical potential.
+
+H_I = Σ_a ∫dk (g(k) D_a ⊗ b†(k) + h.c.): D_a takes a particle of energy ω from the system and gives it to the bath, D_a†
+brings one back. In the form Σ S ⊗ B the operators are S = D_a, with noise 2πJ(ω)(1 ± N), and S = D_a†, which lowers the
+energy by -ω, with noise 2πJ N at -ω; + and the Bose function for fields, - and the Fermi function for leads.
+"""
+
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_matrix, as_real, is_traced
+from qdbjax.baths.abstract import AbstractBath, diagonal_table
+from qdbjax.baths.spectral_density import AbstractSpectralDensity, as_spectral_density
+from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
+from qdbjax.numerics.statistics import bose, fermi
+
+Frequencies = Float[Array, "..."]
+
+
+def _potential(value: ArrayLike) -> Scalar:
+    value = as_real(value, "chemical_potential")
+    if value.ndim != 0:
+        raise ValueError(f"chemical_potential must be a single number; got shape {value.shape}. Use vmap or sweep.")
+    if not is_traced(value) and not np.isfinite(float(value)):
+        raise ValueError(f"chemical_potential must be finite; got {float(value)}.")
+    return value
+
+
+def _removal(value: ArrayLike) -> Matrix:
+    value = as_matrix(value, "removal", ndim=(2, 3))
+    if value.shape[0] == 0:
+        raise ValueError(f"removal must hold at least one operator; got shape {value.shape}.")
+    return value
+
+
+class AbstractExchange(AbstractBath):
+    """What fields and leads have in common: parameters, and the operators D_a and D_a† with their charges."""
+
+    removal: Matrix
+    spectral_density: AbstractSpectralDensity
+    temperature: Temperature
+    chemical_potential: Scalar
+    correlation: None
+    name: str | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        removal: ArrayLike,
+        spectral_density: AbstractSpectralDensity | Callable,
+        *,
+        temperature: ArrayLike | None = None,
+        inverse_temperature: ArrayLike | Callable | None = None,
+        chemical_potential: ArrayLike = 0.0,
+        name: str | None = None,
+    ):
+        self.removal = _removal(removal)
+        self.spectral_density = as_spectral_density(spectral_density)
+        self.temperature = as_temperature(temperature, inverse_temperature)
+        self.chemical_potential = _potential(chemical_potential)
+        self.correlation = None
+        self.name = None if name is None else str(name)
+
+    @property
+    def operators(self) -> list[Matrix | np.ndarray]:
+        """D_a, then D_a†."""
+        removals = [self.removal] if self.removal.ndim == 2 else list(self.removal)
+        return [*removals, *(operator.conj().T for operator in removals)]
+
+    @property
+    def charges(self) -> tuple[int, ...]:
+        """-1 for D_a, +1 for D_a†."""
+        count = 1 if self.removal.ndim == 2 else self.removal.shape[0]
+        return (-1,) * count + (1,) * count
+
+    @property
+    def finite_at_zero(self) -> bool:
+        """A field has no modes at ω = 0; for a lead it is an energy like any other."""
+        return True
+
+    @abc.abstractmethod
+    def both_noises(self, frequency: Frequencies) -> tuple[Frequencies, Frequencies]:
+        """Noise at ω for a D and for a D†."""
+
+    def noises(self, frequency: Frequencies) -> list[Frequencies]:
+        """Noise at ω of each D_a, then of each D_a†."""
+        count = len(self.charges) // 2
+        out, back = self.both_noises(frequency)
+        return [out] * count + [back] * count
+
+    def noise_matrix(self, frequency: Frequencies) -> Array:
+        """The same as a diagonal table (k, k, *shape of ω)."""
+        return diagonal_table(self.noises(frequency))
+
+    def __repr__(self) -> str:
+        label = f"{self.name!r}, " if self.name else ""
+        shape = "x".join(map(str, self.removal.shape))
+        potential = "traced" if is_traced(self.chemical_potential) else f"{np.asarray(self.chemical_potential)}"
+        density = type(self.spectral_density).__name__
+        return (
+            f"{type(self).__name__}({label}removal {shape}, {density}, {describe(self.temperature)}, "
+            f"chemical_potential={potential})"
+        )
+
+
+class Field(AbstractExchange):
+    """A bosonic field that takes quanta from the system and gives them back, H_I = Σ_a ∫dk (g D_a a† + h.c.).
+
+    Emission m→n of ω = E_m - E_n > 0: 2πJ(ω)(N + 1)|⟨n|D|m⟩|², absorption n→m: 2πJ(ω)N|⟨n|D|m⟩|²,
+    N = 1/(e^{(ω-μ)/T} - 1). Nothing happens at ω <= 0: the field has no modes there.
+
+    removal: D (d, d), or several (k, d, d) with fields of their own; need not be Hermitian. spectral_density: J(ω), a
+    spectral density or a callable. temperature T >= 0 or inverse_temperature (a callable β(ω) makes a local-KMS
+    field). chemical_potential μ, below every ω that is exchanged: at or above, the occupation is infinite or negative
+    and the result is flagged. name: label in results.
+    Raises ValueError or TypeError for concrete input out of range.
+    *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (17)-(23).
+    """
+
+    def occupation(self, frequency: Frequencies) -> Frequencies:
+        """N(ω) at ω > 0."""
+        return bose(frequency - self.chemical_potential, temperature_at(self.temperature, frequency))
+
+    def both_noises(self, frequency: Frequencies) -> tuple[Frequencies, Frequencies]:
+        """2πJ(ω)(N + 1) at ω > 0 for D, 2πJ(-ω)N(-ω) at ω < 0 for D†."""
+        size = jnp.where(frequency == 0, 1.0, jnp.abs(frequency))
+        strength, occupation = 2 * jnp.pi * self.spectral_density(size), self.occupation(size)
+        emission = jnp.where(frequency > 0, strength * (occupation + 1), 0.0)
+        return emission, jnp.where(frequency < 0, strength * occupation, 0.0)
+
+
+class Lead(AbstractExchange):
+    """A fermionic lead that takes particles from the system and gives them back, H_I = Σ_a ∫dk (g D_a c† + h.c.).
+
+    Out of the system, m→n with ω = E_m - E_n of either sign: 2πJ(ω)(1 - f)|⟨n|D|m⟩|²; into it, n→m:
+    2πJ(ω)f|⟨n|D|m⟩|², f = 1/(e^{(ω-μ)/T} + 1). Γ = 2πJ is the tunnelling rate.
+
+    removal: D (d, d) removing one particle, or several (k, d, d) (spin, orbitals) with channels of their own.
+    spectral_density: J(ω) at any sign of ω: `Flat` (wide band), `LorentzianBand`, or a callable. temperature T >= 0 or
+    inverse_temperature. chemical_potential μ: energy. name: label in results.
+    Raises ValueError or TypeError for concrete input out of range; a negative J is flagged.
+    *Source:* C. W. J. Beenakker, Phys. Rev. B 44, 1646 (1991), for rates of sequential tunnelling.
+    """
+
+    def occupation(self, frequency: Frequencies) -> Frequencies:
+        """f(ω)."""
+        return fermi(frequency - self.chemical_potential, temperature_at(self.temperature, frequency))
+
+    def both_noises(self, frequency: Frequencies) -> tuple[Frequencies, Frequencies]:
+        """2πJ(ω)(1 - f(ω)) for D, 2πJ(-ω)f(-ω) for D†."""
+        potential, temperature = self.chemical_potential, temperature_at(self.temperature, frequency)
+        # 1 - f(x) = f(-x), without cancellation deep below the Fermi level.
+        out = 2 * jnp.pi * self.spectral_density(frequency) * fermi(potential - frequency, temperature)
+        return out, 2 * jnp.pi * self.spectral_density(-frequency) * fermi(-frequency - potential, temperature)

@@ -1,0 +1,205 @@
+"""Quantum dots between leads against closed forms of sequential tunnelling, and what fields and leads refuse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import qdbjax as qdb
+from qdbjax import Status
+
+POTENTIALS = np.array([[0.6, -0.4], [0.0, 0.0], [3.0, -3.0], [-1.2, 0.3]])  # left, right
+TEMPERATURES = 0.3, 0.2
+WIDTHS = 0.01, 0.025  # J = Γ/2π of each lead
+
+
+def fermi(x, temperature):
+    return 1 / (np.exp(x / temperature) + 1)
+
+
+def leads(removals, potentials, density=qdb.Flat):
+    return [
+        qdb.Lead(removal, density(width), temperature=temperature, chemical_potential=potential, name=name)
+        for removal, width, temperature, potential, name in zip(
+            removals, WIDTHS, TEMPERATURES, potentials, ("left", "right"), strict=True
+        )
+    ]
+
+
+def observe(system, baths):
+    generator = qdb.davies(system, baths)
+    steady = qdb.steady_state(generator)
+    return {
+        "particles": qdb.particle_currents(generator, steady),
+        "by number": qdb.particle_currents(generator, steady, system.number),
+        "energy": qdb.energy_currents(generator, steady),
+        "heat": qdb.heat_currents(generator, steady),
+        "production": qdb.entropy_production(generator, steady),
+        "status": steady.status,
+        "rho": steady.density_matrix,
+        "liouvillian": generator.liouvillian(),
+    }
+
+
+def laws(found, potentials):
+    """First and second law, particles conserved, both ways of counting, heat from energy and particles."""
+    assert found["status"] & ~int(Status.NEAR_DEGENERATE) == 0
+    assert abs(np.sum(found["particles"])) < 1e-15 and abs(np.sum(found["energy"])) < 1e-15
+    np.testing.assert_allclose(found["by number"], found["particles"], rtol=0, atol=1e-15)
+    np.testing.assert_allclose(found["heat"], found["energy"] - potentials * found["particles"], rtol=0, atol=1e-16)
+    np.testing.assert_allclose(found["production"], -np.sum(found["heat"] / np.array(TEMPERATURES)), rtol=1e-12)
+    assert found["production"] >= -1e-15
+
+
+@jax.jit
+def single(potentials, level):
+    return observe(qdb.models.quantum_dot(level), leads([qdb.annihilate(0, 1)] * 2, potentials))
+
+
+@pytest.mark.parametrize("potentials", POTENTIALS, ids=str)
+@pytest.mark.parametrize("level", [0.25, 0.0, -0.7])
+def test_resonant_level(potentials, level):
+    """I = Γ_L Γ_R/(Γ_L + Γ_R) (f_L - f_R), E = ε I; a level at ω = 0 included."""
+    found = jax.tree.map(np.asarray, single(potentials, level))
+    left, right = (2 * np.pi * width for width in WIDTHS)
+    filled = [fermi(level - mu, t) for mu, t in zip(potentials, TEMPERATURES, strict=True)]
+    wanted = left * right / (left + right) * (filled[0] - filled[1])
+    np.testing.assert_allclose(found["particles"], [wanted, -wanted], rtol=1e-12)
+    np.testing.assert_allclose(found["energy"], [level * wanted, -level * wanted], rtol=1e-12, atol=1e-17)
+    laws(found, potentials)
+
+
+@jax.jit
+def blockade(potentials, level, interaction, zeeman):
+    spins = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
+    return observe(qdb.models.spinful_dot(level, interaction, zeeman), leads([spins, spins], potentials))
+
+
+@pytest.mark.parametrize("potentials", POTENTIALS, ids=str)
+def test_coulomb_blockade(potentials):
+    """Spin-degenerate level with repulsion: the chain empty - one - two in closed form."""
+    level, repulsion = -0.3, 1.1
+    found = jax.tree.map(np.asarray, blockade(potentials, level, repulsion, 0.0))
+    rates = 2 * np.pi * np.array(WIDTHS)
+    first, second = (
+        np.array([fermi(level + u - mu, t) for mu, t in zip(potentials, TEMPERATURES, strict=True)])
+        for u in (0.0, repulsion)
+    )
+    up_one, down_one = 2 * rates * first, rates * (1 - first)
+    up_two, down_two = rates * second, 2 * rates * (1 - second)
+    one = up_one.sum() / down_one.sum()
+    two = one * up_two.sum() / down_two.sum()
+    p0, p1, p2 = np.array([1, one, two]) / (1 + one + two)
+    step_one, step_two = up_one * p0 - down_one * p1, up_two * p1 - down_two * p2
+    np.testing.assert_allclose(found["particles"], step_one + step_two, rtol=1e-11, atol=1e-17)
+    energy = level * step_one + (level + repulsion) * step_two
+    np.testing.assert_allclose(found["energy"], energy, rtol=1e-11, atol=1e-17)
+    laws(found, potentials)
+
+
+def test_blockade_in_a_field_goes_over_into_the_degenerate_one():
+    """A Zeeman splitting far below the temperature changes nothing, and its derivative at 0 vanishes by symmetry."""
+    split = blockade(POTENTIALS[0], -0.3, 1.1, 1e-7)["particles"]
+    np.testing.assert_allclose(split, blockade(POTENTIALS[0], -0.3, 1.1, 0.0)["particles"], rtol=1e-12)
+
+
+@jax.jit
+def double(potentials, levels, tunneling):
+    system = qdb.models.double_dot(levels, tunneling)
+    return observe(system, leads([qdb.annihilate(0, 2), qdb.annihilate(1, 2)], potentials))
+
+
+@pytest.mark.parametrize("potentials", POTENTIALS, ids=str)
+def test_double_dot(potentials):
+    """Without interaction every molecular orbital conducts by itself: Σ_λ Γ_Lλ Γ_Rλ/(Γ_Lλ + Γ_Rλ)(f_L - f_R)."""
+    levels, tunneling = np.array([0.1, 0.35]), 0.2
+    found = jax.tree.map(np.asarray, double(potentials, levels, tunneling))
+    energies, orbitals = np.linalg.eigh(np.array([[levels[0], tunneling], [tunneling, levels[1]]]))
+    left, right = (2 * np.pi * width * orbitals[n] ** 2 for n, width in enumerate(WIDTHS))
+    filled = [fermi(energies - mu, t) for mu, t in zip(potentials, TEMPERATURES, strict=True)]
+    flows = left * right / (left + right) * (filled[0] - filled[1])
+    np.testing.assert_allclose(found["particles"][0], flows.sum(), rtol=1e-11, atol=1e-17)
+    np.testing.assert_allclose(found["energy"][0], (energies * flows).sum(), rtol=1e-11, atol=1e-17)
+    laws(found, potentials)
+
+
+def test_grand_canonical_is_stationary():
+    """Leads of one temperature and potential: L(e^{-(H-μN)/T}) = 0, with spin and repulsion (1e-13)."""
+    spins = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
+    system = qdb.models.spinful_dot(-0.3, 1.1, 0.4)
+    baths = [
+        qdb.Lead(spins, qdb.LorentzianBand(width, 0.2, 1.5), temperature=0.3, chemical_potential=0.45, name=name)
+        for width, name in zip(WIDTHS, "ab", strict=True)
+    ]
+    liouvillian = np.asarray(qdb.davies(system, baths).liouvillian())
+    weights = np.exp(-np.diag(np.asarray(system.hamiltonian) - 0.45 * np.asarray(system.number)) / 0.3)
+    thermal = np.diag(weights / weights.sum())
+    assert np.abs(liouvillian @ thermal.reshape(-1)).max() < 1e-13 * np.abs(liouvillian).max()
+    assert np.abs(np.eye(4).reshape(-1) @ liouvillian).max() < 1e-14 * np.abs(liouvillian).max()
+
+
+def test_phonons_beside_leads():
+    """A thermal bath and leads in one generator: the phonon bath brings heat and no particles."""
+    c = qdb.annihilate(0, 2)
+    system = qdb.models.double_dot([0.1, 0.35], 0.2)
+    left, right = leads([c, qdb.annihilate(1, 2)], POTENTIALS[0])
+    phonons = qdb.Bath(c.T @ c, qdb.Ohmic(0.01, 5.0), temperature=1.0, name="phonons")
+    generator = qdb.davies(system, [left, right, phonons])
+    steady = qdb.steady_state(generator)
+    particles, energy = qdb.particle_currents(generator, steady), qdb.energy_currents(generator, steady)
+    assert particles[2] == 0 and abs(float(jnp.sum(particles))) < 1e-15 and abs(float(jnp.sum(energy))) < 1e-15
+    assert float(qdb.heat_currents(generator, steady)[2]) == float(energy[2]) > 0
+
+
+@pytest.mark.parametrize(("potential", "flag"), [(1.5, Status.UNPHYSICAL_BATH), (1.0, Status.NONFINITE_INPUT)])
+def test_potential_at_or_above_a_transition_is_flagged(potential, flag):
+    """A boson field cannot hold μ ≥ ω at an ω that it exchanges; where nothing couples it may."""
+    field = qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.01, 5.0), temperature=0.5, chemical_potential=potential)
+    steady = qdb.steady_state(qdb.davies(qdb.models.qubit(1.0), field))
+    assert int(steady.status) & flag and np.all(np.isnan(steady.populations))
+    below = qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.01, 5.0), temperature=0.5, chemical_potential=0.9)
+    assert int(qdb.steady_state(qdb.davies(qdb.models.qubit(1.0), below)).status) == 0
+    # A level at μ that the field does not couple to: E = 0, 1, 2 with D = |0⟩⟨2| and μ = 1.
+    blind = qdb.Field(qdb.transition(0, 2, 3), qdb.Ohmic(0.01, 5.0), temperature=0.5, chemical_potential=1.0)
+    bath = qdb.Bath(np.ones((3, 3)) - np.eye(3), qdb.Ohmic(0.01, 5.0), temperature=0.5)
+    assert int(qdb.steady_state(qdb.davies(qdb.models.three_level([0.0, 1.0, 2.0]), [blind, bath])).status) == 0
+
+
+def test_refused():
+    """Removal operators that do not remove one particle, and parameters out of range."""
+    lead = qdb.Lead(qdb.annihilate(0, 1).T, qdb.Flat(0.1), temperature=0.5)
+    with pytest.raises(ValueError, match="must remove one particle"):
+        qdb.davies(qdb.models.quantum_dot(0.3), lead)
+    with pytest.raises(ValueError, match="chemical_potential must be finite; got inf"):
+        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(0.1), temperature=0.5, chemical_potential=np.inf)
+    with pytest.raises(ValueError, match="exactly one of temperature and inverse_temperature"):
+        qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.1, 5.0))
+    with pytest.raises(ValueError, match="mode must be between 0 and modes - 1 = 1; got 2"):
+        qdb.annihilate(2, 2)
+    with pytest.raises(TypeError, match="must be a Bath, Field or Lead"):
+        qdb.davies(qdb.models.quantum_dot(0.3), [qdb.Flat(0.1)])
+
+
+def test_printed():
+    """Leads and fields say what they are."""
+    assert repr(leads([qdb.annihilate(0, 1)] * 2, [0.5, 0.0])[0]) == (
+        "Lead('left', removal 2x2, Flat, temperature=0.3, chemical_potential=0.5)"
+    )
+    local = qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.1, 5.0), inverse_temperature=lambda w: 1 + w)
+    assert "inverse_temperature=β(ω)" in repr(local)
+
+
+def test_saturated():
+    """|ε - μ|/T = 1e6: a full and an empty lead, value and gradient finite."""
+
+    def current(level):
+        baths = [
+            qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(0.01), temperature=1e-6, chemical_potential=mu, name=str(mu))
+            for mu in (1.0, -1.0)
+        ]
+        generator = qdb.davies(qdb.models.quantum_dot(level), baths)
+        return qdb.particle_currents(generator, qdb.steady_state(generator))[0]
+
+    value, slope = jax.jit(jax.value_and_grad(current))(0.1)
+    np.testing.assert_allclose(value, 0.01 * np.pi, rtol=1e-12)
+    assert slope == 0
