@@ -39,9 +39,9 @@ def davies(system: System | ArrayLike, baths: AbstractBath | Sequence[AbstractBa
     system: a System or a Hamiltonian (d, d), energy units. baths: one or several of dimension d, energy units: `Bath`
     (Hermitian couplings), `Field` and `Lead` (exchange of particles), in any mixture.
     Returns a Generator; `gen.rates[bath, to, from] = Σ_a γ_a(E_from - E_to)|⟨to|S_a|from⟩|²`, inverse time.
-    Raises ValueError for no bath, mismatched dimensions, repeated names, a noise spectrum that diverges at ω = 0 where a
-    coupling has a zero-frequency part (flagged by solvers when traced), or a bath whose removal operator does not lower
-    the system's particle number by one.
+    Raises ValueError for no bath, mismatched dimensions, repeated names, a noise spectrum that diverges at ω = 0 where
+    a coupling has a zero-frequency part (flagged by solvers when traced), or a bath whose removal operator does not
+    lower the system's particle number by one.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974).
     """
     system = as_system(system)
