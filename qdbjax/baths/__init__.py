@@ -3,6 +3,7 @@
 from qdbjax.baths.abstract import AbstractBath as AbstractBath
 from qdbjax.baths.bath import Bath as Bath
 from qdbjax.baths.exchange import Field as Field, Lead as Lead
+from qdbjax.baths.lamb_shift import lamb_matrix as lamb_matrix
 from qdbjax.baths.spectral_density import (
     AbstractSpectralDensity as AbstractSpectralDensity,
     Algebraic as Algebraic,

@@ -39,6 +39,16 @@ class AbstractBath(eqx.Module):
     def finite_at_zero(self) -> bool:
         """Whether γ(ω) is known to stay finite at ω → 0 whatever the parameters."""
 
+    @property
+    @abc.abstractmethod
+    def landmarks(self) -> list[Array]:
+        """Frequencies, of either sign, at which γ_ab(ω) has a kink, a step or a narrow peak."""
+
+    @property
+    @abc.abstractmethod
+    def scale(self) -> Array:
+        """The frequency beyond which γ_ab(ω) falls off."""
+
     @abc.abstractmethod
     def noises(self, frequency: Noise) -> list[Noise]:
         """γ_aa(ω) of each operator before `correlation`, elementwise."""

@@ -73,6 +73,17 @@ class Bath(AbstractBath):
         """As the spectral density."""
         return self.spectral_density.finite_at_zero
 
+    @property
+    def landmarks(self) -> list[Array]:
+        """ω = 0, and those of the spectral density at both signs."""
+        marks = self.spectral_density.landmarks
+        return [jnp.zeros(()), *marks, *(-mark for mark in marks)]
+
+    @property
+    def scale(self) -> Array:
+        """As the spectral density."""
+        return self.spectral_density.scale
+
     def noise(self, frequency: Float[Array, "..."]) -> Float[Array, "..."]:
         """γ(ω) = 2πJ(|ω|)/|ω| · (|ω|n(|ω|) + max(ω, 0)), any sign of ω; the limit ω → 0 included. Shape of ω."""
         size = magnitude(frequency)

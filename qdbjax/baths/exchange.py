@@ -81,6 +81,17 @@ class AbstractExchange(AbstractBath):
         """A field has no modes at ω = 0; for a lead it is an energy like any other."""
         return True
 
+    @property
+    def landmarks(self) -> list[Array]:
+        """ω = 0, the chemical potential, and those of the spectral density, at both signs."""
+        marks = [self.chemical_potential, *self.spectral_density.landmarks]
+        return [jnp.zeros(()), *marks, *(-mark for mark in marks)]
+
+    @property
+    def scale(self) -> Array:
+        """As the spectral density, or the chemical potential."""
+        return jnp.maximum(self.spectral_density.scale, jnp.abs(self.chemical_potential))
+
     @abc.abstractmethod
     def both_noises(self, frequency: Frequencies) -> tuple[Frequencies, Frequencies]:
         """Noise at ω for a D and for a D†."""

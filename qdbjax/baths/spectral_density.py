@@ -5,6 +5,7 @@ which pure dephasing and the degenerate levels rest: finite (Ohmic), zero (super
 """
 
 import abc
+import functools as ft
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -53,6 +54,16 @@ class AbstractSpectralDensity(eqx.Module):
 
     finite_at_zero: eqx.AbstractClassVar[bool]
 
+    @property
+    @abc.abstractmethod
+    def scale(self) -> Array:
+        """The frequency beyond which J(ω) falls off; inf if it never does."""
+
+    @property
+    @abc.abstractmethod
+    def landmarks(self) -> list[Array]:
+        """Frequencies at which J(ω) has a kink or a narrow peak, ω = 0 apart."""
+
     @abc.abstractmethod
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """J(ω)/ω at ω >= 0; its limit at ω = 0, possibly infinite."""
@@ -80,6 +91,16 @@ class Ohmic(AbstractSpectralDensity):
         self.strength = _checked(strength, "strength")
         self.cutoff = _checked(cutoff, "cutoff", strict=True, infinite=True)
 
+    @property
+    def scale(self) -> Array:
+        """ω_c."""
+        return self.cutoff
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """None."""
+        return []
+
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """η e^{-ω/ω_c}."""
         return self.strength * jnp.exp(-frequency / self.cutoff)
@@ -103,6 +124,16 @@ class PowerLaw(AbstractSpectralDensity):
         self.cutoff = _checked(cutoff, "cutoff", strict=True)
         self.exponent = _checked(exponent, "exponent", strict=True)
 
+    @property
+    def scale(self) -> Array:
+        """ω_c."""
+        return self.cutoff
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """None."""
+        return []
+
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """η (ω/ω_c)^{s-1} e^{-ω/ω_c}."""
         x = frequency / self.cutoff
@@ -123,6 +154,16 @@ class DrudeLorentz(AbstractSpectralDensity):
     def __init__(self, strength: ArrayLike, cutoff: ArrayLike):
         self.strength = _checked(strength, "strength")
         self.cutoff = _checked(cutoff, "cutoff", strict=True, infinite=True)
+
+    @property
+    def scale(self) -> Array:
+        """ω_c."""
+        return self.cutoff
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """None."""
+        return []
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """η/(1 + (ω/ω_c)²)."""
@@ -147,6 +188,16 @@ class Algebraic(AbstractSpectralDensity):
         self.cutoff = _checked(cutoff, "cutoff", strict=True, infinite=True)
         self.power = _checked(power, "power", strict=True)
 
+    @property
+    def scale(self) -> Array:
+        """ω_c."""
+        return self.cutoff
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """None."""
+        return []
+
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """η (1 + (ω/ω_c)²)^{-p}."""
         x = frequency / self.cutoff
@@ -170,6 +221,16 @@ class UnderdampedLorentzian(AbstractSpectralDensity):
         self.frequency = _checked(frequency, "frequency", strict=True)
         self.width = _checked(width, "width", strict=True)
 
+    @property
+    def scale(self) -> Array:
+        """Ω + Γ."""
+        return self.frequency + self.width
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """Ω."""
+        return [self.frequency]
+
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """λ²Γ/[(ω² - Ω²)² + Γ²ω²]."""
         square = frequency * frequency
@@ -191,6 +252,16 @@ class Flat(AbstractSpectralDensity):
 
     def __init__(self, strength: ArrayLike):
         self.strength = _checked(strength, "strength")
+
+    @property
+    def scale(self) -> Array:
+        """inf: the wide band has no end."""
+        return jnp.asarray(jnp.inf)
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """None."""
+        return []
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """κ/ω."""
@@ -218,6 +289,16 @@ class LorentzianBand(AbstractSpectralDensity):
         self.strength = _checked(strength, "strength")
         self.center = _checked(center, "center", low=-jnp.inf)
         self.width = _checked(width, "width", strict=True)
+
+    @property
+    def scale(self) -> Array:
+        """|ω₀| + w."""
+        return jnp.abs(self.center) + self.width
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """ω₀."""
+        return [self.center]
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """J(ω)/ω."""
@@ -254,6 +335,16 @@ class Tabulated(AbstractSpectralDensity):
             if not (np.all(np.isfinite(heights)) and np.all(heights >= 0)):
                 raise ValueError(f"values must be finite and >= 0; got {heights}.")
 
+    @property
+    def scale(self) -> Array:
+        """The last point."""
+        return self.frequencies[-1]
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """Every point of the table."""
+        return list(self.frequencies)
+
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """Interpolated J(ω)/ω; the slope of the first segment at ω = 0."""
         points = jnp.concatenate([jnp.zeros((1,), self.frequencies.dtype), self.frequencies])
@@ -281,6 +372,16 @@ class Custom(AbstractSpectralDensity):
             raise TypeError(f"spectral density must be callable; got {function!r}.")
         # A bare function hides in the tree structure, so that the bath stays a pytree of arrays.
         self.function = function if isinstance(function, eqx.Module) else jax.tree_util.Partial(function)
+
+    @property
+    def scale(self) -> Array:
+        """1: unknown."""
+        return jnp.ones(())
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """None: unknown."""
+        return []
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """J(ω)/ω, by the derivative of J at ω = 0."""
@@ -315,6 +416,16 @@ class Sum(AbstractSpectralDensity):
         if not parts:
             raise ValueError("Sum needs at least one spectral density; got none.")
         self.parts = tuple(as_spectral_density(part) for part in parts)
+
+    @property
+    def scale(self) -> Array:
+        """The largest of the parts."""
+        return ft.reduce(jnp.maximum, [part.scale for part in self.parts])
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """Those of the parts."""
+        return [mark for part in self.parts for mark in part.landmarks]
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """Σ_i J_i(ω)/ω."""

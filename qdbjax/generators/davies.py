@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Bool, Rates, compiled_when_eager, is_traced
-from qdbjax.baths import AbstractBath, Bath, LocalTemperature
+from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, compiled_when_eager, is_traced
+from qdbjax.baths import AbstractBath, Bath, LocalTemperature, lamb_matrix
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator
 from qdbjax.numerics.small import (
     UNROLL,
@@ -26,10 +27,12 @@ from qdbjax.numerics.small import (
 from qdbjax.systems import Spectrum, System, as_system, spectrum
 
 
-def davies(system: System | ArrayLike, baths: AbstractBath | Sequence[AbstractBath]) -> Generator:
+def davies(
+    system: System | ArrayLike, baths: AbstractBath | Sequence[AbstractBath], *, lamb_shift: bool = False
+) -> Generator:
     """Davies generator of a system weakly coupled to any number of thermal baths.
 
-    L(ρ) = -i[H, ρ] + Σ_bath Σ_ω Σ_ab γ_ab(ω) [S_b(ω) ρ S_a(ω)† - ½{S_a(ω)†S_b(ω), ρ}],
+    L(ρ) = -i[H + H_LS, ρ] + Σ_bath Σ_ω Σ_ab γ_ab(ω) [S_b(ω) ρ S_a(ω)† - ½{S_a(ω)†S_b(ω), ρ}],
     S(ω) = Σ_{E_m - E_n = ω} Π_n S Π_m (lowers the energy by ω), γ from each bath's `noise`.
 
     Levels and Bohr frequencies that agree to 1e-8 of the width of the spectrum count as equal: equal gaps keep their
@@ -38,17 +41,22 @@ def davies(system: System | ArrayLike, baths: AbstractBath | Sequence[AbstractBa
 
     system: a System or a Hamiltonian (d, d), energy units. baths: one or several of dimension d, energy units: `Bath`
     (Hermitian couplings), `Field` and `Lead` (exchange of particles), in any mixture.
+    lamb_shift: whether to add H_LS = Σ_ω Σ_ab s_ab(ω) S_a(ω)†S_b(ω), the shift of levels by the baths (`lamb_matrix`;
+    no counterterm, so that it grows with the cutoff). It commutes with H: populations and currents of a non-degenerate
+    spectrum do not see it; coherences turn faster or slower, and degenerate levels split.
     Returns a Generator; `gen.rates[bath, to, from] = Σ_a γ_a(E_from - E_to)|⟨to|S_a|from⟩|²`, inverse time.
     Raises ValueError for no bath, mismatched dimensions, repeated names, a noise spectrum that diverges at ω = 0 where
     a coupling has a zero-frequency part (flagged by solvers when traced), or a bath whose removal operator does not
-    lower the system's particle number by one.
+    lower the system's particle number by one; with lamb_shift, for a density without end (`Flat`, infinite cutoff).
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974).
     """
     system = as_system(system)
     baths = (baths,) if isinstance(baths, AbstractBath) else tuple(baths)
     names = _checked_names(system, baths)
     _check_charges(system, baths)
-    generator = _davies(system, baths, names)
+    if lamb_shift:
+        _refuse_endless(baths)
+    generator = _davies(system, baths, names, lamb_shift)
     if not is_traced(system, baths):
         _refuse_divergence(generator, baths)
     return generator
@@ -63,6 +71,15 @@ def _refuse_divergence(generator: Generator, baths: tuple[AbstractBath, ...]) ->
                 f"baths[{n}] has infinite noise at ω → 0 ({type(bath.spectral_density).__name__}) and its coupling has "
                 "a zero-frequency part, so that coherences would decay infinitely fast. Use an Ohmic or super-Ohmic "
                 "density, or a coupling without diagonal entries in the energy eigenbasis."
+            )
+
+
+def _refuse_endless(baths: tuple[AbstractBath, ...]) -> None:
+    for n, bath in enumerate(baths):
+        if not is_traced(bath.scale) and np.isinf(bath.scale):
+            raise ValueError(
+                f"baths[{n}] has a density without end ({type(bath.spectral_density).__name__}, scale inf): its Lamb "
+                "shift is infinite. Give a cutoff (LorentzianBand instead of Flat), or leave lamb_shift off."
             )
 
 
@@ -101,9 +118,9 @@ def _check_charges(system: System, baths: tuple[AbstractBath, ...]) -> None:
 
 
 @compiled_when_eager
-def _davies(system: System, baths: tuple[AbstractBath, ...], names: tuple[str, ...]) -> Generator:
+def _davies(system: System, baths: tuple[AbstractBath, ...], names: tuple[str, ...], lamb_shift: bool) -> Generator:
     levels = spectrum(system)
-    jumps = DaviesJumps(baths)
+    jumps = DaviesJumps(baths, lamb_shift)
     rates = jumps.rates(levels)
     dtype = rates.dtype
     temperatures = stacked([bath.single_temperature.astype(dtype) for bath in baths])
@@ -197,6 +214,7 @@ class DaviesJumps(AbstractJumps):
     """Jump terms of the Davies generator, rebuilt from the baths where they are asked for."""
 
     baths: tuple[AbstractBath, ...]
+    shifted: bool = eqx.field(static=True)
 
     @property
     def charges(self) -> tuple[tuple[int, ...], ...]:
@@ -211,12 +229,22 @@ class DaviesJumps(AbstractJumps):
         """S_a and R_a = Σ_b γ_ab(ω)∘S_b of each bath in the energy eigenbasis."""
         return tuple(self._of_bath(bath, spectrum) for bath in self.baths)
 
+    def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
+        """H_LS in the energy eigenbasis, ½ Σ_a (S_a†Q_a + Q_a†S_a) with Q_a = Σ_b s_ab(ω)∘S_b, between equal levels."""
+        if not self.shifted:
+            return None
+        same = spectrum.same_level
+        # Inside a level s(0): a cutoff such as e^{-|ω|/ω_c} gives s a term ω ln|ω| there, whose slope is infinite.
+        frequencies = jnp.where(same, 0.0, spectrum.frequencies)
+        total = jnp.zeros(same.shape, np.promote_types(spectrum.basis.dtype, jnp.complex64))
+        for bath in self.baths:
+            framed, shift = _framed(bath, spectrum).astype(total.dtype), lamb_matrix(bath, frequencies)
+            dressed = jnp.sum(shift.astype(total.dtype) * framed[None], axis=1)
+            total = total + jnp.sum(compose(dagger(framed), dressed), axis=0)
+        return 0.5 * (total + dagger(total)) * same.astype(total.dtype)
+
     def _of_bath(self, bath: AbstractBath, levels: Spectrum) -> tuple[Channels, Channels]:
-        basis = jnp.asarray(levels.basis)
-        operators = jnp.stack([jnp.asarray(operator) for operator in bath.operators])
-        dtype = np.promote_types(operators.dtype, basis.dtype)
-        basis = basis.astype(dtype)
-        framed = compose(dagger(basis), compose(operators.astype(dtype), basis))
+        framed = _framed(bath, levels)
         # Inside a level γ is expanded about ω = 0, where a cutoff such as e^{-|ω|/ω_c} has a kink: rounding decides the
         # sign of ω there, and must not decide the slope.
         same = levels.same_level
@@ -240,3 +268,12 @@ class DaviesJumps(AbstractJumps):
         mixed = compose(framed, rest) - compose(rest, framed)
         # Sums of products, not einsum: XLA would make one tiny dot per pair of levels and cell of a batch.
         return framed, jnp.sum(noise * framed[None] + slope * mixed[None], axis=1)
+
+
+def _framed(bath: AbstractBath, levels: Spectrum) -> Channels:
+    """The operators of a bath in the energy eigenbasis (k, d, d)."""
+    basis = jnp.asarray(levels.basis)
+    operators = jnp.stack([jnp.asarray(operator) for operator in bath.operators])
+    dtype = np.promote_types(operators.dtype, basis.dtype)
+    basis = basis.astype(dtype)
+    return compose(dagger(basis), compose(operators.astype(dtype), basis))

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Inexact, Matrix, Rates, Scalar, StatusCode, as_matrix
-from qdbjax.numerics.small import compose, dagger, entrywise, largest, vector_entries
+from qdbjax.numerics.small import compose, dagger, entrywise, in_frame, largest, vector_entries
 from qdbjax.systems import Spectrum, System
 
 Channels = Inexact[Array, "channel d d"]
@@ -37,6 +37,10 @@ class AbstractJumps(eqx.Module):
     @abc.abstractmethod
     def rates(self, spectrum: Spectrum) -> Rates:
         """Rates (bath, to, from), zero diagonal."""
+
+    @abc.abstractmethod
+    def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
+        """What the baths add to the Hamiltonian, in the energy eigenbasis, between equal levels; None for nothing."""
 
     @abc.abstractmethod
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
@@ -81,6 +85,14 @@ class Generator(eqx.Module):
         """Smallest difference of distinct Bohr frequencies over the largest rate; secular theory needs >> 1."""
         return self.spectrum.smallest_frequency_difference / self.scale
 
+    @property
+    def lamb_shift(self) -> Matrix:
+        """H_LS (d, d) in the basis of the Hamiltonian, energy; zero unless the generator was made with it."""
+        shift = self.jumps.hamiltonian_shift(self.spectrum)
+        if shift is None:
+            return jnp.zeros(self.spectrum.basis.shape, _complex(self.spectrum.basis.dtype))
+        return in_frame(jnp.asarray(self.spectrum.basis, shift.dtype).conj().T, shift)
+
     def apply(self, rho: ArrayLike) -> Matrix:
         """L(ρ) for a matrix (d, d) in the basis of the Hamiltonian."""
         rho = jnp.asarray(as_matrix(rho, "rho"))
@@ -103,7 +115,7 @@ class Generator(eqx.Module):
         dtype = _complex(self.spectrum.basis.dtype)
         basis = jnp.asarray(self.spectrum.basis, dtype)
         unit = jnp.eye(d, dtype=dtype)
-        levels = self.spectrum.levels.astype(dtype)
+        levels = turning_levels(self.spectrum, self.jumps).astype(dtype)
         total = -1j * (jnp.kron(levels, unit) - jnp.kron(unit, levels.T))
         for pair in self.jumps.channels(self.spectrum):
             total = total + dissipator_matrix(*pair, self.spectrum)
@@ -159,10 +171,16 @@ class Block(eqx.Module):
         return whole * self.same[:, :, None, None] * self.same[None, None, :, :]
 
 
+def turning_levels(spectrum: Spectrum, jumps: AbstractJumps) -> Matrix:
+    """H + H_LS in the energy eigenbasis: what coherences turn with."""
+    shift = jumps.hamiltonian_shift(spectrum)
+    return spectrum.levels if shift is None else spectrum.levels.astype(shift.dtype) + shift
+
+
 def blocks(spectrum: Spectrum, jumps: AbstractJumps) -> list[Block]:
     """The ω = 0 block of each bath."""
     dtype = _complex(spectrum.basis.dtype)
-    levels = spectrum.levels.astype(dtype)
+    levels = turning_levels(spectrum, jumps).astype(dtype)
     same = spectrum.same_level.astype(dtype)
     return [Block(s.astype(dtype), r.astype(dtype), levels, same) for s, r in jumps.channels(spectrum)]
 
