@@ -2,19 +2,21 @@
 
 from qdbjax.baths.abstract import AbstractBath as AbstractBath
 from qdbjax.baths.bath import Bath as Bath
-from qdbjax.baths.exchange import Field as Field, Lead as Lead
-from qdbjax.baths.lamb_shift import lamb_matrix as lamb_matrix
-from qdbjax.baths.spectral_density import (
-    AbstractSpectralDensity as AbstractSpectralDensity,
+from qdbjax.baths.densities import (
     Algebraic as Algebraic,
-    Custom as Custom,
     DrudeLorentz as DrudeLorentz,
     Flat as Flat,
     LorentzianBand as LorentzianBand,
     Ohmic as Ohmic,
     PowerLaw as PowerLaw,
-    Sum as Sum,
     Tabulated as Tabulated,
     UnderdampedLorentzian as UnderdampedLorentzian,
+)
+from qdbjax.baths.exchange import Field as Field, Lead as Lead
+from qdbjax.baths.lamb_shift import lamb_matrix as lamb_matrix
+from qdbjax.baths.spectral_density import (
+    AbstractSpectralDensity as AbstractSpectralDensity,
+    Custom as Custom,
+    Sum as Sum,
 )
 from qdbjax.baths.temperature import LocalTemperature as LocalTemperature
