@@ -40,10 +40,12 @@ from qdbjax.solvers import (
     AsymptoticState as AsymptoticState,
     Auto as Auto,
     Dense as Dense,
+    Evolution as Evolution,
     Populations as Populations,
     SteadyState as SteadyState,
     ZeroFrequencyBlock as ZeroFrequencyBlock,
     asymptotic_state as asymptotic_state,
+    evolve as evolve,
     steady_state as steady_state,
 )
 from qdbjax.states import GibbsState as GibbsState, gibbs as gibbs

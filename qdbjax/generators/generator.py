@@ -112,13 +112,8 @@ class Generator(eqx.Module):
                 f"the dense Liouvillian at dimension {d} takes {size:.3g} GiB; above {DENSE_LIMIT} use gen.rates and "
                 "steady_state, which work with populations."
             )
-        dtype = _complex(self.spectrum.basis.dtype)
-        basis = jnp.asarray(self.spectrum.basis, dtype)
-        unit = jnp.eye(d, dtype=dtype)
-        levels = turning_levels(self.spectrum, self.jumps).astype(dtype)
-        total = -1j * (jnp.kron(levels, unit) - jnp.kron(unit, levels.T))
-        for pair in self.jumps.channels(self.spectrum):
-            total = total + dissipator_matrix(*pair, self.spectrum)
+        total = energy_liouvillian(self.spectrum, self.jumps)
+        basis = jnp.asarray(self.spectrum.basis, total.dtype)
         frame = jnp.kron(basis, basis.conj())
         return frame @ total @ frame.conj().T
 
@@ -128,6 +123,17 @@ class Generator(eqx.Module):
 
 def _complex(dtype):
     return np.promote_types(dtype, jnp.complex64)
+
+
+def energy_liouvillian(spectrum: Spectrum, jumps: AbstractJumps) -> Matrix:
+    """L as a (d², d²) matrix on row-major vec(ρ) in the energy eigenbasis."""
+    levels = turning_levels(spectrum, jumps)
+    levels = levels.astype(_complex(levels.dtype))
+    unit = jnp.eye(levels.shape[0], dtype=levels.dtype)
+    total = -1j * (jnp.kron(levels, unit) - jnp.kron(unit, levels.T))
+    for pair in jumps.channels(spectrum):
+        total = total + dissipator_matrix(*pair, spectrum)
+    return total
 
 
 class Block(eqx.Module):

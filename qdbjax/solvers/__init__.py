@@ -1,6 +1,8 @@
 """Solvers: from a generator to a state."""
 
 from qdbjax.solvers.asymptotic import AsymptoticState as AsymptoticState, asymptotic_state as asymptotic_state
+from qdbjax.solvers.evolution import Evolution as Evolution
+from qdbjax.solvers.evolve import evolve as evolve
 from qdbjax.solvers.steady_state import (
     AbstractSolver as AbstractSolver,
     Auto as Auto,

@@ -82,6 +82,14 @@ def frequency_labels(energies: RealVector) -> Int[Array, "d d"]:
     return labels(frequencies, 2 * tolerance(energies)).reshape(d, d)
 
 
+def any_equal_frequencies(energies: RealVector) -> Bool[Array, ""]:
+    """Whether two transitions, of different levels or of equal ones, count as equally fast."""
+    d = energies.shape[0]
+    frequencies = jnp.sort((energies[None, :] - energies[:, None]).reshape(-1))
+    distinct = 1 + jnp.sum(jnp.diff(frequencies) > 2 * tolerance(energies))
+    return distinct < d * d - d + 1
+
+
 def smallest_frequency_difference(energies: RealVector) -> Scalar:
     """Smallest difference between Bohr frequencies that do not count as equal; inf if there is none."""
     frequencies = jnp.sort((energies[None, :] - energies[:, None]).reshape(-1))

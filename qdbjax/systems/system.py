@@ -131,6 +131,11 @@ class Spectrum(eqx.Module):
         return clusters.smallest_frequency_difference(self.energies)
 
     @property
+    def any_equal_frequencies(self) -> Bool[Array, ""]:
+        """Whether two coherences, or a coherence and the populations, share a Bohr frequency."""
+        return clusters.any_equal_frequencies(self.energies)
+
+    @property
     def frequency_labels(self) -> Array:
         """Cluster number of each Bohr frequency, (to, from)."""
         return clusters.frequency_labels(self.energies)

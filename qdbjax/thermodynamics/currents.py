@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compiled_when_eager
+from qdbjax.generators.flows import PerBath, charge_flows, exchanging, quanta_flows
 from qdbjax.generators.generator import AbstractJumps, Generator, blocks
 from qdbjax.numerics.cells import where_asked
 from qdbjax.numerics.small import UNROLL, compose, dagger, matrix_entries, stacked, vector_entries
@@ -14,7 +15,6 @@ from qdbjax.solvers.zero_block import cells_at_a_time
 from qdbjax.systems import Spectrum
 
 State = SteadyState | AsymptoticState
-PerBath = Float[Array, " bath"]
 
 
 def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
@@ -63,16 +63,10 @@ def micro_currents(generator: Generator, state: State) -> Float[Array, "bath to 
     return flows - jnp.swapaxes(flows, -1, -2)
 
 
-def _current_of(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, charge: Matrix) -> PerBath:
-    """Tr[A D_bath(ρ)] for A and ρ given in the energy eigenbasis."""
-    actions = [block.dissipate(rho * block.same) for block in blocks(spectrum, jumps)]
-    return stacked([jnp.real(jnp.sum(charge.astype(rho.dtype).T * action)) for action in actions])
-
-
 def _coherent_energy(
     spectrum: Spectrum, jumps: AbstractJumps, populations: Float[Array, " d"], coherences: Packed
 ) -> PerBath:
-    return _current_of(spectrum, jumps, _matrix(populations, coherences), spectrum.levels)
+    return charge_flows(spectrum, jumps, _matrix(populations, coherences), spectrum.levels)
 
 
 @compiled_when_eager
@@ -112,31 +106,20 @@ def heat_currents(generator: Generator, state: State) -> PerBath:
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43).
     """
     energy = energy_currents(generator, state)
-    if not _exchanging(generator):
+    if not exchanging(generator.jumps):
         return energy
     return energy - generator.chemical_potentials * _quanta(generator, state)
 
 
-def _exchanging(generator: Generator) -> bool:
-    return any(charge != 0 for charges in generator.jumps.charges for charge in charges)
-
-
 @compiled_when_eager
 def _quanta(generator: Generator, state: State) -> PerBath:
-    """Σ_a q_a Tr[R_a ρ S_a†] of each bath: every jump of the channel a brings q_a particles."""
-    rho = _matrix(state.populations, state.coherences)
-    totals = []
-    for block, charges in zip(blocks(generator.spectrum, generator.jumps), generator.jumps.charges, strict=True):
-        within = rho * block.same
-        per_channel = jnp.sum(compose(block.dressed, within[None]) * block.operators.conj(), axis=(1, 2))
-        totals.append(jnp.sum(jnp.real(per_channel) * jnp.asarray(charges, state.populations.dtype)))
-    return stacked(totals)
+    return quanta_flows(generator.spectrum, generator.jumps, _matrix(state.populations, state.coherences))
 
 
 @compiled_when_eager
 def _particle_currents(generator: Generator, state: State, number: Matrix) -> PerBath:
     rho = _matrix(state.populations, state.coherences)
-    return _current_of(generator.spectrum, generator.jumps, rho, generator.spectrum.to_eigenbasis(number))
+    return charge_flows(generator.spectrum, generator.jumps, rho, generator.spectrum.to_eigenbasis(number))
 
 
 def particle_currents(generator: Generator, state: State, number: ArrayLike | None = None) -> PerBath:
@@ -147,7 +130,7 @@ def particle_currents(generator: Generator, state: State, number: ArrayLike | No
     Shape (bath,), positive into the system. Raises ValueError if there is nothing to count.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (42), summed over pairs m > n once.
     """
-    if number is None and _exchanging(generator):
+    if number is None and exchanging(generator.jumps):
         return _quanta(generator, state)
     number = generator.system.number if number is None else as_hermitian(number, "number")
     if number is None:

@@ -1,0 +1,85 @@
+"""What a time evolution is made with and what it returns."""
+
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._status import Status, explain, raise_flag
+from qdbjax._types import Array, Bool, Float, Matrix, StatusCode, is_traced
+from qdbjax.systems import Spectrum
+
+Times = Float[Array, " time"]
+
+
+class Integration(eqx.Module):
+    """How to integrate: a diffrax solver, its adjoint, tolerances, the largest number of steps, a progress meter."""
+
+    solver: diffrax.AbstractSolver
+    adjoint: diffrax.AbstractAdjoint
+    rtol: float
+    atol: float
+    max_steps: int
+    meter: diffrax.AbstractProgressMeter
+
+    def run(self, field: Callable, y0: Any, start: Array, times: Times, save: Callable) -> tuple[Any, Bool[Array, ""]]:
+        """save(t, y) of dy/dt = field(t, y) at the times, and whether the end was reached."""
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(lambda t, y, _: field(t, y)),
+            self.solver,
+            start,
+            times[-1],
+            None,
+            y0,
+            saveat=diffrax.SaveAt(ts=times, fn=lambda t, y, _: save(t, y)),
+            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.atol),
+            adjoint=self.adjoint,
+            max_steps=self.max_steps,
+            throw=False,
+            progress_meter=self.meter,
+        )
+        return solution.ys, solution.result == diffrax.RESULTS.successful
+
+
+class Evolution(eqx.Module):
+    """A state at given times.
+
+    times (time,). populations (time, d) of the energy levels. density_matrix (time, d, d) in the basis of the
+    Hamiltonian, None unless saved. expectations: Tr[A ρ(t)] (time,) of each observable that was asked for, by name.
+    heat_currents (time, bath) and work_current (time,), positive into the system, of a driven evolution; None
+    otherwise. status: 0 or flags (`explain`); NaN stands where the integration did not arrive.
+    """
+
+    times: Times
+    populations: Float[Array, "time d"]
+    density_matrix: Array | None
+    expectations: dict[str, Array]
+    heat_currents: Array | None
+    work_current: Array | None
+    status: StatusCode
+
+    def __repr__(self) -> str:
+        if is_traced(self.populations):
+            return f"Evolution(dimension={self.populations.shape[-1]}, traced)"
+        if self.populations.ndim > 2:
+            return f"Evolution(batch={self.populations.shape[:-2]}, dimension={self.populations.shape[-1]})"
+        last = np.array2string(np.asarray(self.populations[-1]), precision=6, threshold=8)
+        ends = f"{float(self.times[0]):g} … {float(self.times[-1]):g}"
+        return f"Evolution({len(self.times)} times {ends}, last populations={last}, status={explain(self.status)})"
+
+
+def expectation_weights(observable: Matrix, spectrum: Spectrum) -> Array:
+    """Reals w (d, d) with Tr[A ρ] = Σ w·pack(ρ), ρ in the energy eigenbasis."""
+    framed = spectrum.to_eigenbasis(observable)
+    framed = framed.astype(np.promote_types(framed.dtype, jnp.complex64))
+    above = 2 * jnp.triu(framed, 1)
+    return jnp.diag(jnp.real(jnp.diagonal(framed))) + jnp.real(above) + jnp.imag(above).T
+
+
+def flags(arrived: Array) -> StatusCode:
+    """1: all well; 0: the integration stopped; -1: the block of equal frequencies is too large."""
+    status = raise_flag(arrived == 0, Status.INTEGRATION_FAILED)
+    return status | raise_flag(arrived < 0, Status.BLOCK_TOO_LARGE)

@@ -1,0 +1,189 @@
+"""Time evolution: a constant generator without integrating what turns, and the way into driven evolution."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._status import Status, explain, is_fatal, record
+from qdbjax._types import (
+    Array,
+    ArrayLike,
+    Matrix,
+    as_hermitian,
+    as_real,
+    compiled_when_eager,
+    is_traced,
+)
+from qdbjax.generators.generator import AbstractJumps, Generator
+from qdbjax.generators.rotating import cluster_frequencies, coherence_exponents, rotating_matrix
+from qdbjax.numerics import gth
+from qdbjax.numerics.cells import where_asked
+from qdbjax.numerics.small import in_frame
+from qdbjax.solvers.asymptotic import density_matrix
+from qdbjax.solvers.driven import Protocol, evolve_driven
+from qdbjax.solvers.evolution import Evolution, Integration, Times, expectation_weights, flags
+from qdbjax.solvers.hermitian import pack, unpack
+from qdbjax.solvers.zero_block import BLOCK_LIMIT, cells_at_a_time, real_matrix
+from qdbjax.systems import Spectrum
+
+SAVES = ("density_matrix", "populations")
+
+
+def _turned(spectrum: Spectrum, jumps: AbstractJumps, packed: Array, elapsed: Times, how: Integration) -> tuple:
+    """Any spectrum: ρ̃ of d² reals, turned back. Populations (time, d), packed coherences (time, d, d), arrived."""
+    d = packed.shape[0]
+    matrix = real_matrix(rotating_matrix(spectrum, jumps))
+    y0, start = packed.reshape(-1), jnp.zeros((), elapsed.dtype)
+    field = lambda _, y: jnp.matmul(matrix, y, precision="highest")  # noqa: E731
+    ys, arrived = how.run(field, y0, start, elapsed, lambda _, y: y)
+    angle = cluster_frequencies(spectrum)[None] * elapsed[:, None, None]
+    rho = jax.vmap(unpack)(ys.reshape(-1, d, d)) * jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
+    whole = jax.vmap(pack)(rho)
+    return jnp.diagonal(whole, axis1=1, axis2=2), whole, arrived.astype(elapsed.dtype)
+
+
+def _evolved(generator: Generator, packed: Array, elapsed: Times, how: Integration, only_levels: bool) -> tuple:
+    """Populations, packed ρ in the energy eigenbasis (None if only levels are wanted), and whether the end was reached."""
+    rates, spectrum, jumps, d = generator.total_rates, generator.spectrum, generator.jumps, generator.dimension
+    field = lambda _, p: gth.generator_action(rates, p)  # noqa: E731
+    start = jnp.zeros((), elapsed.dtype)
+    levels, arrived = how.run(field, jnp.diagonal(packed), start, elapsed, lambda _, p: p)
+    arrived = arrived.astype(elapsed.dtype)
+    coupled = spectrum.degenerate if only_levels else spectrum.any_equal_frequencies
+    if d > BLOCK_LIMIT:
+        arrived = jnp.where(coupled, -1.0, arrived)
+    whole = None
+    if not only_levels:
+        exponents = coherence_exponents(spectrum, jumps)
+        factors = jnp.exp(exponents[None] * elapsed[:, None, None].astype(exponents.dtype))
+        whole = jax.vmap(lambda factor, p: gth.off_diagonal(pack(factor * unpack(packed))) + jnp.diag(p))(
+            factors, levels
+        )
+    if d > BLOCK_LIMIT:
+        return levels, whole, arrived
+    plain = (levels, arrived) if only_levels else (levels, whole, arrived)
+
+    def special(spectrum, jumps, packed, elapsed):
+        found = _turned(spectrum, jumps, packed, elapsed, how)
+        return (found[0], found[2]) if only_levels else found
+
+    found = where_asked(coupled, special, (spectrum, jumps, packed, elapsed), plain, cells_at_a_time(d))
+    return (found[0], None, found[1]) if only_levels else found
+
+
+@compiled_when_eager
+def _evolve(
+    generator: Generator,
+    rho: Matrix,
+    times: Times,
+    start: Array,
+    observables: dict[str, Matrix],
+    how: Integration,
+    save: str,
+) -> Evolution:
+    spectrum = generator.spectrum
+    basis = jnp.asarray(spectrum.basis, rho.dtype)
+    packed = pack(in_frame(basis, rho))
+    only_levels = save == "populations" and not observables
+    levels, whole, arrived = _evolved(generator, packed, times - start, how, only_levels)
+    status = generator.status | flags(arrived)
+    bad = is_fatal(status) | (arrived != 1)
+    levels = jnp.where(bad, jnp.nan, levels)
+    matrices, expectations = None, {}
+    if not only_levels:
+        whole = jnp.where(bad, jnp.nan, whole)
+        weights = {name: expectation_weights(operator, spectrum) for name, operator in observables.items()}
+        expectations = {name: jnp.sum(weight[None] * whole, axis=(1, 2)) for name, weight in weights.items()}
+    if save == "density_matrix":
+        back = basis.conj().T
+        matrices = jax.vmap(lambda each: in_frame(back, unpack(each)))(whole)
+    return Evolution(times, levels, matrices, expectations, None, None, status)
+
+
+def checked_times(times: ArrayLike, start: ArrayLike) -> tuple[Times, Array]:
+    """Ascending finite times from the start on."""
+    times, start = as_real(times, "times"), as_real(start, "start")
+    if times.ndim != 1 or times.shape[0] == 0:
+        raise ValueError(f"times must be a vector of at least one time; got shape {times.shape}.")
+    if start.ndim != 0:
+        raise ValueError(f"start must be a single number; got shape {start.shape}.")
+    if not is_traced(times, start):
+        points, origin = np.asarray(times), float(start)
+        if not (np.all(np.isfinite(points)) and np.isfinite(origin)):
+            raise ValueError(f"times and start must be finite; got {points} and {origin}.")
+        if np.any(np.diff(points) < 0):
+            raise ValueError(f"times must ascend; got {points}. Sort them.")
+        if points[0] < origin:
+            raise ValueError(
+                f"times must not lie before start = {origin:g}; got {points[0]:g}: relaxation has no past."
+            )
+    return times, start.astype(times.dtype)
+
+
+def as_observables(value: Any, dimension: int) -> dict[str, Matrix]:
+    """Named Hermitian operators from a mapping, a sequence (named 0, 1, …) or nothing."""
+    if value is None:
+        return {}
+    named = value if isinstance(value, Mapping) else {str(n): operator for n, operator in enumerate(value)}
+    operators = {str(name): as_hermitian(operator, f"observables[{name!r}]") for name, operator in named.items()}
+    for name, operator in operators.items():
+        if operator.shape != (dimension, dimension):
+            wanted = (dimension, dimension)
+            raise ValueError(f"observables[{name!r}] must have shape {wanted}; got {operator.shape}.")
+    return operators
+
+
+def evolve(
+    generator: Generator | Protocol,
+    rho0: ArrayLike,
+    times: ArrayLike,
+    *,
+    start: ArrayLike = 0.0,
+    save: str = "density_matrix",
+    observables: Mapping[str, ArrayLike] | Sequence[ArrayLike] | None = None,
+    solver: diffrax.AbstractSolver | None = None,
+    adjoint: diffrax.AbstractAdjoint | None = None,
+    rtol: float = 1e-9,
+    atol: float = 1e-12,
+    max_steps: int = 16384,
+    progress: bool = False,
+    throw: bool = True,
+) -> Evolution:
+    """State at given times, dρ/dt = L(ρ) with ρ(start) = rho0.
+
+    A Generator: populations are integrated with dp/dt = W p and coherences follow in closed form; where coherences
+    share a Bohr frequency they are integrated together, in the frame that turns with it. A protocol, a function of time
+    that returns a Generator: ρ is integrated with the generator of the moment, for driving slow against the bath and
+    the level spacings; populations are those of the levels of the moment, and heat and work are reported.
+
+    rho0: density matrix (d, d) or ket (d,) in the basis of the Hamiltonian. times (time,): ascending, from `start` on,
+    inverse energy. save: "density_matrix" or "populations" (cheaper). observables: Hermitian A (d, d) by name, or a
+    list; saved as Tr[A ρ(t)]. solver: a diffrax solver, `Dopri8` by default (`Kvaerno5` for rates that differ by many
+    orders). adjoint: a diffrax adjoint, `RecursiveCheckpointAdjoint` by default (reverse mode); `ForwardMode` for
+    jvp and jacfwd. rtol, atol: tolerances of a step. progress: show a progress bar. throw: raise if the integration
+    does not arrive; with throw=False, and inside jit, its status says so and its values are NaN.
+    Returns an Evolution. Raises ValueError for a state that is not one, or times that do not ascend.
+    *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); R. Alicki, J. Phys. A 12, L103 (1979), heat and work.
+    """
+    driven = not isinstance(generator, Generator)
+    if driven and not callable(generator):
+        raise TypeError(f"generator must be a Generator or a function of time that returns one; got {generator!r}.")
+    if save not in SAVES:
+        raise ValueError(f"save must be one of {SAVES}; got {save!r}.")
+    times, start = checked_times(times, start)
+    dimension = (generator(start) if driven else generator).dimension
+    rho, operators = density_matrix(rho0, dimension), as_observables(observables, dimension)
+    meter = diffrax.TextProgressMeter() if progress else diffrax.NoProgressMeter()
+    adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
+    how = Integration(diffrax.Dopri8() if solver is None else solver, adjoint, rtol, atol, max_steps, meter)
+    run = evolve_driven if driven else _evolve
+    result = run(generator, rho, times, start, operators, how, save)
+    record(result.status)
+    failed = Status.INTEGRATION_FAILED | Status.BLOCK_TOO_LARGE
+    if throw and not is_traced(result.status) and np.any(np.asarray(result.status) & int(failed)):
+        raise ValueError(explain(result.status))
+    return result
