@@ -42,10 +42,15 @@ from qdbjax.solvers import (
     Dense as Dense,
     Evolution as Evolution,
     Populations as Populations,
+    Relaxation as Relaxation,
     SteadyState as SteadyState,
     ZeroFrequencyBlock as ZeroFrequencyBlock,
     asymptotic_state as asymptotic_state,
+    correlation as correlation,
+    correlation_spectrum as correlation_spectrum,
     evolve as evolve,
+    propagator as propagator,
+    relaxation as relaxation,
     steady_state as steady_state,
 )
 from qdbjax.states import GibbsState as GibbsState, gibbs as gibbs

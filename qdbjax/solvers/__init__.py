@@ -1,8 +1,10 @@
 """Solvers: from a generator to a state."""
 
 from qdbjax.solvers.asymptotic import AsymptoticState as AsymptoticState, asymptotic_state as asymptotic_state
+from qdbjax.solvers.correlations import correlation as correlation, correlation_spectrum as correlation_spectrum
 from qdbjax.solvers.evolution import Evolution as Evolution
 from qdbjax.solvers.evolve import evolve as evolve
+from qdbjax.solvers.relaxation import Relaxation as Relaxation, propagator as propagator, relaxation as relaxation
 from qdbjax.solvers.steady_state import (
     AbstractSolver as AbstractSolver,
     Auto as Auto,

@@ -1,0 +1,94 @@
+"""Two-time correlation functions in the stationary state and their spectra, by the quantum regression theorem."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Matrix, as_matrix, as_real, compiled_when_eager
+from qdbjax.generators.generator import Generator, energy_liouvillian
+from qdbjax.generators.rotating import cluster_frequencies, rotating_matrix
+from qdbjax.numerics.exponential import expm_superoperator
+from qdbjax.numerics.small import in_frame
+from qdbjax.solvers.evolve import checked_times
+from qdbjax.solvers.steady_state import SteadyState
+from qdbjax.solvers.zero_block import check_size
+
+
+def _operator(value: ArrayLike, name: str, generator: Generator) -> Matrix:
+    operator = as_matrix(value, name)
+    if operator.shape != (generator.dimension, generator.dimension):
+        raise ValueError(f"{name} must have shape {(generator.dimension, generator.dimension)}; got {operator.shape}.")
+    operator = jnp.asarray(operator)
+    return operator.astype(np.promote_types(operator.dtype, jnp.complex64))
+
+
+@compiled_when_eager
+def _correlation(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, times: Array) -> Array:
+    spectrum = generator.spectrum
+    a, b = spectrum.to_eigenbasis(a), spectrum.to_eigenbasis(b)
+    matrix = rotating_matrix(spectrum, generator.jumps)
+    start = (b.astype(matrix.dtype) @ rho.astype(matrix.dtype)).reshape(-1)
+    probe = a.T.reshape(-1).astype(matrix.dtype)
+    angles = cluster_frequencies(spectrum).reshape(-1)
+
+    def at(time):
+        slow = expm_superoperator(matrix, time)
+        turning = jax.lax.complex(jnp.cos(angles * time), -jnp.sin(angles * time))
+        return jnp.sum(probe * turning * (slow @ start))
+
+    return jax.lax.map(at, times)
+
+
+def correlation(generator: Generator, state: SteadyState, a: ArrayLike, b: ArrayLike, times: ArrayLike) -> Array:
+    """Correlation function of two operators in a stationary state, C_AB(t) = ⟨A(t)B(0)⟩ = Tr[A e^{tL}(Bρ)].
+
+    a, b: A and B (d, d), need not be Hermitian, in the basis of the Hamiltonian. times (time,): ascending, t >= 0;
+    the value at -t is the conjugate of ⟨B†(t)A†(0)⟩. Returns (time,) complex; it tends to ⟨A⟩⟨B⟩ where the stationary
+    state is unique. Raises ValueError for shapes and times out of range, and above d = 32.
+    *Source:* M. Lax, Phys. Rev. 129, 2342 (1963).
+    """
+    check_size(generator.dimension, "correlation")
+    a, b = _operator(a, "a", generator), _operator(b, "b", generator)
+    times, _ = checked_times(times, 0.0)
+    return _correlation(generator, state.energy_density_matrix, a, b, times)
+
+
+@compiled_when_eager
+def _spectrum(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, frequencies: Array) -> Array:
+    spectrum, d = generator.spectrum, generator.dimension
+    basis = jnp.asarray(spectrum.basis, rho.dtype)
+    a, b = in_frame(basis, a), in_frame(basis, b)
+    matrix = energy_liouvillian(spectrum, generator.jumps)
+    unit = jnp.eye(d, dtype=matrix.dtype)
+    # A term that vanishes on traceless matrices takes the stationary state out of the kernel.
+    matrix = matrix - generator.scale.astype(matrix.dtype) * rho.reshape(-1)[:, None] * unit.reshape(-1)[None, :]
+
+    def half(x, y, frequency):
+        source = y @ rho - jnp.trace(y @ rho) * rho
+        resolved = jnp.linalg.solve(-1j * frequency * jnp.eye(d * d, dtype=matrix.dtype) - matrix, source.reshape(-1))
+        return jnp.sum(x.T.reshape(-1) * resolved)
+
+    def at(frequency):
+        frequency = frequency.astype(matrix.dtype)
+        return half(a, b, frequency) + jnp.conj(half(b.conj().T, a.conj().T, frequency))
+
+    return jax.lax.map(at, frequencies)
+
+
+def correlation_spectrum(
+    generator: Generator, state: SteadyState, a: ArrayLike, b: ArrayLike, frequencies: ArrayLike
+) -> Array:
+    """Spectrum of the fluctuations, S_AB(ω) = ∫dt e^{iωt}[⟨A(t)B(0)⟩ - ⟨A⟩⟨B⟩].
+
+    From the resolvent, one linear system a frequency; ∫dω/2π S_AB(ω) = ⟨AB⟩ - ⟨A⟩⟨B⟩. S_AA† >= 0 is what a detector
+    absorbs at ω; at equilibrium the lines at ±ω stand in the ratio e^{ω/T}, line by line and not beyond: the secular
+    approximation knows γ at the Bohr frequencies only. frequencies (n,): energy. Returns (n,) complex, real for B = A†.
+    Raises ValueError for shapes, and above d = 32.
+    *Source:* M. Lax, Phys. Rev. 129, 2342 (1963).
+    """
+    check_size(generator.dimension, "correlation_spectrum")
+    a, b = _operator(a, "a", generator), _operator(b, "b", generator)
+    frequencies = as_real(frequencies, "frequencies")
+    if frequencies.ndim != 1:
+        raise ValueError(f"frequencies must be a vector; got shape {frequencies.shape}.")
+    return _spectrum(generator, state.energy_density_matrix, a, b, frequencies)

@@ -1,0 +1,83 @@
+"""How a generator relaxes: the exact propagator of any time, and its eigenvalues, modes and times."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Matrix, as_real, compiled_when_eager, is_traced
+from qdbjax.generators.generator import Generator
+from qdbjax.generators.rotating import cluster_frequencies, rotating_matrix
+from qdbjax.numerics.exponential import expm_superoperator
+from qdbjax.solvers.zero_block import check_size, kernel_tolerance
+
+
+@compiled_when_eager
+def _propagator(generator: Generator, time: Array) -> Matrix:
+    spectrum = generator.spectrum
+    matrix = rotating_matrix(spectrum, generator.jumps)
+    slow = expm_superoperator(matrix, time)
+    angle = cluster_frequencies(spectrum).reshape(-1) * time
+    turning = jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
+    basis = jnp.asarray(spectrum.basis, matrix.dtype)
+    frame = jnp.kron(basis, basis.conj())
+    return frame @ (turning[:, None] * slow) @ frame.conj().T
+
+
+def propagator(generator: Generator, time: ArrayLike) -> Matrix:
+    """The exact propagator e^{tL} of a constant generator.
+
+    ρ(t) = unvec(e^{tL} vec(ρ(0))) on row-major vec, in the basis of the Hamiltonian; (d², d²) complex. Phases are set
+    apart, so that long times cost no accuracy. time t >= 0: inverse energy. Raises ValueError for a negative or
+    non-finite time, and above d = 32; `evolve` needs no such matrix.
+    *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974).
+    """
+    check_size(generator.dimension, "propagator")
+    time = as_real(time, "time")
+    if time.ndim != 0:
+        raise ValueError(f"time must be a single number; got shape {time.shape}. Use vmap for many.")
+    if not is_traced(time) and not 0 <= float(time) < np.inf:
+        raise ValueError(f"time must be >= 0 and finite; got {float(time):g}.")
+    return _propagator(generator, time)
+
+
+class Relaxation(eqx.Module):
+    """Eigenvalues and modes of a generator, the slowest first.
+
+    eigenvalues λ (d²,): -Re λ is a decay rate, Im λ a frequency; stationary states have λ = 0. modes (d², d, d): right
+    eigenoperators, L(X) = λX, in the basis of the Hamiltonian, of unit norm. times (d²,): 1/(-Re λ), inf for what
+    stays. gap: the smallest decay rate of what does not stay.
+    """
+
+    eigenvalues: np.ndarray
+    modes: np.ndarray
+    times: np.ndarray
+    gap: float
+
+    def __repr__(self) -> str:
+        slow = np.array2string(self.eigenvalues[: min(6, len(self.eigenvalues))], precision=4)
+        return f"Relaxation(gap={self.gap:.6g}, time={1 / self.gap:.6g}, slowest eigenvalues={slow})"
+
+
+def relaxation(generator: Generator) -> Relaxation:
+    """Relaxation spectrum of a generator, L(X) = λX.
+
+    Returns a Relaxation of NumPy arrays. Eigenvalues of a matrix that is not symmetric have no derivative rule worth
+    relying on at crossings: this function does not run inside jit, grad or vmap and says so (TypeError); differentiate
+    `propagator` or `evolve` instead. Raises ValueError above d = 32.
+    *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
+    """
+    check_size(generator.dimension, "relaxation")
+    if is_traced(generator):
+        raise TypeError("relaxation does not run inside jit, grad or vmap: call it with concrete numbers.")
+    d = generator.dimension
+    eigenvalues, vectors = np.linalg.eig(np.asarray(generator.liouvillian()))
+    decay = np.maximum(-eigenvalues.real, 0.0)
+    order = np.lexsort((np.abs(eigenvalues.imag), decay))
+    eigenvalues, decay = eigenvalues[order], decay[order]
+    scale = max(float(generator.scale), np.finfo(float).tiny)
+    stays = np.abs(eigenvalues) <= kernel_tolerance(generator.rates.dtype) * max(scale, np.abs(eigenvalues).max())
+    with np.errstate(divide="ignore"):
+        times = np.where(stays, np.inf, 1 / decay)
+    gap = float(decay[~stays].min()) if not np.all(stays) else 0.0
+    return Relaxation(eigenvalues, vectors.T[order].reshape(-1, d, d), times, gap)
