@@ -22,7 +22,11 @@ from qdbjax.baths import (
     Tabulated as Tabulated,
     UnderdampedLorentzian as UnderdampedLorentzian,
 )
-from qdbjax.generators import Generator as Generator, davies as davies
+from qdbjax.generators import (
+    Generator as Generator,
+    davies as davies,
+    universal_lindblad as universal_lindblad,
+)
 from qdbjax.operators import (
     annihilate as annihilate,
     destroy as destroy,

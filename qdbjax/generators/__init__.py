@@ -2,3 +2,4 @@
 
 from qdbjax.generators.davies import davies as davies
 from qdbjax.generators.generator import Generator as Generator
+from qdbjax.generators.universal import universal_lindblad as universal_lindblad

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, as_real, compiled_when_eager, is_traced
 from qdbjax.baths import AbstractBath, Bath, LocalTemperature, lamb_matrix
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator
 from qdbjax.numerics.small import (
@@ -28,7 +28,11 @@ from qdbjax.systems import Spectrum, System, as_system, spectrum
 
 
 def davies(
-    system: System | ArrayLike, baths: AbstractBath | Sequence[AbstractBath], *, lamb_shift: bool = False
+    system: System | ArrayLike,
+    baths: AbstractBath | Sequence[AbstractBath],
+    *,
+    lamb_shift: bool = False,
+    window: ArrayLike | None = None,
 ) -> Generator:
     """Davies generator of a system weakly coupled to any number of thermal baths.
 
@@ -44,22 +48,32 @@ def davies(
     lamb_shift: whether to add H_LS = Σ_ω Σ_ab s_ab(ω) S_a(ω)†S_b(ω), the shift of levels by the baths (`lamb_matrix`;
     no counterterm, so that it grows with the cutoff). It commutes with H: populations and currents of a non-degenerate
     spectrum do not see it; coherences turn faster or slower, and degenerate levels split.
+    window: levels and Bohr frequencies within it (energy) count as one, with γ at the mean frequency of the cluster:
+    partial secular approximation in the form that stays completely positive (unified master equation). What is then
+    stationary for one bath is Gibbs with the levels of a cluster at their mean energy, not Gibbs of H.
     Returns a Generator; `gen.rates[bath, to, from] = Σ_a γ_a(E_from - E_to)|⟨to|S_a|from⟩|²`, inverse time.
     Raises ValueError for no bath, mismatched dimensions, repeated names, a noise spectrum that diverges at ω = 0 where
     a coupling has a zero-frequency part (flagged by solvers when traced), or a bath whose removal operator does not
     lower the system's particle number by one; with lamb_shift, for a density without end (`Flat`, infinite cutoff).
-    *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974).
+    *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); A. Trushechkin, Phys. Rev. A 103, 062226 (2021), for the
+    window.
     """
     system = as_system(system)
-    baths = (baths,) if isinstance(baths, AbstractBath) else tuple(baths)
-    names = _checked_names(system, baths)
-    _check_charges(system, baths)
+    baths, names = checked_baths(system, baths)
     if lamb_shift:
         _refuse_endless(baths)
-    generator = _davies(system, baths, names, lamb_shift)
+    generator = _davies(system, baths, names, lamb_shift, None if window is None else _window(window))
     if not is_traced(system, baths):
         _refuse_divergence(generator, baths)
     return generator
+
+
+def checked_baths(system: System, baths: AbstractBath | Sequence[AbstractBath]) -> tuple[tuple, tuple[str, ...]]:
+    """Baths that fit the system, and a name for each."""
+    baths = (baths,) if isinstance(baths, AbstractBath) else tuple(baths)
+    names = _checked_names(system, baths)
+    _check_charges(system, baths)
+    return baths, names
 
 
 def _refuse_divergence(generator: Generator, baths: tuple[AbstractBath, ...]) -> None:
@@ -72,6 +86,15 @@ def _refuse_divergence(generator: Generator, baths: tuple[AbstractBath, ...]) ->
                 "a zero-frequency part, so that coherences would decay infinitely fast. Use an Ohmic or super-Ohmic "
                 "density, or a coupling without diagonal entries in the energy eigenbasis."
             )
+
+
+def _window(value: ArrayLike) -> Array:
+    value = as_real(value, "window")
+    if value.ndim != 0:
+        raise ValueError(f"window must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
+    if not is_traced(value) and not float(value) >= 0:
+        raise ValueError(f"window must be >= 0; got {float(value)}.")
+    return value
 
 
 def _refuse_endless(baths: tuple[AbstractBath, ...]) -> None:
@@ -118,8 +141,10 @@ def _check_charges(system: System, baths: tuple[AbstractBath, ...]) -> None:
 
 
 @compiled_when_eager
-def _davies(system: System, baths: tuple[AbstractBath, ...], names: tuple[str, ...], lamb_shift: bool) -> Generator:
-    levels = spectrum(system)
+def _davies(
+    system: System, baths: tuple[AbstractBath, ...], names: tuple[str, ...], lamb_shift: bool, window: Array | None
+) -> Generator:
+    levels = spectrum(system, window)
     jumps = DaviesJumps(baths, lamb_shift)
     rates = jumps.rates(levels)
     dtype = rates.dtype
@@ -150,16 +175,16 @@ def _rates(levels: Spectrum, bath: AbstractBath) -> Rates:
     """Σ_ab γ_ab(E_from - E_to)⟨to|S_b|from⟩⟨to|S_a|from⟩* of one bath, zero diagonal."""
     d = levels.energies.shape[0]
     operators = bath.operators
-    if d <= UNROLL and isinstance(bath, Bath) and len(operators) == 1 and bath.correlation is None:
+    if d <= UNROLL and isinstance(bath, Bath) and len(operators) == 1 and bath.correlation is levels.window is None:
         return _rates_unrolled(levels, bath)
     framed = jnp.stack([levels.to_eigenbasis(operator) for operator in operators])
     size = squared(levels.basis)
     bound = sum(matmul(size.T, matmul(squared(jnp.asarray(operator)), size)) for operator in operators)
     weights = squared(framed)
     if bath.correlation is None:
-        rates = sum(_met(w, noise) * w for w, noise in zip(weights, bath.noises(levels.frequencies), strict=True))
+        rates = sum(_met(w, noise) * w for w, noise in zip(weights, bath.noises(levels.noise_frequencies), strict=True))
     else:
-        noise = bath.noise_matrix(levels.frequencies)
+        noise = bath.noise_matrix(levels.noise_frequencies)
         dtype = np.promote_types(noise.dtype, framed.dtype)
         noise, framed = noise.astype(dtype), framed.astype(dtype)
         rates = jnp.real(jnp.einsum("abnl,bnl,anl->nl", noise, framed, framed.conj()))
@@ -235,20 +260,20 @@ class DaviesJumps(AbstractJumps):
             return None
         same = spectrum.same_level
         # Inside a level s(0): a cutoff such as e^{-|ω|/ω_c} gives s a term ω ln|ω| there, whose slope is infinite.
-        frequencies = jnp.where(same, 0.0, spectrum.frequencies)
+        frequencies = jnp.where(same, 0.0, spectrum.noise_frequencies)
         total = jnp.zeros(same.shape, np.promote_types(spectrum.basis.dtype, jnp.complex64))
         for bath in self.baths:
-            framed, shift = _framed(bath, spectrum).astype(total.dtype), lamb_matrix(bath, frequencies)
+            framed, shift = framed_operators(bath, spectrum).astype(total.dtype), lamb_matrix(bath, frequencies)
             dressed = jnp.sum(shift.astype(total.dtype) * framed[None], axis=1)
             total = total + jnp.sum(compose(dagger(framed), dressed), axis=0)
         return 0.5 * (total + dagger(total)) * same.astype(total.dtype)
 
     def _of_bath(self, bath: AbstractBath, levels: Spectrum) -> tuple[Channels, Channels]:
-        framed = _framed(bath, levels)
+        framed = framed_operators(bath, levels)
         # Inside a level γ is expanded about ω = 0, where a cutoff such as e^{-|ω|/ω_c} has a kink: rounding decides the
         # sign of ω there, and must not decide the slope.
         same = levels.same_level
-        frequencies = jnp.where(same, 0.0, levels.frequencies)
+        frequencies = jnp.where(same, 0.0, levels.noise_frequencies)
         idle = jnp.zeros((), bool)
         if not bath.finite_at_zero:
             # A divergent ω = 0 noise meets a coupling without zero-frequency part as 0, not as inf·0.
@@ -259,6 +284,10 @@ class DaviesJumps(AbstractJumps):
         if bath.correlation is None:
             weights = squared(framed)[None]
             noise, slope = _met(weights, noise), _met(weights, slope)
+        if levels.window is not None:
+            slope = jnp.zeros_like(
+                slope
+            )  # one γ for a whole cluster, whatever happens inside it: positivity rests on it
         noise = noise + slope * jnp.where(same, levels.frequencies, 0.0).astype(slope.dtype)[None, None]
         dtype = np.promote_types(noise.dtype, framed.dtype)
         noise, slope, framed = noise.astype(dtype), slope.astype(dtype), framed.astype(dtype)
@@ -270,7 +299,7 @@ class DaviesJumps(AbstractJumps):
         return framed, jnp.sum(noise * framed[None] + slope * mixed[None], axis=1)
 
 
-def _framed(bath: AbstractBath, levels: Spectrum) -> Channels:
+def framed_operators(bath: AbstractBath, levels: Spectrum) -> Channels:
     """The operators of a bath in the energy eigenbasis (k, d, d)."""
     basis = jnp.asarray(levels.basis)
     operators = jnp.stack([jnp.asarray(operator) for operator in bath.operators])

@@ -9,7 +9,7 @@ matrix for populations and a number for each coherence.
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, Inexact
+from qdbjax._types import Array, Inexact
 from qdbjax.generators.generator import AbstractJumps, energy_liouvillian, turning_levels
 from qdbjax.systems import Spectrum
 
@@ -33,19 +33,8 @@ def coherence_exponents(spectrum: Spectrum, jumps: AbstractJumps) -> Table:
     return exponents * (1 - jnp.eye(levels.shape[0], dtype=dtype))
 
 
-def cluster_frequencies(spectrum: Spectrum) -> Float[Array, "d d"]:
-    """ω̄_mn, the mean of E_m - E_n over the coherences that count as equally fast; exactly 0 inside a level."""
-    frequencies = (spectrum.energies[:, None] - spectrum.energies[None, :]).reshape(-1)
-    label = spectrum.frequency_labels.T.reshape(-1).astype(frequencies.dtype)
-    equal = (label[:, None] == label[None, :]).astype(frequencies.dtype)
-    mean = jnp.matmul(equal, frequencies, precision="highest") / jnp.sum(equal, axis=1)
-    d = spectrum.energies.shape[0]
-    mean = mean.reshape(d, d)
-    return jnp.where(spectrum.same_level, 0.0, 0.5 * (mean - mean.T))
-
-
 def rotating_matrix(spectrum: Spectrum, jumps: AbstractJumps) -> Inexact[Array, "n n"]:
     """M as a (d², d²) matrix on row-major vec(ρ̃) in the energy eigenbasis."""
-    turning = cluster_frequencies(spectrum).reshape(-1)
+    turning = spectrum.turning_frequencies.reshape(-1)
     total = energy_liouvillian(spectrum, jumps)
     return total + 1j * jnp.diag(turning.astype(total.dtype))

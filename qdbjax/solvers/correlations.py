@@ -6,7 +6,7 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Matrix, as_matrix, as_real, compiled_when_eager
 from qdbjax.generators.generator import Generator, energy_liouvillian
-from qdbjax.generators.rotating import cluster_frequencies, rotating_matrix
+from qdbjax.generators.rotating import rotating_matrix
 from qdbjax.numerics.exponential import expm_superoperator
 from qdbjax.numerics.small import in_frame
 from qdbjax.solvers.evolve import checked_times
@@ -29,7 +29,7 @@ def _correlation(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, times:
     matrix = rotating_matrix(spectrum, generator.jumps)
     start = (b.astype(matrix.dtype) @ rho.astype(matrix.dtype)).reshape(-1)
     probe = a.T.reshape(-1).astype(matrix.dtype)
-    angles = cluster_frequencies(spectrum).reshape(-1)
+    angles = spectrum.turning_frequencies.reshape(-1)
 
     def at(time):
         slow = expm_superoperator(matrix, time)

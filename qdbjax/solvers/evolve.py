@@ -19,7 +19,7 @@ from qdbjax._types import (
     is_traced,
 )
 from qdbjax.generators.generator import AbstractJumps, Generator
-from qdbjax.generators.rotating import cluster_frequencies, coherence_exponents, rotating_matrix
+from qdbjax.generators.rotating import coherence_exponents, rotating_matrix
 from qdbjax.numerics import gth
 from qdbjax.numerics.cells import where_asked
 from qdbjax.numerics.small import in_frame
@@ -40,7 +40,7 @@ def _turned(spectrum: Spectrum, jumps: AbstractJumps, packed: Array, elapsed: Ti
     y0, start = packed.reshape(-1), jnp.zeros((), elapsed.dtype)
     field = lambda _, y: jnp.matmul(matrix, y, precision="highest")  # noqa: E731
     ys, arrived = how.run(field, y0, start, elapsed, lambda _, y: y)
-    angle = cluster_frequencies(spectrum)[None] * elapsed[:, None, None]
+    angle = spectrum.turning_frequencies[None] * elapsed[:, None, None]
     rho = jax.vmap(unpack)(ys.reshape(-1, d, d)) * jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
     whole = jax.vmap(pack)(rho)
     return jnp.diagonal(whole, axis1=1, axis2=2), whole, arrived.astype(elapsed.dtype)

@@ -7,7 +7,7 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Matrix, as_real, compiled_when_eager, is_traced
 from qdbjax.generators.generator import Generator
-from qdbjax.generators.rotating import cluster_frequencies, rotating_matrix
+from qdbjax.generators.rotating import rotating_matrix
 from qdbjax.numerics.exponential import expm_superoperator
 from qdbjax.solvers.zero_block import check_size, kernel_tolerance
 
@@ -17,7 +17,7 @@ def _propagator(generator: Generator, time: Array) -> Matrix:
     spectrum = generator.spectrum
     matrix = rotating_matrix(spectrum, generator.jumps)
     slow = expm_superoperator(matrix, time)
-    angle = cluster_frequencies(spectrum).reshape(-1) * time
+    angle = spectrum.turning_frequencies.reshape(-1) * time
     turning = jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
     basis = jnp.asarray(spectrum.basis, matrix.dtype)
     frame = jnp.kron(basis, basis.conj())

@@ -5,7 +5,8 @@ Two neighbouring levels (or Bohr frequencies) are one if they differ by no more 
     tolerance = relative · (E_max - E_min) + 32 eps · max|E|,
 
 relative = 1e-8 in double precision, 1e-5 in single; chains of neighbours make one cluster. The first term makes the
-choice invariant under H + c and a change of units, the second covers the rounding of the energies themselves.
+choice invariant under H + c and a change of units, the second covers the rounding of the energies themselves. A window
+(energy) above the tolerance takes its place: levels and frequencies within it then count as one on purpose.
 """
 
 import jax.numpy as jnp
@@ -16,8 +17,10 @@ from qdbjax.numerics.small import largest, vector_entries
 SMALL = 4  # up to here all pairs are compared; above, energies are sorted
 
 
-def tolerance(energies: RealVector) -> Scalar:
+def tolerance(energies: RealVector, window: Scalar | None = None) -> Scalar:
     """The largest difference between neighbouring energies that counts as zero."""
+    if window is not None:
+        return jnp.maximum(tolerance(energies), window)
     info = jnp.finfo(energies.dtype)
     relative = 1e-8 if info.bits == 64 else 1e-5
     top, bottom = largest(energies), -largest(-energies)
@@ -32,9 +35,9 @@ def labels(values: Float[Array, " n"], width: Scalar) -> Int[Array, " n"]:
     return jnp.zeros(values.shape, jnp.int32).at[order].set(jnp.cumsum(steps, dtype=jnp.int32))
 
 
-def same_level(energies: RealVector) -> BoolMatrix:
+def same_level(energies: RealVector, window: Scalar | None = None) -> BoolMatrix:
     """Pairs of levels that count as one level (the diagonal included)."""
-    width = tolerance(energies)
+    width = tolerance(energies, window)
     if energies.shape[0] > SMALL:
         # As floats: LLVM aborts on the comparison of eight int32 labels with AVX-512 (jaxlib 0.10, gradient at d = 8).
         label = labels(energies, width).astype(energies.dtype)
@@ -45,9 +48,9 @@ def same_level(energies: RealVector) -> BoolMatrix:
     return linked
 
 
-def any_degenerate(energies: RealVector) -> Bool[Array, ""]:
+def any_degenerate(energies: RealVector, window: Scalar | None = None) -> Bool[Array, ""]:
     """Whether any two levels count as one."""
-    width = tolerance(energies)
+    width = tolerance(energies, window)
     d = energies.shape[0]
     if d > SMALL:
         return jnp.any(jnp.diff(jnp.sort(energies)) <= width)
@@ -59,9 +62,9 @@ def any_degenerate(energies: RealVector) -> Bool[Array, ""]:
     return found
 
 
-def smallest_spacing(energies: RealVector) -> Scalar:
+def smallest_spacing(energies: RealVector, window: Scalar | None = None) -> Scalar:
     """Smallest difference between levels that do not count as one; inf if there is none."""
-    width = tolerance(energies)
+    width = tolerance(energies, window)
     d = energies.shape[0]
     if d > SMALL:
         gaps = jnp.diff(jnp.sort(energies))
@@ -75,23 +78,44 @@ def smallest_spacing(energies: RealVector) -> Scalar:
     return smallest
 
 
-def frequency_labels(energies: RealVector) -> Int[Array, "d d"]:
+def centers(energies: RealVector, window: Scalar | None = None) -> RealVector:
+    """Mean energy of the level that each energy belongs to."""
+    same = same_level(energies, window).astype(energies.dtype)
+    return jnp.sum(same * energies[None, :], axis=1) / jnp.sum(same, axis=1)
+
+
+def _transitions(energies: RealVector, window: Scalar | None) -> tuple[Array, Scalar]:
+    """Bohr frequencies [to, from], of the levels' centers if there is a window, and what difference counts as 0."""
+    if window is None:
+        return energies[None, :] - energies[:, None], 2 * tolerance(energies)
+    middle = centers(energies, window)
+    return middle[None, :] - middle[:, None], jnp.maximum(2 * tolerance(energies), window)
+
+
+def frequency_labels(energies: RealVector, window: Scalar | None = None) -> Int[Array, "d d"]:
     """Cluster number of each Bohr frequency ω[to, from] = E_from - E_to."""
-    d = energies.shape[0]
-    frequencies = (energies[None, :] - energies[:, None]).reshape(-1)
-    return labels(frequencies, 2 * tolerance(energies)).reshape(d, d)
+    frequencies, width = _transitions(energies, window)
+    return labels(frequencies.reshape(-1), width).reshape(frequencies.shape)
 
 
-def any_equal_frequencies(energies: RealVector) -> Bool[Array, ""]:
+def any_equal_frequencies(energies: RealVector, window: Scalar | None = None) -> Bool[Array, ""]:
     """Whether two transitions, of different levels or of equal ones, count as equally fast."""
     d = energies.shape[0]
-    frequencies = jnp.sort((energies[None, :] - energies[:, None]).reshape(-1))
-    distinct = 1 + jnp.sum(jnp.diff(frequencies) > 2 * tolerance(energies))
+    frequencies, width = _transitions(energies, window)
+    distinct = 1 + jnp.sum(jnp.diff(jnp.sort(frequencies.reshape(-1))) > width)
     return distinct < d * d - d + 1
 
 
-def smallest_frequency_difference(energies: RealVector) -> Scalar:
+def cluster_means(values: Float[Array, "d d"], energies: RealVector, window: Scalar | None) -> Float[Array, "d d"]:
+    """Mean of a table [to, from] over the transitions that count as equally fast."""
+    label = frequency_labels(energies, window).reshape(-1).astype(values.dtype)
+    equal = (label[:, None] == label[None, :]).astype(values.dtype)
+    mean = jnp.matmul(equal, values.reshape(-1), precision="highest") / jnp.sum(equal, axis=1)
+    return mean.reshape(values.shape)
+
+
+def smallest_frequency_difference(energies: RealVector, window: Scalar | None = None) -> Scalar:
     """Smallest difference between Bohr frequencies that do not count as equal; inf if there is none."""
-    frequencies = jnp.sort((energies[None, :] - energies[:, None]).reshape(-1))
-    gaps = jnp.diff(frequencies)
-    return jnp.min(jnp.where(gaps > 2 * tolerance(energies), gaps, jnp.inf), initial=jnp.inf)
+    frequencies, width = _transitions(energies, window)
+    gaps = jnp.diff(jnp.sort(frequencies.reshape(-1)))
+    return jnp.min(jnp.where(gaps > width, gaps, jnp.inf), initial=jnp.inf)

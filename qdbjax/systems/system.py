@@ -94,11 +94,13 @@ class Spectrum(eqx.Module):
     M is zero in value; its derivative is the off-diagonal part of V†dH V inside a cluster of equal levels. Whatever is
     invariant under a change of basis inside a cluster has the right derivative when it is written with the level
     matrix B = diag(E) + M.
+    window: levels and Bohr frequencies within it (energy) count as one; None for those that agree to rounding.
     """
 
     energies: RealVector
     basis: Matrix
     mixing: Matrix
+    window: Scalar | None = None
 
     @property
     def levels(self) -> Matrix:
@@ -111,34 +113,48 @@ class Spectrum(eqx.Module):
         return self.energies[None, :] - self.energies[:, None]
 
     @property
+    def noise_frequencies(self) -> Array:
+        """The frequency at which each transition [to, from] meets the noise: its own, or within a window the mean."""
+        if self.window is None:
+            return self.frequencies
+        middle = clusters.centers(self.energies, self.window)
+        return clusters.cluster_means(middle[None, :] - middle[:, None], self.energies, self.window)
+
+    @property
+    def turning_frequencies(self) -> Array:
+        """ω̄_mn, the mean of E_m - E_n over the coherences that count as equally fast; exactly 0 inside a level."""
+        mean = clusters.cluster_means(self.frequencies, self.energies, self.window).T
+        return jnp.where(self.same_level, 0.0, 0.5 * (mean - mean.T))
+
+    @property
     def same_level(self) -> BoolMatrix:
         """Pairs of levels that count as one."""
-        return clusters.same_level(self.energies)
+        return clusters.same_level(self.energies, self.window)
 
     @property
     def degenerate(self) -> Bool[Array, ""]:
         """Whether any two levels count as one."""
-        return clusters.any_degenerate(self.energies)
+        return clusters.any_degenerate(self.energies, self.window)
 
     @property
     def smallest_spacing(self) -> Scalar:
         """Smallest spacing of levels that do not count as one."""
-        return clusters.smallest_spacing(self.energies)
+        return clusters.smallest_spacing(self.energies, self.window)
 
     @property
     def smallest_frequency_difference(self) -> Scalar:
         """Smallest difference of Bohr frequencies that do not count as equal."""
-        return clusters.smallest_frequency_difference(self.energies)
+        return clusters.smallest_frequency_difference(self.energies, self.window)
 
     @property
     def any_equal_frequencies(self) -> Bool[Array, ""]:
         """Whether two coherences, or a coherence and the populations, share a Bohr frequency."""
-        return clusters.any_equal_frequencies(self.energies)
+        return clusters.any_equal_frequencies(self.energies, self.window)
 
     @property
     def frequency_labels(self) -> Array:
         """Cluster number of each Bohr frequency, (to, from)."""
-        return clusters.frequency_labels(self.energies)
+        return clusters.frequency_labels(self.energies, self.window)
 
     def to_eigenbasis(self, operator: Matrix) -> Matrix:
         """V† A V."""
@@ -149,13 +165,13 @@ class Spectrum(eqx.Module):
         return in_frame(self.basis.conj().T, operator)
 
 
-def spectrum(system: System) -> Spectrum:
+def spectrum(system: System, window: Scalar | None = None) -> Spectrum:
     """The eigensystem of a system: the model's own if it has one, computed otherwise. See `Spectrum`."""
     if system.eigenbasis is not None:
         fixed = jnp.zeros(system.eigenbasis.shape, system.energies.dtype)
-        return Spectrum(computed_once(system.energies), system.eigenbasis, fixed)
+        return Spectrum(computed_once(system.energies), system.eigenbasis, fixed, window)
     energies, mixing, basis = eigensystem(jnp.asarray(system.hamiltonian), clusters.same_level)
-    return Spectrum(energies, basis, mixing)
+    return Spectrum(energies, basis, mixing, window)
 
 
 def as_system(value: System | ArrayLike) -> System:
