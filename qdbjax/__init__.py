@@ -57,7 +57,12 @@ from qdbjax.solvers import (
     relaxation as relaxation,
     steady_state as steady_state,
 )
-from qdbjax.states import GibbsState as GibbsState, gibbs as gibbs
+from qdbjax.states import (
+    GibbsState as GibbsState,
+    gibbs as gibbs,
+    relative_entropy as relative_entropy,
+    von_neumann_entropy as von_neumann_entropy,
+)
 from qdbjax.sweeps import sweep as sweep
 from qdbjax.systems import System as System
 from qdbjax.thermodynamics import (

@@ -6,15 +6,26 @@ import jax.numpy as jnp
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compiled_when_eager
 from qdbjax.generators.flows import PerBath, charge_flows, exchanging, quanta_flows
-from qdbjax.generators.generator import AbstractJumps, Generator, blocks
+from qdbjax.generators.generator import AbstractJumps, Generator, blocks, energy_liouvillian
 from qdbjax.numerics.cells import where_asked
-from qdbjax.numerics.small import UNROLL, compose, dagger, matrix_entries, stacked, vector_entries
+from qdbjax.numerics.small import UNROLL, compose, dagger, in_frame, matrix_entries, stacked, vector_entries
 from qdbjax.solvers import AsymptoticState, SteadyState
+from qdbjax.solvers.asymptotic import density_matrix
 from qdbjax.solvers.hermitian import Packed, unpack
 from qdbjax.solvers.zero_block import cells_at_a_time
+from qdbjax.states.entropies import log_expectation
 from qdbjax.systems import Spectrum
 
-State = SteadyState | AsymptoticState
+State = SteadyState | AsymptoticState | ArrayLike  # a stationary state, or any density matrix
+
+
+def _as_state(generator: Generator, state: State) -> SteadyState | AsymptoticState:
+    """The state itself, or a density matrix (ket) in the form that currents are read from."""
+    if isinstance(state, SteadyState | AsymptoticState):
+        return state
+    rho = density_matrix(state, generator.dimension, "state")
+    framed = in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho)
+    return AsymptoticState(framed, jnp.asarray(jnp.nan), generator.spectrum)
 
 
 def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
@@ -50,6 +61,11 @@ def _coherent_flows(
 
 
 @compiled_when_eager
+def _micro_currents(generator: Generator, state: SteadyState | AsymptoticState) -> Float[Array, "bath to from"]:
+    flows = _flows(generator, state)
+    return flows - jnp.swapaxes(flows, -1, -2)
+
+
 def micro_currents(generator: Generator, state: State) -> Float[Array, "bath to from"]:
     """Net quanta per time exchanged with each bath on each transition.
 
@@ -59,8 +75,7 @@ def micro_currents(generator: Generator, state: State) -> Float[Array, "bath to 
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), whose micro-currents count into the field:
     minus ours.
     """
-    flows = _flows(generator, state)
-    return flows - jnp.swapaxes(flows, -1, -2)
+    return _micro_currents(generator, _as_state(generator, state))
 
 
 def _coherent_energy(
@@ -69,13 +84,18 @@ def _coherent_energy(
     return charge_flows(spectrum, jumps, _matrix(populations, coherences), spectrum.levels)
 
 
-@compiled_when_eager
 def energy_currents(generator: Generator, state: State) -> PerBath:
     """Energy per time from each bath into the system, J^E_b = Tr[H D_b(ρ)].
 
-    Shape (bath,), positive into the system. NaN where the state is flagged.
+    state: a SteadyState or AsymptoticState, or any density matrix (d, d) in the basis of the Hamiltonian, such as one
+    time of an Evolution. Shape (bath,), positive into the system. NaN where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43), summed over pairs m > n once.
     """
+    return _energy_currents(generator, _as_state(generator, state))
+
+
+@compiled_when_eager
+def _energy_currents(generator: Generator, state: SteadyState | AsymptoticState) -> PerBath:
     simple = _population_energy(generator, state.populations)
     return _where_degenerate(_coherent_energy, generator, state, simple)
 
@@ -101,10 +121,11 @@ def heat_currents(generator: Generator, state: State) -> PerBath:
     """Heat per time from each bath into the system, J^Q_b = J^E_b - μ_b J^N_b.
 
     Energy current minus chemical potential times particle current; the same as the energy current for a bath that
-    exchanges no particles. Shape (bath,), positive into the system; energies sum to zero in a stationary state (first
-    law). NaN where flagged.
+    exchanges no particles. state: as for `energy_currents`. Shape (bath,), positive into the system; energies sum to
+    zero in a stationary state (first law). NaN where flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43).
     """
+    state = _as_state(generator, state)
     energy = energy_currents(generator, state)
     if not exchanging(generator.jumps):
         return energy
@@ -130,6 +151,7 @@ def particle_currents(generator: Generator, state: State, number: ArrayLike | No
     Shape (bath,), positive into the system. Raises ValueError if there is nothing to count.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (42), summed over pairs m > n once.
     """
+    state = _as_state(generator, state)
     if number is None and exchanging(generator.jumps):
         return _quanta(generator, state)
     number = generator.system.number if number is None else as_hermitian(number, "number")
@@ -143,13 +165,29 @@ def particle_currents(generator: Generator, state: State, number: ArrayLike | No
 
 
 @compiled_when_eager
-def entropy_production(generator: Generator, state: State) -> Float[Array, ""]:
-    """Entropy per time produced in the stationary state, Σ̇ = -Σ_b J^Q_b/T_b >= 0 (k_B = 1).
-
-    A scalar; inf where heat flows into a bath at T = 0, NaN if a bath has no single temperature (local-KMS field).
-    *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
-    """
+def _exported(generator: Generator, state: SteadyState | AsymptoticState) -> Float[Array, ""]:
     heat = heat_currents(generator, state)
     cold = generator.temperatures == 0
     flux = -heat / jnp.where(cold, 1.0, generator.temperatures)
     return jnp.sum(jnp.where(cold, jnp.where(heat < 0, jnp.inf, 0.0), flux))
+
+
+@compiled_when_eager
+def _growth(generator: Generator, state: AsymptoticState) -> Float[Array, ""]:
+    rho = state.energy_density_matrix
+    moved = jnp.matmul(energy_liouvillian(generator.spectrum, generator.jumps), rho.reshape(-1), precision="highest")
+    return -log_expectation(rho, moved.reshape(rho.shape))
+
+
+def entropy_production(generator: Generator, state: State) -> Float[Array, ""]:
+    """Entropy per time produced, Σ̇ = dS/dt - Σ_b J^Q_b/T_b >= 0 (k_B = 1), dS/dt = -Tr[L(ρ) ln ρ].
+
+    state: a SteadyState or AsymptoticState, in which dS/dt = 0, or any density matrix (d <= 32). A scalar; for one
+    thermal bath minus the slope of the relative entropy to Gibbs. inf where heat flows into a bath at T = 0 and in a
+    pure state that is being left, NaN if a bath has no single temperature (local-KMS field).
+    *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
+    """
+    if isinstance(state, SteadyState | AsymptoticState):
+        return _exported(generator, state)
+    state = _as_state(generator, state)
+    return _exported(generator, state) + _growth(generator, state)

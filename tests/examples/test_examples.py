@@ -1,6 +1,7 @@
 """Examples and the README do what they say."""
 
 import re
+import runpy
 import time
 import tomllib
 from pathlib import Path
@@ -88,3 +89,18 @@ def test_examples_are_numbered_and_parse():
     for file in files:
         assert re.match(r"\d\d_[a-z0-9_]+\.toml", file.name)
         assert {"system", "baths", "sweep"} <= tomllib.loads(file.read_text(encoding="utf-8")).keys()
+
+
+PRINTED = {
+    "02_thermalisation": r"entropy produced 0\.9253\d\d nats, relative entropy to Gibbs lost 0\.9252\d\d nats",
+    "03_double_dot": r"largest current 2\.\d+e-03",
+    "04_dark_state": r"dark      excited at t = 40: 1\.000000, for ever: 1\.000000",
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_python_example(name, tmp_path, capsys):
+    """Each runs, says what it should, and draws its figure."""
+    runpy.run_path(str(ROOT / "examples" / f"{name}.py"))["main"](tmp_path)
+    assert re.search(PRINTED[name], capsys.readouterr().out)
+    assert (tmp_path / f"{name}.png").stat().st_size > 15_000
