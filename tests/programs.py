@@ -7,6 +7,7 @@ A machine is a tuple (hamiltonian, couplings, strengths, cutoffs, temperatures) 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from helpers import array
 
 import qdbjax as qdb
 
@@ -122,3 +123,26 @@ def random_machine(rng, d, baths, energies=None):
 def _hermitian(rng, d):
     matrix = rng.normal(size=(d, d)) + 1j * rng.normal(size=(d, d))
     return (matrix + matrix.conj().T) / 2
+
+
+def golden_qubit(inputs):
+    """Hamiltonian and bath of a case of davies_qubit_ohmic."""
+    hamiltonian = np.diag([0.5 * inputs["w0"], -0.5 * inputs["w0"]])
+    s = np.cos(inputs["theta"]) * np.diag([1.0, -1.0]) + np.sin(inputs["theta"]) * np.array([[0.0, 1.0], [1.0, 0.0]])
+    return hamiltonian, qdb.Bath(s, qdb.Ohmic(inputs["eta"], inputs["wc"]), temperature=inputs["T"])
+
+
+def golden_degenerate(case):
+    """Hamiltonian and bath of a case of davies_degenerate."""
+    inputs, name = case["inputs"], case["name"]
+    w = inputs["w"]
+    if name.startswith("truncated"):
+        lower = np.diag(np.sqrt(np.arange(1.0, inputs["N"])), 1)
+        hamiltonian, s = np.diag(w * np.arange(float(inputs["N"]))), lower + lower.T
+    elif name.startswith("two identical"):
+        x, one = np.array([[0.0, 1.0], [1.0, 0.0]]), np.eye(2)
+        hamiltonian, s = np.diag([w, 0.0, 0.0, -w]), np.kron(x, one) + np.kron(one, x)
+    else:
+        hamiltonian, s = np.diag([0.0, w, w]), array(inputs["S"]).real
+    # Complex zeros keep one dtype for both three-level cases, which then share a compilation.
+    return hamiltonian, qdb.Bath(s, qdb.Ohmic(inputs["eta"], inputs["wc"]), temperature=inputs["T"])

@@ -51,9 +51,10 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Sweep what FILE.toml describes; write FILE.zarr and FILE.png into DIR and print a summary."""
-    before = signal.signal(signal.SIGTERM, _terminate)
+    stops = _Stops()
+    before = [(number, signal.signal(number, stops.heard)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
-        _run(file, output, overwrite=overwrite, quiet=quiet)
+        _run(file, output, stops, overwrite=overwrite, quiet=quiet)
     except InputError as error:
         _fail(f"error: {error}", 2)
     except KeyboardInterrupt:
@@ -63,11 +64,25 @@ def run(
     except (OSError, MemoryError) as error:
         _fail(f"error: {error}", 1)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
-def _terminate(number, frame) -> None:
-    raise Terminated
+class _Stops:
+    """Ctrl-C and SIGTERM as exceptions, remembered: one raised inside a callback of the compiler is swallowed there."""
+
+    def __init__(self):
+        self.number = None
+
+    def heard(self, number, frame) -> None:
+        """Signal handler."""
+        self.number = number
+        self.check()
+
+    def check(self) -> None:
+        """Raise what has been heard."""
+        if self.number is not None:
+            raise KeyboardInterrupt if self.number == signal.SIGINT else Terminated
 
 
 def _fail(message: str, code: int) -> None:
@@ -75,13 +90,14 @@ def _fail(message: str, code: int) -> None:
     raise typer.Exit(code)
 
 
-def _run(file: Path, output: Path, *, overwrite: bool, quiet: bool) -> None:
+def _run(file: Path, output: Path, stops: _Stops, *, overwrite: bool, quiet: bool) -> None:
     jax.config.update("jax_enable_x64", True)  # a process of its own: nobody else's setting is changed
     description, text = read(file)
     _checked(file, description)
     data_file, plot_file = output / f"{file.stem}.zarr", output / f"{file.stem}.png"
     claim(output, [data_file, plot_file], overwrite=overwrite)
     data = results_of(description, text, progress=False if quiet else None)
+    stops.check()
     write_data(data, data_file)
     draw(data, description, plot_file)
     if not quiet:

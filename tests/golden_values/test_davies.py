@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import array, cases
+from programs import golden_degenerate as degenerate, golden_qubit as qubit
 from scipy.optimize import linear_sum_assignment
 
 import qdbjax as qdb
@@ -45,12 +46,6 @@ def same_spectrum(found, expected, tolerance):
     return distance[linear_sum_assignment(distance)].max() <= tolerance
 
 
-def qubit(inputs):
-    hamiltonian = np.diag([0.5 * inputs["w0"], -0.5 * inputs["w0"]])
-    s = np.cos(inputs["theta"]) * np.diag([1.0, -1.0]) + np.sin(inputs["theta"]) * np.array([[0.0, 1.0], [1.0, 0.0]])
-    return hamiltonian, qdb.Bath(s, qdb.Ohmic(inputs["eta"], inputs["wc"]), temperature=inputs["T"])
-
-
 @pytest.mark.parametrize("case", QUBIT, ids=lambda case: case["name"])
 def test_qubit(case):
     """Noise at ±ω and 0, L, Gibbs state, T1 and T2 rates (1e-9)."""
@@ -76,22 +71,6 @@ def test_near_degenerate_flag():
     """The hot qubit relaxes faster than it turns: flagged; the cold one is not."""
     flags = [int(liouvillian_rates_state(*qubit(case["inputs"]))[2].status) for case in QUBIT]
     assert [bool(flag & Status.NEAR_DEGENERATE) for flag in flags] == [case["inputs"]["T"] > 1 for case in QUBIT]
-
-
-def degenerate(case):
-    """Hamiltonian and bath of a case of davies_degenerate."""
-    inputs, name = case["inputs"], case["name"]
-    w = inputs["w"]
-    if name.startswith("truncated"):
-        lower = np.diag(np.sqrt(np.arange(1.0, inputs["N"])), 1)
-        hamiltonian, s = np.diag(w * np.arange(float(inputs["N"]))), lower + lower.T
-    elif name.startswith("two identical"):
-        x, one = np.array([[0.0, 1.0], [1.0, 0.0]]), np.eye(2)
-        hamiltonian, s = np.diag([w, 0.0, 0.0, -w]), np.kron(x, one) + np.kron(one, x)
-    else:
-        hamiltonian, s = np.diag([0.0, w, w]), array(inputs["S"]).real
-    # Complex zeros keep one dtype for both three-level cases, which then share a compilation.
-    return hamiltonian, qdb.Bath(s, qdb.Ohmic(inputs["eta"], inputs["wc"]), temperature=inputs["T"])
 
 
 @pytest.mark.parametrize("case", DEGENERATE, ids=range(len(DEGENERATE)))

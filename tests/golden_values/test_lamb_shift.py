@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import scipy.special
 from helpers import array, cases
-from test_davies import DEGENERATE, QUBIT, degenerate, qubit
+from programs import golden_degenerate as degenerate, golden_qubit as qubit
+from test_davies import DEGENERATE, QUBIT
 
 import qdbjax as qdb
 from qdbjax.baths import lamb_matrix

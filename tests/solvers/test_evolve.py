@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 from helpers import array, cases
+from programs import golden_degenerate, golden_qubit
 
 import qdbjax as qdb
 from qdbjax import Status
@@ -84,9 +85,7 @@ QUBITS, CORRELATED, DEGENERATE = cases("davies_qubit_ohmic"), cases("davies_corr
 def test_golden_qubit(case):
     """ρ(t) of the golden qubit, which turns with the Lamb-shifted frequency (1e-8)."""
     inputs = case["inputs"]
-    coupling = np.cos(inputs["theta"]) * qdb.sigma_z() + np.sin(inputs["theta"]) * qdb.sigma_x()
-    bath = qdb.Bath(coupling, qdb.Ohmic(inputs["eta"], inputs["wc"]), temperature=inputs["T"])
-    generator = qdb.davies(qdb.models.qubit(inputs["w0"]), bath, lamb_shift=True)
+    generator = qdb.davies(*golden_qubit(inputs), lamb_shift=True)
     found = qdb.evolve(generator, array(inputs["rho0"]), [inputs["t"]])
     np.testing.assert_allclose(found.density_matrix[0], array(case["outputs"]["rho_t"]), rtol=0, atol=1e-8)
 
@@ -102,25 +101,10 @@ def test_golden_correlated():
     np.testing.assert_allclose(found.density_matrix[0], array(case["outputs"]["rho_t"]), rtol=0, atol=1e-9)
 
 
-def golden_degenerate(case):
-    inputs, name = case["inputs"], case["name"]
-    w = inputs["w"]
-    if name.startswith("truncated"):
-        lower = np.diag(np.sqrt(np.arange(1.0, inputs["N"])), 1)
-        hamiltonian, s = np.diag(w * np.arange(float(inputs["N"]))), lower + lower.T
-    elif name.startswith("two identical"):
-        x, one = np.array([[0.0, 1.0], [1.0, 0.0]]), np.eye(2)
-        hamiltonian, s = np.diag([w, 0.0, 0.0, -w]), np.kron(x, one) + np.kron(one, x)
-    else:
-        hamiltonian, s = np.diag([0.0, w, w]), array(inputs["S"]).real
-    bath = qdb.Bath(s, qdb.Ohmic(inputs["eta"], inputs["wc"]), temperature=inputs["T"])
-    return qdb.davies(hamiltonian, bath, lamb_shift=inputs["lamb"])
-
-
 @pytest.mark.parametrize("case", DEGENERATE, ids=range(len(DEGENERATE)))
 def test_golden_degenerate(case):
     """ρ(t) with equal gaps, dark states, collective decay (1e-9)."""
-    generator = golden_degenerate(case)
+    generator = qdb.davies(*golden_degenerate(case), lamb_shift=case["inputs"]["lamb"])
     for start, wanted in zip(case["inputs"]["rho0"], case["outputs"]["rho_t"], strict=True):
         found = qdb.evolve(generator, array(start), [case["inputs"]["t"]], rtol=1e-11)
         np.testing.assert_allclose(found.density_matrix[0], array(wanted), rtol=0, atol=1e-9)

@@ -1,0 +1,141 @@
+"""Every way to make a generator, held to what it claims: positivity for all, covariance and thermal states for some."""
+
+import dataclasses
+from collections.abc import Callable
+
+import diffrax
+import jax
+import numpy as np
+import pytest
+import scipy.linalg
+
+import qdbjax as qdb
+from qdbjax import Status
+
+ENERGIES = [0.0, 1.0, 2.3]
+COUPLING = np.array([[0.2, 0.8, 0.5], [0.8, -0.1, 0.6], [0.5, 0.6, 0.4]])
+SPINS = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
+OHMIC = qdb.Ohmic(0.02, 6.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Maker:
+    """make(temperatures): a generator with one bath for each. secular: [D, [H, ·]] = 0. thermal: what one bath of
+    temperature T leaves alone, or None."""
+
+    make: Callable
+    secular: bool = True
+    thermal: Callable | None = None
+
+
+def gibbs(hamiltonian, temperature):
+    rho = scipy.linalg.expm(-np.asarray(hamiltonian) / temperature)
+    return rho / np.trace(rho)
+
+
+def couplings(temperatures, make):
+    return [make(np.linalg.matrix_power(COUPLING, n + 1), t, str(n)) for n, t in enumerate(temperatures)]
+
+
+def bath(s, temperature, name):
+    return qdb.Bath(s, OHMIC, temperature=temperature, name=name)
+
+
+def field(s, temperature, name):
+    density = qdb.PowerLaw(0.05, 3.0, 2.0)
+    return qdb.Field(np.triu(s, 1), density, temperature=temperature, name=name)
+
+
+def lead(temperatures):
+    baths = [
+        qdb.Lead(SPINS, qdb.LorentzianBand(0.01, 0.2, 1.5), temperature=t, chemical_potential=0.4, name=str(n))
+        for n, t in enumerate(temperatures)
+    ]
+    return qdb.davies(qdb.models.spinful_dot(-0.3, 1.1, 0.4), baths, lamb_shift=True)
+
+
+def local(temperatures):
+    profiles = [lambda w, t=t: (1 + 0.5 * w) / t for t in temperatures]
+    fields = [
+        qdb.Field(np.triu(COUPLING, 1), OHMIC, inverse_temperature=p, name=str(n)) for n, p in enumerate(profiles)
+    ]
+    return qdb.davies(qdb.models.three_level(ENERGIES), fields)
+
+
+def three(energies=ENERGIES, make=bath, **options):
+    return lambda temperatures: qdb.davies(qdb.models.three_level(energies), couplings(temperatures, make), **options)
+
+
+def universal(temperatures):
+    return qdb.universal_lindblad(qdb.models.three_level(ENERGIES), couplings(temperatures, bath))
+
+
+def of_levels(energies):
+    return lambda temperature: gibbs(np.diag(energies), temperature)
+
+
+def grand_canonical(temperature):
+    system = qdb.models.spinful_dot(-0.3, 1.1, 0.4)
+    return gibbs(np.asarray(system.hamiltonian) - 0.4 * np.asarray(system.number), temperature)
+
+
+MAKERS = {
+    "davies": Maker(three(), thermal=of_levels(ENERGIES)),
+    "davies, equal gaps": Maker(three([0.0, 1.0, 2.0]), thermal=of_levels([0.0, 1.0, 2.0])),
+    "davies, equal levels": Maker(three([0.0, 1.0, 1.0], lamb_shift=True), thermal=of_levels([0.0, 1.0, 1.0])),
+    "davies with Lamb shift": Maker(three(lamb_shift=True), thermal=of_levels(ENERGIES)),
+    "fields": Maker(three(make=field), thermal=of_levels(ENERGIES)),
+    "leads": Maker(lead, thermal=grand_canonical),
+    "local-KMS fields": Maker(local),
+    "partial secular": Maker(three([0.0, 1.0, 1.05], window=0.2), False, of_levels([0.0, 1.025, 1.025])),
+    "universal": Maker(universal, secular=False),
+}
+makers = pytest.mark.parametrize("name", MAKERS)
+
+
+def turning(hamiltonian):
+    unit = np.eye(len(hamiltonian))
+    return -1j * (np.kron(hamiltonian, unit) - np.kron(unit, hamiltonian.T))
+
+
+@makers
+def test_master_equation(name):
+    """Trace and Hermiticity kept, completely positive; covariant and thermal where claimed, and only there."""
+    maker = MAKERS[name]
+    generator = maker.make((0.7,))
+    liouvillian, d = np.asarray(generator.liouvillian()), generator.dimension
+    size = np.abs(liouvillian).max()
+    assert np.abs(np.eye(d).reshape(-1) @ liouvillian).max() < 1e-13 * size
+    choi = liouvillian.reshape(d, d, d, d).transpose(0, 2, 1, 3).reshape(d * d, d * d)
+    assert np.abs(choi - choi.conj().T).max() < 1e-13 * size
+    vector = np.eye(d).reshape(-1) / np.sqrt(d)
+    off = np.eye(d * d) - np.outer(vector, vector)
+    assert np.linalg.eigvalsh(off @ choi @ off).min() > -1e-12 * d * size
+    ours = turning(np.asarray(generator.system.hamiltonian))
+    dissipator = liouvillian - ours
+    excess = np.abs(dissipator @ ours - ours @ dissipator).max() / np.abs(dissipator).max()
+    assert (excess < 1e-12) == maker.secular
+    thermal = maker.thermal(0.7) if maker.thermal else gibbs(generator.system.hamiltonian, 0.7)
+    still = np.abs(liouvillian @ thermal.reshape(-1)).max() < 1e-13 * size
+    assert still == (maker.thermal is not None)
+
+
+@pytest.mark.slow
+@makers
+def test_relaxation(name):
+    """Two baths: a unique state; evolution and propagator agree and end there; the distance to it shrinks."""
+    generator = MAKERS[name].make((0.7, 1.5))
+    steady = qdb.steady_state(generator)
+    rho = np.asarray(steady.density_matrix)
+    d = generator.dimension
+    assert int(steady.status) & ~int(Status.NEAR_DEGENERATE) == 0 and int(steady.kernel_dimension) == 1
+    assert np.abs(np.asarray(generator.apply(rho))).max() < 1e-12 and np.linalg.eigvalsh(rho).min() > -1e-14
+    start = np.full((d, d), 0.5 / d) + 0.5 * np.eye(d) / d
+    times = np.array([0.0, 3.0, 20.0, 100.0, 3000.0])
+    run = qdb.evolve(generator, start, times, solver=diffrax.Dopri8(), rtol=1e-11, atol=1e-13, max_steps=100_000)
+    for time, state in zip(times, run.density_matrix, strict=True):
+        wanted = np.asarray(qdb.propagator(generator, time)) @ start.reshape(-1)
+        np.testing.assert_allclose(np.asarray(state).reshape(-1), wanted, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(run.density_matrix[-1], rho, rtol=0, atol=1e-8)
+    distances = jax.vmap(lambda state: qdb.relative_entropy(state, rho))(run.density_matrix[:-1])
+    assert np.all(np.diff(distances) < 0)
