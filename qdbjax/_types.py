@@ -55,8 +55,8 @@ def _in_a_program() -> bool:
 def compiled_when_eager(function: Function) -> Function:
     """Run a function compiled when it is called eagerly; inline it where a program is being made.
 
-    A newcomer's first eager call would otherwise compile some hundred single operations, and under an eager grad or vmap
-    do so every time (5.5 s against 0.02 s for the README's gradient); inside a program inlining keeps constants
+    A newcomer's first eager call would otherwise compile some hundred single operations, and under an eager grad or
+    vmap do so every time (5.5 s against 0.02 s for the README's gradient); inside a program inlining keeps constants
     constants and leaves fusion to the outer program.
     """
     jitted = eqx.filter_jit(function)
