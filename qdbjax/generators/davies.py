@@ -285,9 +285,8 @@ class DaviesJumps(AbstractJumps):
             weights = squared(framed)[None]
             noise, slope = _met(weights, noise), _met(weights, slope)
         if levels.window is not None:
-            slope = jnp.zeros_like(
-                slope
-            )  # one γ for a whole cluster, whatever happens inside it: positivity rests on it
+            # One γ for a whole cluster, whatever happens inside it: positivity rests on it.
+            slope = jnp.zeros_like(slope)
         noise = noise + slope * jnp.where(same, levels.frequencies, 0.0).astype(slope.dtype)[None, None]
         dtype = np.promote_types(noise.dtype, framed.dtype)
         noise, slope, framed = noise.astype(dtype), slope.astype(dtype), framed.astype(dtype)

@@ -123,19 +123,19 @@ def _batch(arguments, axes, *, function, block, varies):
     before = [n for n in range(wanted.ndim) if n != axes[0]]
     cells = wanted.shape[before[0]] if before else None
 
-    def flat(x, axis, had_cells, has_cells):
+    def flat(x, axis, had_cells):
         """(axis, cells, ...) merged; an operand that lacks one of the two is repeated along it."""
         x = jnp.broadcast_to(x[None], (size, *x.shape)) if axis is None else jnp.moveaxis(x, axis, 0)
-        if cells is None or not has_cells:
+        if cells is None:
             return x
         if not had_cells:
             x = jnp.broadcast_to(x[:, None], (size, cells, *x.shape[1:]))
         return x.reshape(size * cells, *x.shape[2:])
 
-    merged, still = [flat(wanted, axes[0], True, True)], []
+    merged, still = [flat(wanted, axes[0], True)], []
     for x, axis, varied in zip(operands, axes[1:], varies, strict=True):
         moves = varied or axis is not None
-        merged.append(flat(x, axis, varied, True) if moves else x)
+        merged.append(flat(x, axis, varied) if moves else x)
         still.append(moves)
     found = collected_p.bind(*merged, function=function, block=block, varies=tuple(still))
     if cells is not None:

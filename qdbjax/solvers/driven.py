@@ -60,8 +60,7 @@ def evolve_driven(
     matrices = jax.vmap(unpack)(packed)
     levels, values, heat, work, codes = jax.vmap(lambda t, each: _seen(protocol, t, each, observables))(times, matrices)
     status = flags(arrived.astype(times.dtype))
-    for bit in range(8):
-        status = status | jnp.max(codes & jnp.int32(1 << bit))
+    status = status | jnp.bitwise_or.reduce(codes)
     bad = is_fatal(status) | ~arrived
     levels, heat, work, values = jax.tree.map(lambda x: jnp.where(bad, jnp.nan, x), (levels, heat, work, values))
     matrices = jnp.where(bad, jnp.nan, matrices) if save == "density_matrix" else None

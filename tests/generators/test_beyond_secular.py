@@ -84,6 +84,7 @@ def works(found, flows=True):
 def test_unified(energies, window):
     """Of GKSL form at every window, with a stationary state that obeys the first law."""
     found = unified(np.array(energies), window)
+    assert np.abs(np.asarray(found[0]) @ np.asarray(found[1]).reshape(-1)).max() < 1e-13
     is_channel(found[0])
     works(found, flows=np.ptp(energies) > 2 * window or window == 0)  # one level alone carries no energy
 
