@@ -21,11 +21,15 @@ from qdbjax.baths import (
     Sum as Sum,
     Tabulated as Tabulated,
     UnderdampedLorentzian as UnderdampedLorentzian,
+    bath_correlation as bath_correlation,
+    memory_time as memory_time,
 )
 from qdbjax.generators import (
     Generator as Generator,
+    Validity as Validity,
     davies as davies,
     universal_lindblad as universal_lindblad,
+    validity as validity,
 )
 from qdbjax.operators import (
     annihilate as annihilate,

@@ -13,7 +13,13 @@ from qdbjax.baths.densities import (
     UnderdampedLorentzian as UnderdampedLorentzian,
 )
 from qdbjax.baths.exchange import Field as Field, Lead as Lead
-from qdbjax.baths.lamb_shift import lamb_matrix as lamb_matrix
+from qdbjax.baths.lamb_shift import (
+    lamb_matrix as lamb_matrix,
+    noise_roots as noise_roots,
+    shared_lamb_shift as shared_lamb_shift,
+    with_slope as with_slope,
+)
+from qdbjax.baths.memory import bath_correlation as bath_correlation, memory_time as memory_time
 from qdbjax.baths.spectral_density import (
     AbstractSpectralDensity as AbstractSpectralDensity,
     Custom as Custom,

@@ -5,36 +5,89 @@
     s_ab(ω) = P∫ dω' γ_ab(ω') / 2π(ω - ω') = (1/2π) ∫₀^∞ du [γ_ab(ω - u) - γ_ab(ω + u)]/u,
 
 which subtracts it without a limit to take, for every bath, temperature and sign of ω. Panels end where the noise has a
-kink or a step (`landmarks`).
+kink or a step (`landmarks`). Where two transitions share one jump operator, √γ(p + ν)√γ(q + ν) takes the place of γ.
 """
 
 import itertools
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 
-from qdbjax._types import Array, Float
+from qdbjax._types import Array, BoolMatrix, Float
 from qdbjax.baths.abstract import AbstractBath
 from qdbjax.baths.temperature import LocalTemperature
 from qdbjax.numerics.quadrature import half_line, unit_interval
+from qdbjax.numerics.statistics import magnitude
 
 Frequencies = Float[Array, "..."]
 
 
 def lamb_matrix(bath: AbstractBath, frequency: Frequencies) -> Array:
     """s_ab(ω) (k, k, *shape of ω), energy. Where a tabulated density ends it counts as 0."""
+    ends = _distances(bath, frequency)
+    return _principal_value(lambda u: bath.noise_matrix(frequency[None] + u), ends, _scale(bath, frequency))
+
+
+def shared_lamb_shift(bath: AbstractBath, first: Frequencies, second: Frequencies) -> Array:
+    """F_a(p, q) = -P∫ dν √γ_a(p + ν)√γ_a(q + ν) / 2πν of each operator (k, *shape of p and q), energy.
+
+    F_a(ω, ω) = s_aa(ω).
+    *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020), (28), with our signs of p and q.
+    """
+
+    def product(u):
+        return noise_roots(bath, first[None] + u) * noise_roots(bath, second[None] + u)
+
+    ends = [*_distances(bath, first), *_distances(bath, second)]
+    return _principal_value(product, ends, _scale(bath, first))
+
+
+def noise_roots(bath: AbstractBath, frequency: Frequencies) -> Array:
+    """√γ_a(ω) (k, *shape of ω), with derivative 0 where γ = 0; 0 where γ is not finite."""
+    noise = jnp.stack(bath.noises(frequency))
+    nothing = (noise == 0) | ~jnp.isfinite(noise)
+    return jnp.where(nothing, 0.0, jnp.sqrt(jnp.where(nothing, 1.0, noise)))
+
+
+def with_slope(shift: Callable, bath: AbstractBath, frequency: Frequencies, level: BoolMatrix) -> tuple[Array, Array]:
+    """A shift (..., *shape of ω) and its derivative, both at ω = 0 where `level` says that two levels are one.
+
+    A cutoff such as e^{-|ω|/ω_c} has a kink at ω = 0, which gives the shift a term ω ln|ω|: an infinite slope, for which
+    0 stands here.
+    """
+    frequency = jnp.where(level, 0.0, frequency)
+    value, slope = jax.jvp(shift, (frequency,), (jnp.ones_like(frequency),))
+    step = 1e-12 * jnp.maximum(_scale(bath, frequency), jnp.finfo(frequency.dtype).tiny)
+    sides = jnp.stack([-step, step])
+    noise, rise = jax.jvp(lambda x: _known(bath.noise_matrix(x)), (sides,), (jnp.ones_like(sides),))
+    kinked = _jumps(noise) | _jumps(_known(rise))
+    return value, jnp.where(level & kinked, 0.0, slope)
+
+
+def _jumps(both: Array) -> Array:
+    return jnp.any(jnp.abs(both[..., 1] - both[..., 0]) > 1e-6 * jnp.max(jnp.abs(both)))
+
+
+def _distances(bath: AbstractBath, frequency: Frequencies) -> list[Array]:
+    # Panels of length 0 must not move with ω: their ends would meet 1/u² at u = 1e-14.
+    return [magnitude(frequency - jnp.asarray(mark, frequency.dtype)) for mark in bath.landmarks]
+
+
+def _scale(bath: AbstractBath, frequency: Frequencies) -> Array:
     temperature = 0.0 if isinstance(bath.temperature, LocalTemperature) else bath.temperature
-    scale = jnp.maximum(bath.scale, temperature).astype(frequency.dtype)
-    return principal_value(bath.noise_matrix, frequency, bath.landmarks, scale)
+    return jnp.maximum(bath.scale, temperature).astype(frequency.dtype)
 
 
-def principal_value(noise: Callable, frequency: Frequencies, landmarks: list[Array], scale: Array) -> Array:
-    """P∫ dω' γ(ω') / 2π(ω - ω') for a noise table (..., *shape of ω)."""
-    dtype = frequency.dtype
-    ends = [jnp.abs(frequency - jnp.asarray(mark, dtype)) for mark in landmarks]
+def _principal_value(noise: Callable, ends: list[Array], scale: Array) -> Array:
+    """(1/2π) ∫₀^∞ du [γ(-u) - γ(u)]/u for a table γ (..., node, *shape) at offsets u (node, *shape) from the pole.
+
+    ends: distances from the pole, each of that shape, at which panels end.
+    """
+    dtype, dims = ends[0].dtype, ends[0].ndim
     if len(ends) > 1:
         ends = list(jnp.sort(jnp.stack(ends), axis=0))
-    spread = lambda nodes: jnp.asarray(nodes, dtype).reshape(-1, *[1] * frequency.ndim)  # noqa: E731
+    spread = lambda nodes: jnp.asarray(nodes, dtype).reshape(-1, *[1] * dims)  # noqa: E731
     x, rest, weight = map(spread, unit_interval())
     # The first panel starts at the singularity: du/u = dx/x whatever its length, 0 included.
     distances, weights = [ends[0][None] * x], [weight / x * jnp.ones_like(ends[0])[None]]
@@ -47,8 +100,8 @@ def principal_value(noise: Callable, frequency: Frequencies, landmarks: list[Arr
     unit = jnp.maximum(jnp.maximum(scale, ends[-1]), jnp.finfo(dtype).tiny)[None]
     u = ends[-1][None] + unit * x
     distances, weights = jnp.concatenate([*distances, u]), jnp.concatenate([*weights, unit * weight / u])
-    difference = _known(noise(frequency[None] - distances)) - _known(noise(frequency[None] + distances))
-    nodes = difference.ndim - frequency.ndim - 1
+    difference = _known(noise(-distances)) - _known(noise(distances))
+    nodes = difference.ndim - dims - 1
     return jnp.sum(difference * weights.astype(difference.dtype)[(None,) * nodes], axis=nodes) / (2 * jnp.pi)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, as_real, compiled_when_eager, is_traced
-from qdbjax.baths import AbstractBath, Bath, LocalTemperature, lamb_matrix
+from qdbjax.baths import AbstractBath, Bath, LocalTemperature, lamb_matrix, with_slope
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator
 from qdbjax.numerics.small import (
     UNROLL,
@@ -61,7 +61,7 @@ def davies(
     system = as_system(system)
     baths, names = checked_baths(system, baths)
     if lamb_shift:
-        _refuse_endless(baths)
+        refuse_endless(baths)
     generator = _davies(system, baths, names, lamb_shift, None if window is None else _window(window))
     if not is_traced(system, baths):
         _refuse_divergence(generator, baths)
@@ -97,7 +97,7 @@ def _window(value: ArrayLike) -> Array:
     return value
 
 
-def _refuse_endless(baths: tuple[AbstractBath, ...]) -> None:
+def refuse_endless(baths: tuple[AbstractBath, ...]) -> None:
     for n, bath in enumerate(baths):
         if not is_traced(bath.scale) and np.isinf(bath.scale):
             raise ValueError(
@@ -259,12 +259,10 @@ class DaviesJumps(AbstractJumps):
         if not self.shifted:
             return None
         same = spectrum.same_level
-        # Inside a level s(0): a cutoff such as e^{-|ω|/ω_c} gives s a term ω ln|ω| there, whose slope is infinite.
-        frequencies = jnp.where(same, 0.0, spectrum.noise_frequencies)
         total = jnp.zeros(same.shape, np.promote_types(spectrum.basis.dtype, jnp.complex64))
         for bath in self.baths:
-            framed, shift = framed_operators(bath, spectrum).astype(total.dtype), lamb_matrix(bath, frequencies)
-            dressed = jnp.sum(shift.astype(total.dtype) * framed[None], axis=1)
+            framed = framed_operators(bath, spectrum).astype(total.dtype)
+            dressed = _dressed(framed, *_shifts(bath, spectrum), spectrum)
             total = total + jnp.sum(compose(dagger(framed), dressed), axis=0)
         return 0.5 * (total + dagger(total)) * same.astype(total.dtype)
 
@@ -287,15 +285,36 @@ class DaviesJumps(AbstractJumps):
         if levels.window is not None:
             # One γ for a whole cluster, whatever happens inside it: positivity rests on it.
             slope = jnp.zeros_like(slope)
-        noise = noise + slope * jnp.where(same, levels.frequencies, 0.0).astype(slope.dtype)[None, None]
-        dtype = np.promote_types(noise.dtype, framed.dtype)
-        noise, slope, framed = noise.astype(dtype), slope.astype(dtype), framed.astype(dtype)
-        # γ depends on the level matrix, not on its diagonal alone: [S, M] vanishes in value and carries the derivative
-        # with respect to a Hamiltonian that mixes degenerate levels.
-        rest = levels.mixing.astype(dtype)
-        mixed = compose(framed, rest) - compose(rest, framed)
-        # Sums of products, not einsum: XLA would make one tiny dot per pair of levels and cell of a batch.
-        return framed, jnp.sum(noise * framed[None] + slope * mixed[None], axis=1)
+        return framed, _dressed(framed, noise, slope, levels)
+
+
+def _shifts(bath: AbstractBath, levels: Spectrum) -> tuple[Array, Array]:
+    """s_ab and its slope at the Bohr frequencies, within a window without slope."""
+    frequencies, same = levels.noise_frequencies, levels.same_level
+    if levels.window is not None:
+        shift = lamb_matrix(bath, jnp.where(same, 0.0, frequencies))
+        return shift, jnp.zeros_like(shift)
+    return with_slope(lambda x: lamb_matrix(bath, x), bath, frequencies, same)
+
+
+def _dressed(framed: Channels, table: Array, slope: Array, levels: Spectrum) -> Channels:
+    """Σ_b f_ab(ω)∘S_b for f given at the Bohr frequencies, at ω = 0 inside a level, with its slope.
+
+    f depends on the level matrix, not on its diagonal alone: [S, M] vanishes in value and carries the derivative with
+    respect to a Hamiltonian that mixes degenerate levels.
+    """
+    inside = jnp.where(levels.same_level, levels.frequencies, 0.0)
+    table = table + slope * inside.astype(slope.dtype)[None, None]
+    dtype = np.promote_types(table.dtype, framed.dtype)
+    table, slope, framed = table.astype(dtype), slope.astype(dtype), framed.astype(dtype)
+    # Sums of products, not einsum: XLA would make one tiny dot per pair of levels and cell of a batch.
+    return jnp.sum(table * framed[None] + slope * mixed(framed, levels)[None], axis=1)
+
+
+def mixed(framed: Channels, levels: Spectrum) -> Channels:
+    """[S, M]: zero in value, the change of S where a Hamiltonian mixes degenerate levels."""
+    rest = levels.mixing.astype(framed.dtype)
+    return compose(framed, rest) - compose(rest, framed)
 
 
 def framed_operators(bath: AbstractBath, levels: Spectrum) -> Channels:

@@ -2,44 +2,52 @@
 
 from collections.abc import Sequence
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Matrix, Rates, compiled_when_eager
-from qdbjax.baths import AbstractBath
-from qdbjax.generators.davies import checked_baths, framed_operators, squared
+from qdbjax._types import ArrayLike, BoolMatrix, Matrix, Rates, compiled_when_eager
+from qdbjax.baths import AbstractBath, noise_roots, shared_lamb_shift, with_slope
+from qdbjax.generators.davies import checked_baths, framed_operators, mixed, refuse_endless, squared
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator
 from qdbjax.numerics.small import compose, every, stacked
 from qdbjax.systems import Spectrum, System, as_system, spectrum
 
 
-def universal_lindblad(system: System | ArrayLike, baths: AbstractBath | Sequence[AbstractBath]) -> Generator:
+def universal_lindblad(
+    system: System | ArrayLike, baths: AbstractBath | Sequence[AbstractBath], *, lamb_shift: bool = False
+) -> Generator:
     """Universal Lindblad equation of a system weakly coupled to any number of baths.
 
-    L(ρ) = -i[H, ρ] + Σ_bath Σ_a (L_a ρ L_a† - ½{L_a†L_a, ρ}), ⟨n|L_a|m⟩ = √γ_a(E_m - E_n) ⟨n|S_a|m⟩, with the whole
+    L(ρ) = -i[H + H_LS, ρ] + Σ_bath Σ_a (L_a ρ L_a† - ½{L_a†L_a, ρ}), ⟨n|L_a|m⟩ = √γ_a(E_m - E_n) ⟨n|S_a|m⟩, with the whole
     coupling in one jump operator: completely positive for every H, smooth through level crossings and as accurate as
     Born and Markov allow, Γτ << 1, whatever the level spacings. Not secular: populations and coherences mix, one bath's
     stationary state is Gibbs up to terms of order γ, and solvers treat the d² x d² Liouvillian (d <= 32).
 
     system: a System or a Hamiltonian (d, d), energy. baths: one or several; independent couplings only.
-    Its Lamb shift, which does not commute with H, is left out. Returns a Generator; `gen.rates` are |⟨to|L_a|from⟩|².
-    Raises ValueError for no bath, mismatched dimensions, repeated names, or correlated couplings.
-    *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020), (24)-(27).
+    lamb_shift: whether to add ⟨m|H_LS|n⟩ = Σ_a Σ_l F_a(E_m - E_l, E_n - E_l) ⟨l|S_a|m⟩*⟨l|S_a|n⟩ (`shared_lamb_shift`;
+    no counterterm). It does not commute with H: heat currents, Tr[H D_b(ρ)], then add up to i Tr[H [H_LS, ρ]], of
+    second order in γ, and not to zero.
+    Returns a Generator; `gen.rates` are |⟨to|L_a|from⟩|². Raises ValueError for no bath, mismatched dimensions, repeated
+    names, or correlated couplings; with lamb_shift, for a density without end (`Flat`, infinite cutoff).
+    *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020), (24)-(28).
     """
     system = as_system(system)
     baths, names = checked_baths(system, baths)
     for n, bath in enumerate(baths):
         if bath.correlation is not None:
             raise ValueError(f"baths[{n}] has correlated couplings; universal_lindblad needs independent ones.")
-    return _universal(system, baths, names)
+    if lamb_shift:
+        refuse_endless(baths)
+    return _universal(system, baths, names, lamb_shift)
 
 
 @compiled_when_eager
-def _universal(system: System, baths: tuple[AbstractBath, ...], names: tuple[str, ...]) -> Generator:
+def _universal(system: System, baths: tuple[AbstractBath, ...], names: tuple[str, ...], lamb_shift: bool) -> Generator:
     levels = spectrum(system, jnp.asarray(jnp.inf))
-    jumps = UniversalJumps(baths)
+    jumps = UniversalJumps(baths, lamb_shift)
     rates = jumps.rates(levels)
     temperatures = stacked([bath.single_temperature.astype(rates.dtype) for bath in baths])
     potentials = stacked([bath.chemical_potential.astype(rates.dtype) for bath in baths])
@@ -51,6 +59,7 @@ class UniversalJumps(AbstractJumps):
     """Jump operators √γ∘S; a negative γ makes them NaN."""
 
     baths: tuple[AbstractBath, ...]
+    shifted: bool = eqx.field(static=True)
 
     @property
     def charges(self) -> tuple[tuple[int, ...], ...]:
@@ -58,8 +67,11 @@ class UniversalJumps(AbstractJumps):
         return tuple(bath.charges for bath in self.baths)
 
     def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
-        """None."""
-        return None
+        """H_LS in the energy eigenbasis."""
+        if not self.shifted:
+            return None
+        half = sum(_half_shift(bath, spectrum) for bath in self.baths)
+        return half + half.conj().T
 
     def rates(self, spectrum: Spectrum) -> Rates:
         """|⟨to|L_a|from⟩|² summed over the channels of each bath, zero diagonal."""
@@ -72,16 +84,41 @@ class UniversalJumps(AbstractJumps):
 
     def _of_bath(self, bath: AbstractBath, levels: Spectrum) -> Channels:
         framed = framed_operators(bath, levels)
-
-        def roots(frequencies: Array) -> Array:
-            noise = jnp.stack(bath.noises(frequencies))
-            nothing = (noise == 0) | ((squared(framed) == 0) & ~jnp.isfinite(noise))
-            return jnp.where(nothing, 0.0, jnp.sqrt(jnp.where(nothing, 1.0, noise)))
-
-        frequencies = levels.frequencies
-        root, slope = jax.jvp(roots, (frequencies,), (jnp.ones_like(frequencies),))
+        # Inside a level expanded about ω = 0, where a cutoff may have a kink and rounding decides the sign of ω.
+        same = _one_level(levels)
+        frequencies = jnp.where(same, 0.0, levels.frequencies)
+        root, slope = jax.jvp(lambda x: noise_roots(bath, x), (frequencies,), (jnp.ones_like(frequencies),))
+        root = root + slope * jnp.where(same, levels.frequencies, 0.0)[None]
         dtype = np.promote_types(framed.dtype, root.dtype)
-        # √γ depends on the level matrix: [S, M] vanishes in value and carries the derivative at degenerate levels.
-        rest = levels.mixing.astype(dtype)
-        mixed = compose(framed.astype(dtype), rest) - compose(rest, framed.astype(dtype))
-        return root.astype(dtype) * framed + slope.astype(dtype) * mixed
+        framed = framed.astype(dtype)
+        return root.astype(dtype) * framed + slope.astype(dtype) * mixed(framed, levels)
+
+
+def _one_level(levels: Spectrum) -> BoolMatrix:
+    """Pairs of levels that agree to rounding; to the window of this generator all of them are one."""
+    return Spectrum(levels.energies, levels.basis, levels.mixing).same_level
+
+
+def _half_shift(bath: AbstractBath, levels: Spectrum) -> Matrix:
+    """A with H_LS = A + A†: Σ_l of F(p_ml, q_nl) S*_lm S_ln, and of its change with p where [S, M] changes p."""
+    framed = framed_operators(bath, levels)
+    framed = framed.astype(np.promote_types(framed.dtype, jnp.complex64))
+
+    def from_level(row):
+        """One l: S_lm of every operator, its [S, M], E_m - E_l, and which m share the level of l."""
+        bra, change, frequency, same = row
+        wide = jnp.ones((frequency.shape[0],) * 2, frequency.dtype)
+        p, q, level = (
+            frequency[:, None] * wide,
+            jnp.where(same, 0.0, frequency)[None, :] * wide,
+            same[:, None] & (wide > 0),
+        )
+        shift, slope = with_slope(lambda x: shared_lamb_shift(bath, x, q), bath, p, level)
+        # F is symmetric: the change with q comes with A†.
+        shift = 0.5 * shift + slope * jnp.where(level, p, 0.0)[None]
+        shift, slope = shift.astype(bra.dtype), slope.astype(bra.dtype)
+        pairs = shift * bra.conj()[:, :, None] + slope * change.conj()[:, :, None]
+        return jnp.sum(pairs * bra[:, None, :], axis=0)
+
+    rows = jnp.swapaxes(framed, 0, 1), jnp.swapaxes(mixed(framed, levels), 0, 1), levels.frequencies, _one_level(levels)
+    return jnp.sum(jax.lax.map(from_level, rows), axis=0)

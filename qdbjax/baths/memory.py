@@ -1,0 +1,85 @@
+"""How a bath forgets: its correlation function in time, and how long that lasts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Scalar, as_real, compiled_when_eager, is_traced
+from qdbjax.baths.abstract import AbstractBath
+from qdbjax.numerics.fourier import Panels, panels
+
+
+def bath_correlation(bath: AbstractBath, times: ArrayLike) -> Array:
+    """Correlation function of a bath, C_ab(t) = ⟨B_a†(t)B_b(0)⟩ = ∫dω/2π γ_ab(ω) e^{-iωt}.
+
+    bath: a Bath, Field or Lead. times (time,): any sign, inverse energy; C_ab(-t) = C_ba(t)*. Returns complex
+    (k, k, time), energy², k the number of operators of the bath (D, then D† for fields and leads); a single coupling
+    is [0, 0]. inf at t = 0 where the density falls off too slowly (Drude-Lorentz). Right to about 1e-12 of C(0), or of
+    the largest |C| that is asked for. Raises ValueError for a density without end (`Flat`, infinite cutoff), whose
+    correlation is a δ function.
+    *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), (3.137).
+    """
+    times = as_real(times, "times")
+    if times.ndim != 1:
+        raise ValueError(f"times must be a vector; got shape {times.shape}.")
+    _refuse_endless(bath)
+    return _bath_correlation(bath, times)
+
+
+@compiled_when_eager
+def _bath_correlation(bath: AbstractBath, times: Array) -> Array:
+    line = _line(bath, times.dtype)
+    table = _known(bath.noise_matrix(line.nodes))
+    k = table.shape[0]
+    values = table.reshape(k * k, *table.shape[2:]) / (2 * jnp.pi)
+
+    def at(time):
+        found = line.fourier(jnp.real(values), time)
+        return found + 1j * line.fourier(jnp.imag(values), time) if jnp.iscomplexobj(values) else found
+
+    return jax.lax.map(at, times).T.reshape(k, k, -1)
+
+
+def memory_time(bath: AbstractBath) -> Scalar:
+    """How long a bath remembers: the root mean square width of its correlation function, inverse energy.
+
+    τ² = ∫t²|C(t)|²dt / ∫|C(t)|²dt = ∫|γ'(ω)|²dω / ∫|γ(ω)|²dω, summed over operators. 1/ω_c for an Ohmic bath at T = 0,
+    1/(√2 ω_c) for a hot Drude-Lorentz bath. inf where a step in γ makes the tail too long: a lead at T = 0, a
+    sub-Ohmic bath. 0 for a density without end (`Flat`, infinite cutoff). Differentiable.
+    """
+    return _memory_time(bath)
+
+
+@compiled_when_eager
+def _memory_time(bath: AbstractBath) -> Scalar:
+    line = _line(bath, jnp.result_type(float))
+    nodes = line.nodes
+    noise, slope = jax.jvp(bath.noise_matrix, (nodes,), (jnp.ones_like(nodes),))
+    spread, weight = line.integrals(jnp.stack([_squares(slope), _squares(noise)]))
+    table = _known(noise).reshape(-1, *nodes.shape)
+    endless = jnp.isinf(spread) | jnp.any(line.steps(jnp.abs(table)))
+    found = jnp.where(endless, jnp.inf, jnp.sqrt(spread / jnp.where(endless, 1.0, weight)))
+    return jnp.where(jnp.isinf(bath.scale), 0.0, found)
+
+
+def _squares(table: Array) -> Array:
+    known = _known(table)
+    return jnp.sum(jnp.real(known * known.conj()), axis=(0, 1))
+
+
+def _line(bath: AbstractBath, dtype) -> Panels:
+    scale = jnp.where(jnp.isinf(bath.scale) | (bath.scale == 0), 1.0, bath.scale)
+    return panels(bath.landmarks, scale.astype(dtype))
+
+
+def _known(noise: Array) -> Array:
+    """Where a tabulated density ends it counts as 0."""
+    return jnp.where(jnp.isfinite(noise), noise, 0.0)
+
+
+def _refuse_endless(bath: AbstractBath) -> None:
+    if not is_traced(bath.scale) and np.isinf(bath.scale):
+        raise ValueError(
+            f"bath has a density without end ({type(bath.spectral_density).__name__}, scale inf): it forgets at once, "
+            "C(t) ∝ δ(t). Give a finite cutoff to ask for its memory."
+        )

@@ -1,0 +1,128 @@
+"""Whether the steps that led to a weak-coupling generator are justified, in numbers and in words."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, Bool, Float, Scalar, compiled_when_eager, is_traced
+from qdbjax.baths import memory_time
+from qdbjax.generators.davies import DaviesJumps, framed_operators, squared
+from qdbjax.generators.generator import Generator
+from qdbjax.generators.rotating import coherence_exponents
+from qdbjax.generators.universal import UniversalJumps
+from qdbjax.numerics.small import stacked
+
+SMALL, LARGE = 0.1, 1.0  # ratios up to which a step holds, and beyond which it fails
+
+
+class Validity(eqx.Module):
+    """Ratios that must be small for each step of the derivation; below 0.1 we say that it holds, above 1 that it fails.
+
+    born (bath,): fastest decay times memory time of the bath: whether it has forgotten before the system reacts.
+    markov (bath,): largest change of a rate of the bath within the fastest linewidth, in units of its fastest rate.
+    secular: fastest decay over the smallest difference of distinct Bohr frequencies; 0 where no such step was made.
+    memory_times (bath,), relaxation_time (of the fastest decay, inverse energy), smallest_difference (energy).
+    """
+
+    born: Float[Array, " bath"]
+    markov: Float[Array, " bath"]
+    secular: Scalar
+    memory_times: Float[Array, " bath"]
+    relaxation_time: Scalar
+    smallest_difference: Scalar
+    names: tuple[str, ...] = eqx.field(static=True)
+    step: str = eqx.field(static=True)
+
+    @property
+    def holds(self) -> Bool[Array, ""]:
+        """Whether every step holds."""
+        return (jnp.max(self.born) <= SMALL) & (jnp.max(self.markov) <= SMALL) & (self.secular <= SMALL)
+
+    def __repr__(self) -> str:
+        if is_traced(self.secular) or self.secular.ndim > 0:
+            return f"Validity(baths={', '.join(self.names)}, {'traced' if is_traced(self.secular) else 'batch'})"
+        lines = [f"Weak-coupling steps; the fastest decay takes {float(self.relaxation_time):.3g}"]
+        for n, name in enumerate(self.names):
+            lines.append(f"  {name}: remembers for {float(self.memory_times[n]):.3g}")
+        worst = lambda ratios: (float(np.max(ratios)), self.names[int(np.argmax(ratios))])  # noqa: E731
+        ratio, name = worst(self.born)
+        lines.append(f"Born {_verdict(ratio)}: {name} remembers for {_times(ratio)} the fastest decay time")
+        ratio, name = worst(self.markov)
+        lines.append(
+            f"Markov {_verdict(ratio)}: rates of {name} change by {_times(ratio)} themselves within a linewidth"
+        )
+        return "\n".join([*lines, self._secular()])
+
+    def _secular(self) -> str:
+        if self.step != "secular":
+            return f"secular: {self.step}"
+        ratio = float(self.secular)
+        if ratio == 0:
+            return "secular holds: all Bohr frequencies are equal"
+        words = f"the fastest decay is {_times(ratio)} the smallest difference of Bohr frequencies"
+        remedy = "" if ratio <= SMALL else "; davies(..., window=) and universal_lindblad do without"
+        return f"secular {_verdict(ratio)}: {words} ({float(self.smallest_difference):.3g}){remedy}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2g} times"
+
+
+def _verdict(ratio: float) -> str:
+    return "holds" if ratio <= SMALL else "is doubtful" if ratio <= LARGE else "fails"
+
+
+@compiled_when_eager
+def _validity(generator: Generator, step: str) -> Validity:
+    spectrum, jumps = generator.spectrum, generator.jumps
+    outflow = jnp.sum(generator.total_rates, axis=0)
+    fastest = jnp.maximum(jnp.max(outflow), jnp.max(-jnp.real(coherence_exponents(spectrum, jumps))))
+    memories = stacked([memory_time(bath).astype(fastest.dtype) for bath in jumps.baths])
+    still = fastest == 0
+    markov = stacked([_change(bath, spectrum, fastest) for bath in jumps.baths])
+    difference = spectrum.smallest_frequency_difference
+    secular = fastest / difference if step == "secular" else jnp.zeros_like(fastest)
+    return Validity(
+        jnp.where(still | (memories == 0), 0.0, fastest * memories),
+        markov,
+        secular,
+        memories,
+        1 / fastest,
+        difference,
+        generator.names,
+        step,
+    )
+
+
+def _change(bath, spectrum, linewidth: Scalar) -> Scalar:
+    """max |γ'(ω)| Γ |S|² / max γ(ω)|S|² over transitions and operators."""
+    weights = squared(framed_operators(bath, spectrum))
+    frequencies = jnp.where(spectrum.same_level, 0.0, spectrum.noise_frequencies)
+    noises = lambda x: jnp.stack(bath.noises(x))  # noqa: E731
+    noise, slope = jax.jvp(noises, (frequencies,), (jnp.ones_like(frequencies),))
+    met = lambda x: jnp.where(weights > 0, weights * jnp.where(weights > 0, jnp.abs(x), 0.0), 0.0)  # noqa: E731
+    largest = jnp.max(met(noise))
+    return jnp.where(largest > 0, linewidth * jnp.max(met(slope)) / jnp.where(largest > 0, largest, 1.0), 0.0)
+
+
+def validity(generator: Generator) -> Validity:
+    """Whether the Born, Markov and secular steps behind a generator of weak coupling are justified.
+
+    Three ratios that must be small: fastest decay Γ times the memory time of each bath (`memory_time`); Γ|dγ/dω|/γ, the
+    change of each bath's rates within a linewidth; Γ over the smallest difference of distinct Bohr frequencies. Printed,
+    it says so in words, with what to use instead. Ratios are order-of-magnitude criteria, not error bounds.
+
+    generator: from `davies` or `universal_lindblad`. Returns a Validity, differentiable and vmappable. Raises ValueError
+    for a generator that was not made from weakly coupled baths.
+    *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.1.
+    """
+    if not isinstance(generator.jumps, DaviesJumps | UniversalJumps):
+        kind = type(generator.jumps).__name__
+        raise ValueError(f"validity reads generators made by davies or universal_lindblad; this one comes from {kind}.")
+    step = "secular"
+    if isinstance(generator.jumps, UniversalJumps):
+        step = "no such step was made (universal Lindblad equation)"
+    elif generator.spectrum.window is not None:
+        step = "made outside of the window only; it must be wide against the rates"
+    return _validity(generator, step)
