@@ -53,8 +53,8 @@ def noise_roots(bath: AbstractBath, frequency: Frequencies) -> Array:
 def with_slope(shift: Callable, bath: AbstractBath, frequency: Frequencies, level: BoolMatrix) -> tuple[Array, Array]:
     """A shift (..., *shape of ω) and its derivative, both at ω = 0 where `level` says that two levels are one.
 
-    A cutoff such as e^{-|ω|/ω_c} has a kink at ω = 0, which gives the shift a term ω ln|ω|: an infinite slope, for which
-    0 stands here.
+    A cutoff such as e^{-|ω|/ω_c} has a kink at ω = 0, which gives the shift a term ω ln|ω|: an infinite slope, for
+    which 0 stands here.
     """
     frequency = jnp.where(level, 0.0, frequency)
     value, slope = jax.jvp(shift, (frequency,), (jnp.ones_like(frequency),))

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.figure import draw
-from qdbjax.cli.job import check, results_of
+from qdbjax.cli.job import check, drawn_variable, results_of
 from qdbjax.cli.main import STOPPED
 from qdbjax.cli.reader import read
 from qdbjax.cli.schema import RunFile
@@ -39,7 +39,7 @@ VersionOption = typer.Option("--version", callback=_version, is_eager=True, help
 
 @app.callback()
 def _options(version: Annotated[bool, VersionOption] = False) -> None:
-    """Stationary states and currents of open quantum systems, from a file."""
+    """Stationary states, evolutions and currents of open quantum systems, from a file."""
 
 
 @app.command()
@@ -49,7 +49,7 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run has written.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
-    """Sweep what FILE.toml describes; write FILE.zarr and FILE.png into DIR and print a summary."""
+    """Sweep or evolve what FILE.toml describes; write FILE.zarr and FILE.png into DIR and print a summary."""
     stops = _Stops()
     before = [(number, signal.signal(number, stops.heard)) for number in (signal.SIGINT, signal.SIGTERM)]
     report, sys.unraisablehook = sys.unraisablehook, stops.swallowed
@@ -115,8 +115,7 @@ def _run(file: Path, output: Path, stops: _Stops, *, overwrite: bool, quiet: boo
     write_data(data, data_file)
     draw(data, description, plot_file)
     if not quiet:
-        variable = description.output.plot or description.output.quantities[0]
-        print_summary(data, variable, [data_file, plot_file], Console())
+        print_summary(data, drawn_variable(description), [data_file, plot_file], Console())
 
 
 def _checked(file: Path, description: RunFile) -> None:

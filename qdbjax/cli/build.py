@@ -39,7 +39,7 @@ def parts_of(tree: dict) -> tuple[System, list[baths.Bath]]:
     found = []
     for name, table in tree["baths"].items():
         try:
-            coupling = _coupling(table["coupling"], tree["system"]["model"], system.dimension)
+            coupling = operator_of(table["coupling"], tree["system"]["model"], system.dimension)
             density = _density(dict(table["spectral_density"]))
             found.append(baths.Bath(coupling, density, temperature=table["temperature"], name=name))
         except (ValueError, TypeError) as error:
@@ -74,7 +74,8 @@ def _density(table: dict) -> baths.AbstractSpectralDensity:
     return DENSITIES[kind](**table)
 
 
-def _coupling(table: dict[str, Any], model: str, levels: int) -> np.ndarray:
+def operator_of(table: dict[str, Any], model: str, levels: int) -> np.ndarray:
+    """The operator that a table {site}, {pauli, site}, {transition} or {matrix} stands for."""
     if table["matrix"] is not None:
         return np.asarray(table["matrix"])
     if table["transition"] is not None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qdbjax.cli.job import axes_of, drawn_variable
 from qdbjax.cli.schema import RunFile
 from qdbjax.cli.store import finished_under
 from qdbjax.plotting import plot_lines, plot_map
@@ -17,17 +18,18 @@ DPI = 200
 def selection(data: "xarray.Dataset", variable: str, run: RunFile) -> dict:
     """The slice that is drawn: what [output.select] says, the nearest coordinate for an axis, else the first entry."""
     select: dict = {}
+    axes = axes_of(run, variable)
     for name, value in run.output.select.items():
-        if name in run.sweep:
+        if name in axes:
             select[name] = data[name].sel({name: float(value)}, method="nearest").item()
         elif name in data.coords:
             select[name] = value
         else:
             select[name] = int(value)
-    free = [name for name in run.sweep if name not in select]
+    free = [name for name in axes if name not in select]
     # The first and the last axis span the map; others stand at their middle.
     middle = {name: data[name].values[data.sizes[name] // 2].item() for name in free[1:-1]}
-    others = [name for name in data[variable].dims if name not in run.sweep]
+    others = [name for name in data[variable].dims if name not in axes]
     first = {name: data[name].values[0].item() if name in data.coords else 0 for name in others}
     return {**first, **middle, **select}
 
@@ -36,12 +38,16 @@ def draw(data: "xarray.Dataset", run: RunFile, target: Path) -> None:
     """Draw the plotted quantity and save it as a PNG."""
     import matplotlib
 
-    variable = run.output.plot or run.output.quantities[0]
+    variable = drawn_variable(run)
     select = selection(data, variable, run)
-    free = [name for name in run.sweep if name not in select]
+    free = [name for name in axes_of(run, variable) if name not in select]
     with matplotlib.rc_context({"backend": "agg"}):
         if len(free) == 1:
-            lines = {name: value for name, value in select.items() if name in run.sweep or name in run.output.select}
+            lines = {
+                name: value
+                for name, value in select.items()
+                if name in run.sweep or name == "time" or name in run.output.select
+            }
             several = [name for name in data[variable].dims if name not in lines and name not in free]
             lines |= {name: select[name] for name in several[1:]}
             ax = plot_lines(data, variable, x=free[0], select=lines, crossings=_shown(run, free), title=run.title)

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qdbjax.cli.along import check_evolution, coordinates, quantities_along
 from qdbjax.cli.build import generator_of, parts_of
 from qdbjax.cli.errors import InputError, nearest
 from qdbjax.cli.parameters import axes_to_paths, tree_of, with_values
 from qdbjax.cli.quantities import QUANTITIES
-from qdbjax.cli.schema import Axis, RunFile
+from qdbjax.cli.schema import RunFile
 from qdbjax.solvers import steady_state
 from qdbjax.sweeps import sweep
 
@@ -23,9 +24,9 @@ def check(run: RunFile) -> None:
         if name not in QUANTITIES:
             allowed = ", ".join(QUANTITIES) + nearest(name, QUANTITIES)
             raise InputError(f"output.quantities: {name!r} is unknown; allowed are {allowed}")
-    plot = run.output.plot
-    if plot is not None and plot not in run.output.quantities:
-        raise InputError(f"output.plot: {plot!r} must be one of output.quantities")
+    drawn = [*run.output.quantities, *(run.evolution.observables if run.evolution else ())]
+    if run.output.plot is not None and run.output.plot not in drawn:
+        raise InputError(f"output.plot: {run.output.plot!r} must be one of {', '.join(drawn)}")
     for name in run.output.crossings:
         if name not in run.sweep:
             raise InputError(f"output.crossings: {name!r} is no axis{nearest(name, run.sweep)}")
@@ -37,12 +38,15 @@ def check(run: RunFile) -> None:
     for end in (np.min, np.max):
         ends = {name: float(end(coordinates(axis))) for name, axis in run.sweep.items()}
         system, _ = parts_of(with_values(tree, paths, ends))
+    if run.evolution is not None:
+        check_evolution(run, system.dimension)
     _check_selection(run, system.dimension)
 
 
 def _check_selection(run: RunFile, levels: int) -> None:
-    variable = run.output.plot or run.output.quantities[0]
-    dims = [*run.sweep, *QUANTITIES[variable].dims]
+    variable = drawn_variable(run)
+    axes = axes_of(run, variable)
+    dims = [*axes, *dims_of(variable)]
     baths = [bath.name for bath in run.baths]
     for name, value in run.output.select.items():
         if name not in dims:
@@ -53,16 +57,24 @@ def _check_selection(run: RunFile, levels: int) -> None:
             raise InputError(f"output.select.{name}: must be a number; got {value!r}")
         if name in ("level", "to", "from") and value not in range(levels):
             raise InputError(f"output.select.{name}: must be a level from 0 to {levels - 1}; got {value!r}")
-    if all(name in run.output.select for name in run.sweep):
+    if all(name in run.output.select for name in axes):
         raise InputError("output.select: leaves no axis to plot along")
 
 
-def coordinates(axis: Axis) -> np.ndarray:
-    """The values of an axis, (n,)."""
-    if axis.values is not None:
-        return np.asarray(axis.values, float)
-    space = np.geomspace if axis.scale == "log" else np.linspace
-    return space(axis.start, axis.stop, axis.points)
+def drawn_variable(run: RunFile) -> str:
+    """What the figure and the summary show."""
+    return run.output.plot or run.output.quantities[0]
+
+
+def dims_of(variable: str) -> tuple[str, ...]:
+    """Dimensions of a variable beside the swept ones and the time."""
+    return QUANTITIES[variable].dims if variable in QUANTITIES else ()
+
+
+def axes_of(run: RunFile, variable: str) -> list[str]:
+    """The swept axes of a variable, and the time if it changes in time."""
+    still = variable in QUANTITIES and QUANTITIES[variable].reads == "generator"
+    return [*run.sweep, *(["time"] if run.evolution is not None and not still else [])]
 
 
 def function_of(run: RunFile) -> Callable[..., dict]:
@@ -73,6 +85,8 @@ def function_of(run: RunFile) -> Callable[..., dict]:
 
     def quantities(**values):
         generator = generator_of(with_values(tree, paths, values))
+        if run.evolution is not None:
+            return quantities_along(run, generator)
         steady = steady_state(generator)
         return {name: QUANTITIES[name].compute(generator, steady) for name in names}
 
@@ -82,12 +96,19 @@ def function_of(run: RunFile) -> Callable[..., dict]:
 def results_of(run: RunFile, text: str, *, progress: bool | None) -> "xarray.Dataset":
     """The swept quantities with names, units and the run file itself in the attributes."""
     axes = {name: coordinates(axis) for name, axis in run.sweep.items()}
-    data = sweep(function_of(run), progress=progress, **axes)
-    for name in data.data_vars:
+    # An evolution without sweep is a sweep over one point.
+    data = sweep(function_of(run), progress=progress, **(axes or {"point": np.zeros(1)}))
+    if not axes:
+        data = data.isel(point=0, drop=True)
+    for name in set(data.data_vars) - {"status"}:
+        dims = [*axes_of(run, name)[len(axes) :], *dims_of(name)]
+        data = data.rename({f"{name}_dim{n}": dim for n, dim in enumerate(dims)})
         if name in QUANTITIES:
-            dims = QUANTITIES[name].dims
-            data = data.rename({f"{name}_dim{n}": dim for n, dim in enumerate(dims)})
             data[name].attrs.update(_described(QUANTITIES[name].long_name, QUANTITIES[name].units))
+    if run.evolution is not None:
+        times = run.evolution.times
+        data = data.assign_coords(time=coordinates(times))
+        data["time"].attrs.update(_described(times.label or "time", times.unit or "inverse energy"))
     if "bath" in data.dims:
         data = data.assign_coords(bath=[bath.name for bath in run.baths])
     for name, axis in run.sweep.items():

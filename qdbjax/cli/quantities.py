@@ -2,31 +2,44 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from qdbjax._types import Array
 from qdbjax.generators import Generator
-from qdbjax.solvers import SteadyState
 from qdbjax.thermodynamics import entropy_production, heat_currents, micro_currents
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """How to compute it, the dimensions it has beside the swept ones, and what to call it."""
+    """How to compute it, the dimensions it has beside the swept ones, and what to call it.
 
-    compute: Callable[[Generator, SteadyState], Array]
+    compute(generator, state): of a SteadyState or, along an evolution, of a density matrix. reads: whether it belongs
+    to any state, to the stationary one only, or to the generator.
+    """
+
+    compute: Callable[[Generator, Any], Array]
     dims: tuple[str, ...]
     long_name: str
     units: str
+    reads: str = "state"
+
+
+def _populations(generator: Generator, state: Any) -> Array:
+    if hasattr(state, "populations"):
+        return state.populations
+    return generator.spectrum.to_eigenbasis(state).diagonal().real
 
 
 QUANTITIES = {
     "heat_currents": Quantity(heat_currents, ("bath",), "heat current into the system", "energy per time"),
     "entropy_production": Quantity(entropy_production, (), "entropy production", "per time"),
-    "populations": Quantity(lambda generator, steady: steady.populations, ("level",), "population", ""),
+    "populations": Quantity(_populations, ("level",), "population", ""),
     "micro_currents": Quantity(micro_currents, ("bath", "to", "from"), "micro-current", "quanta per time"),
-    "energies": Quantity(lambda generator, steady: generator.spectrum.energies, ("level",), "level energy", "energy"),
+    "energies": Quantity(lambda generator, _: generator.spectrum.energies, ("level",), "energy", "energy", "generator"),
     "secular_ratio": Quantity(
-        lambda generator, steady: generator.secular_ratio, (), "smallest gap difference over largest rate", ""
+        lambda generator, _: generator.secular_ratio, (), "smallest gap difference over largest rate", "", "generator"
     ),
-    "residual": Quantity(lambda generator, steady: steady.residual, (), "residual of the stationary state", ""),
+    "residual": Quantity(
+        lambda _, steady: steady.residual, (), "residual of the stationary state", "", "stationary state"
+    ),
 }

@@ -1,6 +1,7 @@
 """What a run file may say: sections, keys, types. Physical ranges are checked by the classes that the file names."""
 
 import cmath
+import itertools
 import keyword
 import math
 from typing import Annotated, Any, Literal
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 STRICT = ConfigDict(extra="forbid", strict=True)
-RESERVED = ("fn", "batch_size", "progress", "status", "bath", "level", "to", "from")
+RESERVED = ("fn", "batch_size", "progress", "status", "bath", "level", "to", "from", "time", "point")
 
 
 def _entry(value: Any) -> float | complex:
@@ -22,6 +23,12 @@ def _entry(value: Any) -> float | complex:
     if not cmath.isfinite(value):
         raise ValueError(f"matrix entries must be finite; got {value!r}")
     return value
+
+
+def _ket(value: Any) -> list[float | complex]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of numbers")
+    return [_entry(entry) for entry in value]
 
 
 def _matrix(value: Any) -> list[list[float | complex]]:
@@ -197,10 +204,10 @@ class BathTable(BaseModel):
 
 
 class Axis(BaseModel):
-    """One axis of [sweep]: the parameter (or several that move together), and its values."""
+    """Numbers in a row: an axis of [sweep], with the parameter (or several that move together), or the times."""
 
     model_config = STRICT
-    parameter: str | list[str]
+    parameter: str | list[str] | None = None
     values: list[float] | None = Field(default=None, min_length=1)
     start: float | None = None
     stop: float | None = None
@@ -223,6 +230,41 @@ class Axis(BaseModel):
         return self
 
 
+class Initial(BaseModel):
+    """One of: {level}, an energy level; {site}, a basis state; {ket}; {matrix}, a density matrix."""
+
+    model_config = STRICT
+    level: int | None = Field(default=None, ge=0)
+    site: int | None = Field(default=None, ge=0)
+    ket: Annotated[list, BeforeValidator(_ket)] | None = None
+    matrix: Matrix | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self):
+        if sum(getattr(self, name) is not None for name in type(self).model_fields) != 1:
+            raise ValueError("give one of {level}, {site}, {ket = [...]} and {matrix}")
+        return self
+
+
+class Evolution(BaseModel):
+    """[evolution]: where it starts, when it is looked at, and what is looked at beside the quantities."""
+
+    model_config = STRICT
+    initial: Initial
+    times: Axis
+    observables: dict[str, Coupling] = {}
+
+    @field_validator("times")
+    @classmethod
+    def _ascending(cls, times: Axis) -> Axis:
+        if times.parameter is not None:
+            raise ValueError("times move no parameter")
+        points = times.values if times.values is not None else [times.start, times.stop]
+        if points[0] < 0 or any(b < a for a, b in itertools.pairwise(points)):
+            raise ValueError(f"times must be >= 0 and ascend; got {points}")
+        return times
+
+
 class Output(BaseModel):
     """[output]: what is computed, and which of it is drawn."""
 
@@ -240,8 +282,15 @@ class RunFile(BaseModel):
     title: str | None = None
     system: SystemTable
     baths: list[BathTable] = Field(min_length=1)
-    sweep: dict[str, Axis] = Field(min_length=1)
+    sweep: dict[str, Axis] = {}
+    evolution: Evolution | None = None
     output: Output = Output()
+
+    @model_validator(mode="after")
+    def _something_to_do(self):
+        if not self.sweep and self.evolution is None:
+            raise ValueError("give [sweep.NAME] for stationary states, [evolution] for a state in time, or both")
+        return self
 
     @field_validator("sweep")
     @classmethod
@@ -249,12 +298,15 @@ class RunFile(BaseModel):
         for name in axes:
             if not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED:
                 raise ValueError(f"axis name {name!r} must be a plain name (letters, digits, _), not one of {RESERVED}")
+            if axes[name].parameter is None:
+                raise ValueError(f"{name}.parameter is missing")
         return axes
 
 
 def keys_at() -> dict[str, list[str]]:
     """Known keys by the name of their section, kind or model; the top level is ''."""
     named = {"": RunFile, "baths": BathTable, "sweep": Axis, "output": Output, "coupling": Coupling, "terms": Term}
+    named |= {"evolution": Evolution, "initial": Initial, "times": Axis}
     named |= {model.model_fields["model"].annotation.__args__[0]: model for model in Systems}
     named |= {density.model_fields["kind"].annotation.__args__[0]: density for density in Densities}
     return {name: list(model.model_fields) for name, model in named.items()}

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 def print_summary(data: "xarray.Dataset", variable: str, files: list[Path], console: Console) -> None:
     """Extremes and where they are, residual, flags, speed, files."""
-    axes = list(data["status"].dims)
+    axes = [*data["status"].dims, *(["time"] if "time" in data[variable].dims else [])]
+    called = data[variable].attrs.get("long_name", variable)
     table = Table(title=data.attrs["title"] or None, title_justify="left", box=None, pad_edge=False)
-    for n, heading in enumerate((data[variable].attrs["long_name"], "", "value", *axes)):
+    for n, heading in enumerate((called, "", "value", *axes)):
         table.add_column(heading, justify="left" if n < 2 else "right")
     for label, values in _slices(data[variable], axes):
         for word, place in _extremes(values):
@@ -26,11 +27,11 @@ def print_summary(data: "xarray.Dataset", variable: str, files: list[Path], cons
             table.add_row(label, word, f"{values[where]:.6g}", *numbers)
     console.print(table)
     console.print()
-    lines = [("largest residual", _largest(data["residual"].values)), ("flagged cells", "")]
+    lines = [("largest residual", _largest(data["residual"].values))] if "residual" in data else []
     codes = data["status"].values
     flagged = [(flag, int(np.count_nonzero(codes & int(flag)))) for flag in Status if flag.value]
     counted = [f"{count} of {codes.size} {_words(flag)}: {REMEDIES[flag]}" for flag, count in flagged if count]
-    lines[-1] = ("flagged cells", "; ".join(counted) or "none")
+    lines.append(("flagged cells", "; ".join(counted) or "none"))
     rate, compilation = data.attrs["points_per_second"], data.attrs["compile_seconds"]
     speed = f"{rate:,.0f} points/s after {compilation:.2f} s of compilation, on {data.attrs['device']}"
     lines += [("speed", speed), *(("written", str(path)) for path in files)]

@@ -12,7 +12,7 @@ from qdbjax._types import ArrayLike, BoolMatrix, Matrix, Rates, compiled_when_ea
 from qdbjax.baths import AbstractBath, noise_roots, shared_lamb_shift, with_slope
 from qdbjax.generators.davies import checked_baths, framed_operators, mixed, refuse_endless, squared
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator
-from qdbjax.numerics.small import compose, every, stacked
+from qdbjax.numerics.small import every, stacked
 from qdbjax.systems import Spectrum, System, as_system, spectrum
 
 
@@ -21,17 +21,17 @@ def universal_lindblad(
 ) -> Generator:
     """Universal Lindblad equation of a system weakly coupled to any number of baths.
 
-    L(ρ) = -i[H + H_LS, ρ] + Σ_bath Σ_a (L_a ρ L_a† - ½{L_a†L_a, ρ}), ⟨n|L_a|m⟩ = √γ_a(E_m - E_n) ⟨n|S_a|m⟩, with the whole
-    coupling in one jump operator: completely positive for every H, smooth through level crossings and as accurate as
-    Born and Markov allow, Γτ << 1, whatever the level spacings. Not secular: populations and coherences mix, one bath's
+    L(ρ) = -i[H + H_LS, ρ] + Σ_bath Σ_a (L_a ρ L_a† - ½{L_a†L_a, ρ}), ⟨n|L_a|m⟩ = √γ_a(E_m - E_n) ⟨n|S_a|m⟩,
+    with the whole coupling in one jump operator: completely positive for every H, smooth through level crossings and
+    as accurate as Born and Markov allow. Not secular: populations and coherences mix, one bath's
     stationary state is Gibbs up to terms of order γ, and solvers treat the d² x d² Liouvillian (d <= 32).
 
     system: a System or a Hamiltonian (d, d), energy. baths: one or several; independent couplings only.
     lamb_shift: whether to add ⟨m|H_LS|n⟩ = Σ_a Σ_l F_a(E_m - E_l, E_n - E_l) ⟨l|S_a|m⟩*⟨l|S_a|n⟩ (`shared_lamb_shift`;
     no counterterm). It does not commute with H: heat currents, Tr[H D_b(ρ)], then add up to i Tr[H [H_LS, ρ]], of
     second order in γ, and not to zero.
-    Returns a Generator; `gen.rates` are |⟨to|L_a|from⟩|². Raises ValueError for no bath, mismatched dimensions, repeated
-    names, or correlated couplings; with lamb_shift, for a density without end (`Flat`, infinite cutoff).
+    Returns a Generator; `gen.rates` are |⟨to|L_a|from⟩|². Raises ValueError for no bath, mismatched dimensions,
+    repeated names, or correlated couplings; with lamb_shift, for a density without end (`Flat`, infinite cutoff).
     *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020), (24)-(28).
     """
     system = as_system(system)

@@ -110,11 +110,11 @@ def validity(generator: Generator) -> Validity:
     """Whether the Born, Markov and secular steps behind a generator of weak coupling are justified.
 
     Three ratios that must be small: fastest decay Γ times the memory time of each bath (`memory_time`); Γ|dγ/dω|/γ, the
-    change of each bath's rates within a linewidth; Γ over the smallest difference of distinct Bohr frequencies. Printed,
-    it says so in words, with what to use instead. Ratios are order-of-magnitude criteria, not error bounds.
+    change of each bath's rates within a linewidth; Γ over the smallest difference of distinct Bohr frequencies.
+    Printed, it says so in words, with what to use instead. Ratios are orders of magnitude, not error bounds.
 
-    generator: from `davies` or `universal_lindblad`. Returns a Validity, differentiable and vmappable. Raises ValueError
-    for a generator that was not made from weakly coupled baths.
+    generator: from `davies` or `universal_lindblad`. Returns a Validity, differentiable and vmappable. Raises
+    ValueError for a generator that was not made from weakly coupled baths.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.1.
     """
     if not isinstance(generator.jumps, DaviesJumps | UniversalJumps):

@@ -1,0 +1,83 @@
+"""The part of a run that follows a state in time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, Matrix
+from qdbjax.cli.build import operator_of
+from qdbjax.cli.errors import InputError
+from qdbjax.cli.quantities import QUANTITIES
+from qdbjax.cli.schema import Axis, Initial, RunFile
+from qdbjax.generators import Generator
+from qdbjax.solvers import evolve
+from qdbjax.solvers.asymptotic import density_matrix
+
+
+def coordinates(axis: Axis) -> np.ndarray:
+    """The values of an axis, (n,)."""
+    if axis.values is not None:
+        return np.asarray(axis.values, float)
+    space = np.geomspace if axis.scale == "log" else np.linspace
+    return space(axis.start, axis.stop, axis.points)
+
+
+def check_evolution(run: RunFile, levels: int) -> None:
+    """Raise InputError for an initial state or observable that does not fit the system."""
+    table = run.evolution.initial
+    for name in ("level", "site"):
+        number = getattr(table, name)
+        if number is not None and number >= levels:
+            raise InputError(f"evolution.initial.{name}: must be from 0 to {levels - 1}; got {number}")
+    for name, quantity in QUANTITIES.items():
+        if name in run.output.quantities and quantity.reads == "stationary state":
+            raise InputError(f"output.quantities: {name} belongs to stationary states, not to an evolution")
+    for name in run.evolution.observables:
+        if name in QUANTITIES or name in run.sweep or name in ("time", "status"):
+            raise InputError(f"evolution.observables.{name}: the name is taken")
+    try:
+        if table.level is None:
+            density_matrix(_written(table, levels), levels, "state")
+    except (ValueError, TypeError) as error:
+        raise InputError(f"evolution.initial: {error}") from None
+    for name in run.evolution.observables:
+        try:
+            matrix = _observable(run, name, levels)
+            if matrix.shape != (levels, levels):
+                raise ValueError(f"must have shape {(levels, levels)}; got {matrix.shape}")
+        except (ValueError, TypeError) as error:
+            raise InputError(f"evolution.observables.{name}: {error}") from None
+
+
+def _observable(run: RunFile, name: str, levels: int) -> np.ndarray:
+    return operator_of(run.evolution.observables[name].model_dump(), run.system.model, levels)
+
+
+def _written(table: Initial, levels: int) -> np.ndarray:
+    """The ket or density matrix that a file gives in the basis of the Hamiltonian."""
+    if table.site is not None:
+        return np.eye(levels)[table.site]
+    return np.asarray(table.ket if table.ket is not None else table.matrix)
+
+
+def _initial(table: Initial, generator: Generator) -> Matrix | np.ndarray:
+    if table.level is None:
+        return _written(table, generator.dimension)
+    ket = jnp.asarray(generator.spectrum.basis)[:, table.level]
+    return ket[:, None] * ket.conj()[None, :]
+
+
+def quantities_along(run: RunFile, generator: Generator) -> dict[str, Array]:
+    """What the file asks for, with the time in front where it changes in time."""
+    levels = generator.dimension
+    observables = {name: _observable(run, name, levels) for name in run.evolution.observables}
+    start = _initial(run.evolution.initial, generator)
+    found = evolve(generator, start, coordinates(run.evolution.times), observables=observables)
+    values = dict(found.expectations)
+    for name in run.output.quantities:
+        compute = QUANTITIES[name].compute
+        if QUANTITIES[name].reads == "generator":
+            values[name] = compute(generator, None)
+        else:
+            values[name] = jax.vmap(lambda rho, compute=compute: compute(generator, rho))(found.density_matrix)
+    return values
