@@ -66,8 +66,10 @@ def three(energies=ENERGIES, make=bath, **options):
     return lambda temperatures: qdb.davies(qdb.models.three_level(energies), couplings(temperatures, make), **options)
 
 
-def universal(temperatures):
-    return qdb.universal_lindblad(qdb.models.three_level(ENERGIES), couplings(temperatures, bath))
+def universal(**options):
+    return lambda temperatures: qdb.universal_lindblad(
+        qdb.models.three_level(ENERGIES), couplings(temperatures, bath), **options
+    )
 
 
 def of_levels(energies):
@@ -88,7 +90,8 @@ MAKERS = {
     "leads": Maker(lead, thermal=grand_canonical),
     "local-KMS fields": Maker(local),
     "partial secular": Maker(three([0.0, 1.0, 1.05], window=0.2), False, of_levels([0.0, 1.025, 1.025])),
-    "universal": Maker(universal, secular=False),
+    "universal": Maker(universal(), secular=False),
+    "universal with Lamb shift": Maker(universal(lamb_shift=True), secular=False),
 }
 makers = pytest.mark.parametrize("name", MAKERS)
 
