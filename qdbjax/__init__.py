@@ -13,6 +13,7 @@ from qdbjax.baths import (
     Custom as Custom,
     DrudeLorentz as DrudeLorentz,
     Field as Field,
+    Gas as Gas,
     Flat as Flat,
     Lead as Lead,
     LorentzianBand as LorentzianBand,
@@ -26,8 +27,11 @@ from qdbjax.baths import (
 )
 from qdbjax.generators import (
     Generator as Generator,
+    Scattering as Scattering,
     Validity as Validity,
     davies as davies,
+    low_density as low_density,
+    scattering as scattering,
     universal_lindblad as universal_lindblad,
     validity as validity,
 )

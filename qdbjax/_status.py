@@ -24,6 +24,7 @@ class Status(enum.IntFlag):
     INTEGRATION_FAILED = 32
     TARGET_NOT_ATTAINED = 64
     BLOCK_TOO_LARGE = 128
+    INACCURATE_INTEGRAL = 256
 
 
 REMEDIES = {
@@ -34,6 +35,7 @@ REMEDIES = {
     Status.NEAR_DEGENERATE: "a level spacing is smaller than the fastest rate: the secular approximation is doubtful",
     Status.INTEGRATION_FAILED: "the time integration did not reach the end: allow more steps or looser tolerances",
     Status.TARGET_NOT_ATTAINED: "the optimum stays away from the target: it may lie outside what the model can reach",
+    Status.INACCURATE_INTEGRAL: "an integral over scattering energies is not resolved: a resonance is too narrow",
     Status.BLOCK_TOO_LARGE: "degenerate levels among more than 32 need too large an ω = 0 block: lift the degeneracy",
 }
 

@@ -37,6 +37,7 @@ __all__ = [
     "as_hermitian",
     "as_matrix",
     "as_real",
+    "as_scalar",
     "compiled_when_eager",
     "is_traced",
 ]
@@ -106,6 +107,22 @@ def as_real(value: ArrayLike, name: str) -> Array:
     if jnp.issubdtype(value.dtype, jnp.complexfloating):
         raise TypeError(f"{name} must be real; got dtype {value.dtype}.")
     return jnp.asarray(value)
+
+
+def as_scalar(
+    value: ArrayLike, name: str, *, low: float = -np.inf, strict: bool = False, infinite: bool = False
+) -> Array:
+    """A real scalar; a concrete one must be at least `low` (above it, if strict), no NaN, and finite unless allowed."""
+    value = as_real(value, name)
+    if value.ndim != 0:
+        raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
+    if not is_traced(value):
+        number = float(value)
+        bounds = [] if low == -np.inf else [f"{'>' if strict else '>='} {low:g}"]
+        allowed = " and ".join(bounds if infinite else [*bounds, "finite"])
+        if np.isnan(number) or number < low or (strict and number == low) or (np.isinf(number) and not infinite):
+            raise ValueError(f"{name} must be {allowed}; got {number}.")
+    return value
 
 
 def as_matrix(value: ArrayLike, name: str, *, ndim: tuple[int, ...] = (2,)) -> np.ndarray | Array:

@@ -13,6 +13,7 @@ from qdbjax.baths.densities import (
     UnderdampedLorentzian as UnderdampedLorentzian,
 )
 from qdbjax.baths.exchange import Field as Field, Lead as Lead
+from qdbjax.baths.gas import Gas as Gas
 from qdbjax.baths.lamb_shift import (
     lamb_matrix as lamb_matrix,
     noise_roots as noise_roots,

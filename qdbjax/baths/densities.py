@@ -5,21 +5,8 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, as_real, is_traced
+from qdbjax._types import Array, ArrayLike, as_real, as_scalar, is_traced
 from qdbjax.baths.spectral_density import AbstractSpectralDensity, Frequencies
-
-
-def _checked(value: ArrayLike, name: str, *, low: float = 0.0, strict: bool = False, infinite: bool = False) -> Array:
-    """A real scalar parameter; a concrete one is checked against its range."""
-    value = as_real(value, name)
-    if value.ndim != 0:
-        raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
-    if not is_traced(value):
-        number = float(value)
-        allowed = f"{'>' if strict else '>='} {low:g}" + ("" if infinite else " and finite")
-        if np.isnan(number) or number < low or (strict and number == low) or (np.isinf(number) and not infinite):
-            raise ValueError(f"{name} must be {allowed}; got {number}.")
-    return value
 
 
 def _power(base: Array, exponent: Array) -> Array:
@@ -48,8 +35,8 @@ class Ohmic(AbstractSpectralDensity):
     cutoff: Array
 
     def __init__(self, strength: ArrayLike, cutoff: ArrayLike):
-        self.strength = _checked(strength, "strength")
-        self.cutoff = _checked(cutoff, "cutoff", strict=True, infinite=True)
+        self.strength = as_scalar(strength, "strength", low=0)
+        self.cutoff = as_scalar(cutoff, "cutoff", low=0, strict=True, infinite=True)
 
     @property
     def scale(self) -> Array:
@@ -80,9 +67,9 @@ class PowerLaw(AbstractSpectralDensity):
     exponent: Array
 
     def __init__(self, strength: ArrayLike, cutoff: ArrayLike, exponent: ArrayLike):
-        self.strength = _checked(strength, "strength")
-        self.cutoff = _checked(cutoff, "cutoff", strict=True)
-        self.exponent = _checked(exponent, "exponent", strict=True)
+        self.strength = as_scalar(strength, "strength", low=0)
+        self.cutoff = as_scalar(cutoff, "cutoff", low=0, strict=True)
+        self.exponent = as_scalar(exponent, "exponent", low=0, strict=True)
 
     @property
     def scale(self) -> Array:
@@ -112,8 +99,8 @@ class DrudeLorentz(AbstractSpectralDensity):
     cutoff: Array
 
     def __init__(self, strength: ArrayLike, cutoff: ArrayLike):
-        self.strength = _checked(strength, "strength")
-        self.cutoff = _checked(cutoff, "cutoff", strict=True, infinite=True)
+        self.strength = as_scalar(strength, "strength", low=0)
+        self.cutoff = as_scalar(cutoff, "cutoff", low=0, strict=True, infinite=True)
 
     @property
     def scale(self) -> Array:
@@ -144,9 +131,9 @@ class Algebraic(AbstractSpectralDensity):
     power: Array
 
     def __init__(self, strength: ArrayLike, cutoff: ArrayLike, power: ArrayLike = 2.0):
-        self.strength = _checked(strength, "strength")
-        self.cutoff = _checked(cutoff, "cutoff", strict=True, infinite=True)
-        self.power = _checked(power, "power", strict=True)
+        self.strength = as_scalar(strength, "strength", low=0)
+        self.cutoff = as_scalar(cutoff, "cutoff", low=0, strict=True, infinite=True)
+        self.power = as_scalar(power, "power", low=0, strict=True)
 
     @property
     def scale(self) -> Array:
@@ -177,9 +164,9 @@ class UnderdampedLorentzian(AbstractSpectralDensity):
     width: Array
 
     def __init__(self, strength: ArrayLike, frequency: ArrayLike, width: ArrayLike):
-        self.strength = _checked(strength, "strength")
-        self.frequency = _checked(frequency, "frequency", strict=True)
-        self.width = _checked(width, "width", strict=True)
+        self.strength = as_scalar(strength, "strength", low=0)
+        self.frequency = as_scalar(frequency, "frequency", low=0, strict=True)
+        self.width = as_scalar(width, "width", low=0, strict=True)
 
     @property
     def scale(self) -> Array:
@@ -211,7 +198,7 @@ class Flat(AbstractSpectralDensity):
     strength: Array
 
     def __init__(self, strength: ArrayLike):
-        self.strength = _checked(strength, "strength")
+        self.strength = as_scalar(strength, "strength", low=0)
 
     @property
     def scale(self) -> Array:
@@ -246,9 +233,9 @@ class LorentzianBand(AbstractSpectralDensity):
     width: Array
 
     def __init__(self, strength: ArrayLike, center: ArrayLike, width: ArrayLike):
-        self.strength = _checked(strength, "strength")
-        self.center = _checked(center, "center", low=-jnp.inf)
-        self.width = _checked(width, "width", strict=True)
+        self.strength = as_scalar(strength, "strength", low=0)
+        self.center = as_scalar(center, "center")
+        self.width = as_scalar(width, "width", low=0, strict=True)
 
     @property
     def scale(self) -> Array:

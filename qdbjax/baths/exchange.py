@@ -12,22 +12,13 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_matrix, as_real, is_traced
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_matrix, as_scalar, is_traced
 from qdbjax.baths.abstract import AbstractBath, diagonal_table
 from qdbjax.baths.spectral_density import AbstractSpectralDensity, as_spectral_density
 from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
 from qdbjax.numerics.statistics import bose, fermi
 
 Frequencies = Float[Array, "..."]
-
-
-def _potential(value: ArrayLike) -> Scalar:
-    value = as_real(value, "chemical_potential")
-    if value.ndim != 0:
-        raise ValueError(f"chemical_potential must be a single number; got shape {value.shape}. Use vmap or sweep.")
-    if not is_traced(value) and not np.isfinite(float(value)):
-        raise ValueError(f"chemical_potential must be finite; got {float(value)}.")
-    return value
 
 
 def _removal(value: ArrayLike) -> Matrix:
@@ -60,7 +51,7 @@ class AbstractExchange(AbstractBath):
         self.removal = _removal(removal)
         self.spectral_density = as_spectral_density(spectral_density)
         self.temperature = as_temperature(temperature, inverse_temperature)
-        self.chemical_potential = _potential(chemical_potential)
+        self.chemical_potential = as_scalar(chemical_potential, "chemical_potential")
         self.correlation = None
         self.name = None if name is None else str(name)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, as_real, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, as_scalar, compiled_when_eager, is_traced
 from qdbjax.baths import AbstractBath, Bath, LocalTemperature, lamb_matrix, with_slope
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator
 from qdbjax.numerics.small import (
@@ -62,7 +62,8 @@ def davies(
     baths, names = checked_baths(system, baths)
     if lamb_shift:
         refuse_endless(baths)
-    generator = _davies(system, baths, names, lamb_shift, None if window is None else _window(window))
+    window = None if window is None else as_scalar(window, "window", low=0, infinite=True)
+    generator = _davies(system, baths, names, lamb_shift, window)
     if not is_traced(system, baths):
         _refuse_divergence(generator, baths)
     return generator
@@ -71,7 +72,7 @@ def davies(
 def checked_baths(system: System, baths: AbstractBath | Sequence[AbstractBath]) -> tuple[tuple, tuple[str, ...]]:
     """Baths that fit the system, and a name for each."""
     baths = (baths,) if isinstance(baths, AbstractBath) else tuple(baths)
-    names = _checked_names(system, baths)
+    names = checked_names(system, baths, AbstractBath, "baths")
     _check_charges(system, baths)
     return baths, names
 
@@ -88,16 +89,8 @@ def _refuse_divergence(generator: Generator, baths: tuple[AbstractBath, ...]) ->
             )
 
 
-def _window(value: ArrayLike) -> Array:
-    value = as_real(value, "window")
-    if value.ndim != 0:
-        raise ValueError(f"window must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
-    if not is_traced(value) and not float(value) >= 0:
-        raise ValueError(f"window must be >= 0; got {float(value)}.")
-    return value
-
-
 def refuse_endless(baths: tuple[AbstractBath, ...]) -> None:
+    """Raise ValueError for a bath whose Lamb shift is infinite."""
     for n, bath in enumerate(baths):
         if not is_traced(bath.scale) and np.isinf(bath.scale):
             raise ValueError(
@@ -106,21 +99,24 @@ def refuse_endless(baths: tuple[AbstractBath, ...]) -> None:
             )
 
 
-def _checked_names(system: System, baths: tuple[AbstractBath, ...]) -> tuple[str, ...]:
-    if not baths:
-        raise ValueError("baths must hold at least one Bath; got none. Without a bath every eigenstate is stationary.")
-    for n, bath in enumerate(baths):
-        if not isinstance(bath, AbstractBath):
-            raise TypeError(f"baths[{n}] must be a Bath, Field or Lead; got {type(bath).__name__}.")
-        if bath.dimension != system.dimension:
+def checked_names(system: System, parts: tuple, kinds: type, called: str) -> tuple[str, ...]:
+    """A name for each bath or gas, after what can be known wrong with them."""
+    words = kinds.__name__.removeprefix("Abstract")
+    if not parts:
+        raise ValueError(f"{called} must hold at least one {words}; got none. Every eigenstate is stationary then.")
+    for n, part in enumerate(parts):
+        if not isinstance(part, kinds):
+            raise TypeError(f"{called}[{n}] must be a {words}; got {type(part).__name__}.")
+        if part.dimension != system.dimension:
             raise ValueError(
-                f"baths[{n}] couples to dimension {bath.dimension} but the system has {system.dimension} levels. "
-                "Embed the coupling with qdbjax.embed."
+                f"{called}[{n}] couples to dimension {part.dimension} but the system has {system.dimension} levels. "
+                "Embed its operator with qdbjax.embed."
             )
-    names = tuple(bath.name if bath.name is not None else f"bath{n}" for n, bath in enumerate(baths))
+    single = words.lower()
+    names = tuple(part.name if part.name is not None else f"{single}{n}" for n, part in enumerate(parts))
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
-        raise ValueError(f"bath names must differ; got {sorted(repeated)} more than once.")
+        raise ValueError(f"{single} names must differ; got {sorted(repeated)} more than once.")
     return names
 
 

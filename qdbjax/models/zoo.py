@@ -4,22 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, as_real
+from qdbjax._types import ArrayLike, as_real, as_scalar
 from qdbjax.numerics.small import stacked
 from qdbjax.operators import annihilate, embed, sigma_x, sigma_y, sigma_z
 from qdbjax.systems import System
 
 
-def _number(value: ArrayLike, name: str) -> Array:
-    value = as_real(value, name)
-    if value.ndim != 0:
-        raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
-    return value
-
-
 def qubit(splitting: ArrayLike) -> System:
     """H = ½ω₀ σ_z; the first basis state is up (excited for ω₀ > 0). splitting ω₀: energy."""
-    half = 0.5 * _number(splitting, "splitting")
+    half = 0.5 * as_scalar(splitting, "splitting")
     return System(jnp.diag(stacked([half, -half])))
 
 
@@ -40,7 +33,7 @@ def three_dot_ring(tunneling: ArrayLike, flux: ArrayLike) -> System:
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (28), which prints
     the energies for τ < 0.
     """
-    tunneling, flux = _number(tunneling, "tunneling"), _number(flux, "flux")
+    tunneling, flux = as_scalar(tunneling, "tunneling"), as_scalar(flux, "flux")
     tunneling, flux = (x.astype(np.promote_types(tunneling.dtype, flux.dtype)) for x in (tunneling, flux))
     index = np.arange(3)
     basis = np.exp(-2j * np.pi * np.outer(index, index) / 3) / np.sqrt(3)
@@ -62,7 +55,7 @@ def xxz_chain(fields: ArrayLike, exchange: ArrayLike, anisotropy: ArrayLike) -> 
     fields = as_real(fields, "fields")
     if fields.ndim != 1 or fields.shape[0] < 1:
         raise ValueError(f"fields must have shape (N,), one per spin; got {fields.shape}.")
-    exchange, anisotropy = _number(exchange, "exchange"), _number(anisotropy, "anisotropy")
+    exchange, anisotropy = as_scalar(exchange, "exchange"), as_scalar(anisotropy, "anisotropy")
     sites = [2] * fields.shape[0]
     count = len(sites)
     pair = lambda a, i: embed(a, i, sites) @ embed(a, i + 1, sites)  # noqa: E731
@@ -86,7 +79,7 @@ def quantum_dot(level: ArrayLike) -> System:
 
     Couple leads with `annihilate(0, 1)`.
     """
-    level = _number(level, "level")
+    level = as_scalar(level, "level")
     number = _occupations(1)[0]
     return System(level * jnp.asarray(number, level.dtype), number=number)
 
@@ -97,7 +90,8 @@ def spinful_dot(level: ArrayLike, interaction: ArrayLike, zeeman: ArrayLike = 0.
     Modes: 0 up, 1 down; couple leads with `[annihilate(0, 2), annihilate(1, 2)]`. level ε, interaction U, zeeman B:
     energy. Particle number n_up + n_down.
     """
-    level, interaction, zeeman = _number(level, "level"), _number(interaction, "interaction"), _number(zeeman, "zeeman")
+    level, interaction = as_scalar(level, "level"), as_scalar(interaction, "interaction")
+    zeeman = as_scalar(zeeman, "zeeman")
     up, down = _occupations(2)
     dtype = np.result_type(level.dtype, interaction.dtype, zeeman.dtype)
     terms = (level + 0.5 * zeeman, up), (level - 0.5 * zeeman, down), (interaction, up @ down)
@@ -114,7 +108,7 @@ def double_dot(levels: ArrayLike, tunneling: ArrayLike, interaction: ArrayLike =
     levels = as_real(levels, "levels")
     if levels.shape != (2,):
         raise ValueError(f"levels must have shape (2,); got {levels.shape}.")
-    tunneling, interaction = _number(tunneling, "tunneling"), _number(interaction, "interaction")
+    tunneling, interaction = as_scalar(tunneling, "tunneling"), as_scalar(interaction, "interaction")
     left, right = _occupations(2)
     hop = annihilate(0, 2).T @ annihilate(1, 2)
     dtype = np.result_type(levels.dtype, tunneling.dtype, interaction.dtype)

@@ -10,9 +10,20 @@ import numpy as np
 STEP = 1 / 16
 
 
-def unit_interval() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes x, their distances 1 - x to the other end (without cancellation), and weights for ∫₀¹."""
-    t = np.arange(-48, 49) * STEP  # x between 2e-14 and 1 - 2e-14
+def decaying(*, deep: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights for ∫₀^∞ of functions that fall as e^{-x}; e^{-x} is not in the weights. deep: x^{-½} at 0."""
+    t = np.arange(-72 if deep else -60, 27) * STEP  # x between 1e-14, or 1e-28, and 45
+    x = np.exp(0.5 * np.pi * np.sinh(t))
+    return x, STEP * 0.5 * np.pi * np.cosh(t) * x
+
+
+def unit_interval(*, deep: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes x, their distances 1 - x to the other end (without cancellation), and weights for ∫₀¹.
+
+    deep: for functions that diverge as an inverse square root at an end.
+    """
+    last = 60 if deep else 48
+    t = np.arange(-last, last + 1) * STEP  # from 2e-14, or 1e-28, to as much below 1
     x, rest = 1 / (1 + np.exp(-np.pi * np.sinh(t))), 1 / (1 + np.exp(np.pi * np.sinh(t)))
     return x, rest, STEP * np.pi * np.cosh(t) * x * rest
 

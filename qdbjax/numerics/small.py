@@ -143,6 +143,22 @@ def product(x: list[list[Entry]], y: list[list[Entry]]) -> list[list[Entry]]:
     return total
 
 
+def inverse(x: list[list[Entry]]) -> list[list[Entry]]:
+    """Inverse of nested lists for d <= 3, adjugate over determinant: rows and columns may differ by any factor."""
+    d = len(x)
+    if d == 1:
+        adjugate = [[Entry(1.0)]]
+    elif d == 2:
+        adjugate = [[x[1][1], -x[0][1]], [-x[1][0], x[0][0]]]
+    else:
+        minor = lambda i, j, k, l: x[i][k] * x[j][l] - x[i][l] * x[j][k]  # noqa: E731
+        after = [(1, 2), (2, 0), (0, 1)]
+        adjugate = [[minor(*after[j], *after[i]) for j in range(3)] for i in range(3)]
+    determinant = ft.reduce(Entry.__add__, [x[0][k] * adjugate[k][0] for k in range(d)])
+    back = determinant.conj().scaled(1 / determinant.squared())
+    return [[entry * back for entry in row] for row in adjugate]
+
+
 def matmul(a: Array | np.ndarray, b: Array | np.ndarray) -> Array:
     """a @ b for square matrices of one size; written out for d <= 3."""
     dtype = np.promote_types(a.dtype, b.dtype)

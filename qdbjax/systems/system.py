@@ -113,11 +113,16 @@ class Spectrum(eqx.Module):
         return self.energies[None, :] - self.energies[:, None]
 
     @property
+    def centers(self) -> RealVector:
+        """Mean energy of the level that each energy belongs to."""
+        return clusters.centers(self.energies, self.window)
+
+    @property
     def noise_frequencies(self) -> Array:
         """The frequency at which each transition [to, from] meets the noise: its own, or within a window the mean."""
         if self.window is None:
             return self.frequencies
-        middle = clusters.centers(self.energies, self.window)
+        middle = self.centers
         return clusters.cluster_means(middle[None, :] - middle[:, None], self.energies, self.window)
 
     @property

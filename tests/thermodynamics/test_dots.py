@@ -176,7 +176,7 @@ def test_refused():
         qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.1, 5.0))
     with pytest.raises(ValueError, match="mode must be between 0 and modes - 1 = 1; got 2"):
         qdb.annihilate(2, 2)
-    with pytest.raises(TypeError, match="must be a Bath, Field or Lead"):
+    with pytest.raises(TypeError, match="must be a Bath"):
         qdb.davies(qdb.models.quantum_dot(0.3), [qdb.Flat(0.1)])
 
 

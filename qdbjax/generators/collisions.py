@@ -1,0 +1,75 @@
+"""Energies at which collisions are looked at: panels between thresholds, with nodes that crowd at both ends.
+
+Rates, t matrices and their derivatives have square roots at every threshold E_j, and, for weak coupling, a pole just
+beyond it; an attractive potential binds particles in closed channels, which shows as resonances at E_j - (m u)²/2m. All
+of them are ends of panels, so that the double-exponential rules see analytic functions. Panels of no length (crossing
+levels, no resonance) keep their nodes, at weight 0: shapes do not depend on values.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, Complex, Float, RealVector
+from qdbjax.baths import Gas
+from qdbjax.generators.scattering import leading_inverses, wave_numbers
+from qdbjax.numerics.quadrature import decaying, unit_interval
+
+
+class Nodes(NamedTuple):
+    """Distances E - E_0 of nodes from given thresholds (node, *thresholds), weights, and the sign of every other node."""
+
+    distances: Array
+    weights: Float[Array, " node"]
+    signs: np.ndarray
+
+
+def nodes_between(ends: list[Array], thresholds: Array, temperature: Array, *, deep: bool = False) -> Nodes:
+    """Panels between ascending ends, and from the last one to infinity, where functions fall as e^{-E/T}.
+
+    No threshold lies inside a panel: distances to it add up from its nearer end, without cancellation. deep: also for
+    derivatives in which a threshold moves against the end of a panel, as where degenerate levels split.
+    """
+    dtype, dims = thresholds.dtype, thresholds.ndim
+    spread = lambda values: values.reshape(-1, *[1] * dims)  # noqa: E731
+    x, rest, weight = (jnp.asarray(values, dtype) for values in unit_interval(deep=deep))
+    distances, weights, signs = [], [], []
+    for start, end in itertools.pairwise(ends):
+        length = end - start
+        used = length > 0
+        reach = jnp.where(used, length, 1.0)
+        up = (start - thresholds)[None] + spread(reach * x)
+        down = -((thresholds - end)[None] + spread(reach * rest))
+        distances.append(jnp.where((thresholds <= start)[None], up, down))
+        weights.append(jnp.where(used, reach, 0.0) * weight)
+        signs.append((-1.0) ** np.arange(len(x)))
+    x, weight = (jnp.asarray(values, dtype) for values in decaying(deep=deep))
+    distances.append((ends[-1] - thresholds)[None] + spread(temperature * x))
+    weights.append(temperature * weight)
+    signs.append((-1.0) ** np.arange(len(x)))
+    return Nodes(jnp.concatenate(distances), jnp.concatenate(weights), np.concatenate(signs))
+
+
+def resonances(energies: RealVector, potential: Complex[Array, "d d"], gas: Gas) -> RealVector:
+    """Where channel j binds a particle, E_j - Re(m u_j)²/2m with u_j its effective potential; E_j if it does not.
+
+    (W^{-1})_jj eliminated of all other channels is k_j + imu_j; two rounds put E within the width of the resonance.
+    """
+    live, fixed = energies, jax.lax.stop_gradient
+    energies, potential, mass = fixed(energies), fixed(potential), fixed(gas.mass)
+    unit = jnp.eye(energies.shape[0], dtype=potential.dtype)
+    where = energies
+    binding = jnp.zeros_like(energies)
+    for _ in range(3):
+        real, imaginary = wave_numbers(where[:, None] - energies[None, :], mass)
+        k = jax.lax.complex(real, imaginary).astype(potential.dtype).T * (1 - unit) + unit  # [channel, for j]
+        w = leading_inverses(k[:, None] * unit[:, :, None] + 1j * mass.astype(unit.dtype) * potential[:, :, None])
+        each = np.arange(unit.shape[0])
+        bound = (1 / w[each, each, each] - 1) / 1j
+        square = jnp.real(bound * bound)
+        binding = jnp.where((jnp.real(bound) < 0) & (square > 0), square / (2 * mass), 0.0)
+        where = energies - binding
+    return live - jnp.where(jnp.isfinite(binding), binding, 0.0)

@@ -1,0 +1,222 @@
+"""Low-density limit: a system in a dilute gas, generator from single collisions, detailed balance not assumed."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._status import Status, raise_flag
+from qdbjax._types import Array, ArrayLike, Complex, Matrix, Rates, Scalar, compiled_when_eager
+from qdbjax.baths import Gas
+from qdbjax.generators.collisions import Nodes, nodes_between, resonances
+from qdbjax.generators.davies import checked_names, squared
+from qdbjax.generators.generator import AbstractJumps, Channels, Generator
+from qdbjax.generators.scattering import framed_potential, leading_inverses, resolvents, wave_numbers
+from qdbjax.numerics.small import UNROLL, every, split, stack_real, stacked, vector_entries
+from qdbjax.systems import Spectrum, System, as_system, spectrum
+
+UNRESOLVED = 1e-9  # estimated relative error of a rate above which it is flagged
+
+
+def low_density(
+    system: System | ArrayLike, gases: Gas | Sequence[Gas], *, forward_scattering: bool = True
+) -> Generator:
+    """Generator of a system in one or several dilute gases, from the scattering of single particles.
+
+    L(ρ) = -i[H + Δ, ρ] + 2πν Σ_ω ∫dp∫dp' G(p) δ(E_p' - E_p + ω) [T_ω ρ T_ω† - ½{T_ω†T_ω, ρ}],
+    T_ω = Σ_{E_k - E_l = ω} ⟨k, p'|T|p, l⟩ |k⟩⟨l|, t_kl(E)/2π of `scattering`. Beyond the Born approximation a_kl and a_lk
+    need not be in detailed balance (`violation_ratios`), and currents circulate in equilibrium; Gibbs is stationary for
+    one gas all the same. Pairs of levels with equal Bohr frequencies keep their cross terms, degenerate levels their
+    ω = 0 block.
+
+    system: a System or a Hamiltonian (d, d), energy. gases: one or several `Gas` of dimension d.
+    forward_scattering: whether to add Δ_k = (ν/2π) ∫dp G(p) Re t_kk(E_p + E_k), which turns coherences and splits
+    degenerate levels; it commutes with H.
+    Returns a Generator; `gen.rates[gas, to, from]` = 2πν R_kl, inverse time,
+    R_kl = √(β/2πm) (m²/π²) ∫dE e^{-β(E - E_l)} |t_kl(E)|²/(k_k k_l) over E above both levels. A rate whose integral is
+    not resolved to 1e-9 (a resonance too narrow) is flagged.
+    Raises ValueError for no gas, mismatched dimensions or repeated names.
+    *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (6)-(7), without the
+    forward scattering; (20) there is half of what (7) gives. R. Dümcke, Commun. Math. Phys. 97, 331 (1985).
+    """
+    system = as_system(system)
+    gases = (gases,) if isinstance(gases, Gas) else tuple(gases)
+    names = checked_names(system, gases, Gas, "gases")
+    return _low_density(system, gases, names, forward_scattering)
+
+
+@compiled_when_eager
+def _low_density(system: System, gases: tuple[Gas, ...], names: tuple[str, ...], forward: bool) -> Generator:
+    levels = spectrum(system)
+    found = [collision_rates(levels, gas) for gas in gases]
+    rates = stacked([rate for rate, _ in found])
+    temperatures = stacked([gas.temperature.astype(rates.dtype) for gas in gases])
+    status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
+    for gas, (_, error) in zip(gases, found, strict=True):
+        physical = (gas.temperature > 0) & (gas.mass > 0) & (gas.density >= 0)
+        status = status | raise_flag(~physical, Status.UNPHYSICAL_BATH)
+        status = status | raise_flag(error > UNRESOLVED, Status.INACCURATE_INTEGRAL)
+    jumps = GasJumps(gases, forward)
+    return Generator(system, levels, rates, jumps, temperatures, jnp.zeros_like(temperatures), status, names)
+
+
+def collision_rates(levels: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
+    """2πν R_kl (to, from), zero diagonal, and the estimated relative error of the worst.
+
+    Halving the step of a double-exponential rule squares its error, which the sum over every other node therefore
+    tells.
+    """
+    energies, d = levels.energies, levels.energies.shape[0]
+    potential = framed_potential(gas, levels)
+    ordered = jnp.sort(energies)
+    ends = vector_entries(ordered)[1:]
+    if d == 1:
+        return jnp.zeros((1, 1), energies.dtype), jnp.zeros((), energies.dtype)
+    if not gas.repulsive:
+        bound = jnp.clip(resonances(energies, potential, gas), ordered[1], ordered[-1])
+        ends = vector_entries(jnp.sort(jnp.concatenate([ordered[1:], bound])))
+    nodes = nodes_between(ends, energies, gas.temperature)
+    factor = 2 * gas.density / jnp.pi / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
+    terms = _rate_terms(nodes, potential, gas, d)
+    rates: list[list] = [[0.0] * d for _ in range(d)]
+    error = jnp.zeros((), energies.dtype)
+    for k in range(d):
+        for l in range(d):
+            if k != l:
+                weighted = terms[k][l] * nodes.weights
+                whole = jnp.sum(weighted)
+                rates[k][l] = factor * whole
+                apart = jnp.abs(jnp.sum(weighted * jnp.asarray(nodes.signs, weighted.dtype)))
+                error = jnp.maximum(error, jnp.where(whole > 0, apart / jnp.where(whole > 0, whole, 1.0), 0.0))
+    return stack_real(rates, energies.dtype), jax.lax.stop_gradient(error * error)
+
+
+def _rate_terms(nodes: Nodes, potential: Complex[Array, "d d"], gas: Gas, d: int) -> list[list]:
+    """e^{-β(E - E_l)} k_k k_l |W_kl|² at every node, [to][from]."""
+    excess = vector_entries(nodes.distances.T)
+    real, imaginary = zip(*[wave_numbers(distance, gas.mass) for distance in excess], strict=True)
+    thermal = [
+        jnp.exp(-jnp.maximum(distance, 0.0) / gas.temperature) * k for distance, k in zip(excess, real, strict=True)
+    ]
+    if d <= UNROLL:
+        w = resolvents(list(real), list(imaginary), split(potential), gas.mass)
+        size = [[entry.squared() for entry in row] for row in w]
+    else:
+        unit = jnp.eye(d, dtype=potential.dtype)[:, :, None]
+        k = jax.lax.complex(jnp.stack(real), jnp.stack(imaginary)).astype(potential.dtype)
+        w = leading_inverses(k[:, None] * unit + 1j * gas.mass.astype(unit.dtype) * potential[:, :, None])
+        size = squared(w)
+    return [[thermal[l] * (real[k] * size[k][l]) for l in range(d)] for k in range(d)]
+
+
+class GasJumps(AbstractJumps):
+    """Collisions of each gas, one channel for every kinetic energy of the incoming particle at which they are added."""
+
+    gases: tuple[Gas, ...]
+    forward: bool = eqx.field(static=True)
+
+    @property
+    def charges(self) -> tuple[tuple[int, ...], ...]:
+        """Zeros: no particles are exchanged."""
+        return ((0,),) * len(self.gases)
+
+    def rates(self, spectrum: Spectrum) -> Rates:
+        """2πν R_kl of each gas."""
+        return stacked([collision_rates(spectrum, gas)[0] for gas in self.gases])
+
+    def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
+        """Δ, ½(ν/2π) ∫dp G(p) (t + t†) between equal levels."""
+        if not self.forward:
+            return None
+        half = sum(_forward(spectrum, gas) for gas in self.gases)
+        return (half + half.conj().T) * spectrum.same_level.astype(half.dtype)
+
+    def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
+        """(A, A) of each gas."""
+        return tuple((amplitudes, amplitudes) for amplitudes in (_amplitudes(spectrum, gas) for gas in self.gases))
+
+
+def _incoming(levels: Spectrum, gas: Gas) -> Nodes:
+    """Nodes in the kinetic energy e, distances (node, from, channel) of the total energy from E_channel.
+
+    The total energy is e + E_from, for degenerate levels their mean: unitarity, on which Gibbs rests, relates
+    amplitudes at one total energy, coherences between the levels included.
+    """
+    energies, d = levels.energies, levels.energies.shape[0]
+    thresholds = energies[None, :] - levels.centers[:, None]
+    apart = thresholds[~np.eye(d, dtype=bool)]
+    if not gas.repulsive:
+        bound = resonances(energies, framed_potential(gas, levels), gas)
+        apart = jnp.concatenate([apart, (bound[None, :] - levels.centers[:, None]).reshape(-1)])
+    # Of two levels one is above the other: half of their thresholds lie below e = 0.
+    ascending = jnp.sort(jnp.clip(apart, 0.0, jnp.maximum(jnp.max(thresholds), 0.0)))[d * (d - 1) // 2 :]
+    zero = jnp.zeros((), energies.dtype)
+    return nodes_between([zero, *vector_entries(ascending)], thresholds, gas.temperature, deep=True)
+
+
+def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:
+    """K^{-½}VWK^{½}, of what leaves, and VW, of what goes on, (to, column, from, node), and weights (from, node).
+
+    Functions of the level matrix B = diag(E_j) + M through K = √(2m(E - B)); M, zero in value, carries the derivative
+    with respect to a Hamiltonian that mixes degenerate levels. Off the diagonal K^{-½}VWK^{½} = (i/m) K^{½}WK^{½},
+    which does not cancel at thresholds.
+    """
+    nodes, potential = _incoming(levels, gas), framed_potential(gas, levels)
+    dtype, each = potential.dtype, np.arange(potential.shape[0])
+    excess = jnp.transpose(nodes.distances, (2, 1, 0))  # [channel, from, node]
+    root, back = _roots(excess, gas.mass, dtype)
+    mass, unit = gas.mass.astype(dtype), jnp.eye(len(each), dtype=dtype)[:, :, None, None]
+    pair = back[:, None] * back[None, :]
+    slope = mass * levels.mixing.astype(dtype)[:, :, None, None] * pair  # dk/dE = m/k, inside a cluster
+    bend = 0.5 * back[:, None] * slope
+    half, reverse = root[:, None] * unit - bend, back[:, None] * unit + bend * pair
+    wave, potential = (root * root)[:, None] * unit - slope, potential[:, :, None, None]
+    w = leading_inverses(wave + 1j * mass * potential)
+    within = _product(potential, w)
+    apart = _product(_product(half, w), half) * (1j / mass)
+    leaving = jnp.where(unit.real > 0, _product(_product(reverse, within), half), apart)
+    kinetic = excess[each, each]
+    thermal = jnp.exp(-jnp.maximum(kinetic, 0.0) / gas.temperature)
+    weight = thermal * nodes.weights[None] / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
+    return jnp.where((excess > 0)[:, None], leaving, 0.0), within, jnp.where(kinetic > 0, weight, 0.0)
+
+
+def _columns(operators: Array, levels: Spectrum, exponent: Array) -> Array:
+    """Σ_column (to, column, from, node) · e^{exponent·B}, e^{exponent·E_from} apart: each source at its own energy."""
+    mixing = levels.mixing.astype(operators.dtype)
+    warm = jnp.eye(operators.shape[0], dtype=operators.dtype) + exponent.astype(operators.dtype) * mixing
+    return jnp.sum(operators * warm[None, :, :, None], axis=1)
+
+
+def _roots(excess: Array, mass: Array, dtype) -> tuple[Array, Array]:
+    """k^{½} and k^{-½}, with the phases e^{±iπ/4} for k = iκ, by real roots: complex ones take ten times as long."""
+    real, imaginary = wave_numbers(excess, mass)
+    size = jnp.sqrt(real + imaginary)
+    inverse = 1 / size
+    eighth = float(np.sqrt(0.5))
+    is_open = excess > 0
+    cosine, sine = jnp.where(is_open, 1.0, eighth), jnp.where(is_open, 0.0, eighth)
+    return tuple(jax.lax.complex(x * cosine, x * s).astype(dtype) for x, s in ((size, sine), (inverse, -sine)))
+
+
+def _product(a: Array, b: Array) -> Array:
+    """a @ b for matrices on the first two axes: sums over them leave long vectors to the machine."""
+    return jnp.sum(a[:, :, None] * b[None, :, :], axis=1)
+
+
+def _amplitudes(levels: Spectrum, gas: Gas) -> Channels:
+    """√(2πνGw) (m/π) K^{-½}VWK^{½} at every node (node, to, from), 0 where the way out is closed."""
+    leaving, _, weight = _collisions(levels, gas)
+    factor = jnp.where(weight > 0, jnp.sqrt(jnp.where(weight > 0, weight, 1.0)), 0.0)
+    factor = factor * gas.mass * jnp.sqrt(2 * gas.density / jnp.pi)
+    columns = _columns(leaving, levels, 0.5 / gas.temperature)
+    return jnp.moveaxis(factor.astype(columns.dtype)[None] * columns, -1, 0)
+
+
+def _forward(levels: Spectrum, gas: Gas) -> Matrix:
+    """½(ν/2π) ∫dp G(p) t(E_p + E_l) as an operator, both signs of p."""
+    _, within, weight = _collisions(levels, gas)
+    weight = 0.5 * gas.density * gas.mass / jnp.pi * weight
+    return jnp.sum(weight.astype(within.dtype)[None] * _columns(within, levels, 1 / gas.temperature), axis=-1)

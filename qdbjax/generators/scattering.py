@@ -1,0 +1,117 @@
+"""Scattering of a particle off the levels of a system through V δ(q): on-shell t matrix, open and closed channels.
+
+k_j = √(2m(E - E_j)), positive or positive imaginary; K = diag(k_j); W = (K + imV)^{-1}; t = V W K. All that rates need
+comes from W alone, without cancellation at a threshold: t_kl = (i/m) k_k W_kl k_l for k ≠ l.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Complex, Float, Matrix, as_real, compiled_when_eager, is_traced
+from qdbjax.baths import Gas
+from qdbjax.numerics.small import UNROLL, Entry, dagger, inverse, stacked, vector_entries
+from qdbjax.systems import Spectrum, System, as_system, spectrum
+
+Excess = Float[Array, "node d"]  # E - E_j
+
+
+class Scattering(eqx.Module):
+    """What a particle of total energy E does to the levels of a system, in the energy eigenbasis.
+
+    energies (n,). wave_numbers k_j (n, d), complex, Im k_j >= 0. t (n, d, d): ⟨k, p'|T|p, l⟩ = t_kl(E)/2π whatever the
+    signs of p and p', rows of closed channels included. open (n, d): whether E > E_j.
+    """
+
+    energies: Float[Array, " n"]
+    wave_numbers: Complex[Array, "n d"]
+    t: Complex[Array, "n d d"]
+    open: Array
+    mass: Array
+    spectrum: Spectrum
+
+    @property
+    def s_matrix(self) -> Complex[Array, "n d d"]:
+        """S = 1 - 2im k^{-½} t k^{-½} of even waves on the open channels, 1 on closed ones; odd waves pass by."""
+        safe = jnp.where(self.open, jnp.real(self.wave_numbers), 1.0)
+        root = jnp.where(self.open, 1 / jnp.sqrt(safe), 0.0).astype(self.t.dtype)
+        mass = self.mass.astype(self.t.dtype)
+        unit = jnp.eye(self.t.shape[-1], dtype=self.t.dtype)[None]
+        return unit - 2j * mass * root[:, :, None] * self.t * root[:, None, :]
+
+    @property
+    def unitarity(self) -> Float[Array, " n"]:
+        """Largest entry of S†S - 1."""
+        s = self.s_matrix
+        excess = jnp.matmul(dagger(s), s, precision="highest") - jnp.eye(s.shape[-1], dtype=s.dtype)[None]
+        return jnp.max(jnp.abs(excess), axis=(1, 2))
+
+    def __repr__(self) -> str:
+        if is_traced(self.t):
+            return f"Scattering({self.t.shape[0]} energies, traced)"
+        counts = np.asarray(self.open).sum(axis=1)
+        worst = float(jnp.max(self.unitarity)) if self.t.shape[0] else 0.0
+        return f"Scattering({self.t.shape[0]} energies, open channels {counts}, S†S - 1 = {worst:.1e})"
+
+
+def wave_numbers(excess: Array, mass: Array) -> tuple[Array, Array]:
+    """(k, 0) of an open channel, (0, κ) of a closed one with k = iκ, elementwise; derivatives 0 at the threshold."""
+    size = jnp.abs(excess)
+    root = jnp.where(size > 0, jnp.sqrt(2 * mass * jnp.where(size > 0, size, 1.0)), 0.0)
+    return jnp.where(excess > 0, root, 0.0), jnp.where(excess < 0, root, 0.0)
+
+
+def resolvents(real: list, imaginary: list, potential: list[list[Entry]], mass: Array) -> list[list[Entry]]:
+    """W entry by entry for d <= 3, from the entries of k (real and imaginary parts) and of V."""
+    rows = [[Entry(0.0, 1.0) * entry.scaled(mass) for entry in row] for row in potential]
+    for j, row in enumerate(rows):
+        row[j] = row[j] + Entry(real[j], imaginary[j])
+    return inverse(rows)
+
+
+def leading_inverses(matrices: Complex[Array, "d d *samples"]) -> Complex[Array, "d d *samples"]:
+    """Inverse of each matrix, matrices on the first two axes."""
+    if matrices.shape[0] > UNROLL:
+        return jnp.moveaxis(jnp.linalg.inv(jnp.moveaxis(matrices, (0, 1), (-2, -1))), (-2, -1), (0, 1))
+    rows = [[Entry(entry.real, entry.imag) for entry in vector_entries(row)] for row in vector_entries(matrices)]
+    found = [[jax.lax.complex(entry.re, entry.im) for entry in row] for row in inverse(rows)]
+    return stacked([stacked(row) for row in found])
+
+
+def framed_potential(gas: Gas, levels: Spectrum) -> Matrix:
+    """V in the energy eigenbasis, complex."""
+    framed = levels.to_eigenbasis(jnp.asarray(gas.potential))
+    return framed.astype(np.promote_types(framed.dtype, jnp.complex64))
+
+
+@compiled_when_eager
+def _scattering(system: System, gas: Gas, energies: Array) -> Scattering:
+    levels = spectrum(system)
+    potential = framed_potential(gas, levels)
+    dtype = potential.dtype
+    excess = energies[:, None] - levels.energies[None, :]
+    real, imaginary = wave_numbers(excess, gas.mass)
+    k = jax.lax.complex(real, imaginary).astype(dtype)
+    unit = jnp.eye(k.shape[-1], dtype=dtype)
+    w = leading_inverses(k.T[:, None] * unit[:, :, None] + 1j * gas.mass.astype(dtype) * potential[:, :, None])
+    t = jnp.matmul(potential[None], jnp.moveaxis(w, -1, 0), precision="highest") * k[:, None, :]
+    return Scattering(energies, k, t, excess > 0, gas.mass, levels)
+
+
+def scattering(system: System | ArrayLike, gas: Gas, energies: ArrayLike) -> Scattering:
+    """On-shell t matrix and S matrix of one particle of the gas on the levels of a system.
+
+    t(E) = V (k + imV)^{-1} k, k = diag √(2m(E - E_j)), the form that is safe at thresholds and for singular V; optical
+    theorem t - t† = -2im t† k^{-1} t on the open channels.
+
+    system: a System or a Hamiltonian (d, d). gas: its potential and mass are read. energies (n,): total energy E =
+    p²/2m + E_l. Returns a Scattering, in the energy eigenbasis. Raises ValueError for mismatched dimensions.
+    *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (4)-(5).
+    """
+    system, energies = as_system(system), as_real(energies, "energies")
+    if energies.ndim != 1:
+        raise ValueError(f"energies must be a vector; got shape {energies.shape}.")
+    if gas.dimension != system.dimension:
+        raise ValueError(f"gas scatters off {gas.dimension} levels but the system has {system.dimension}.")
+    return _scattering(system, gas, energies)
