@@ -4,7 +4,7 @@ A system and its baths make a generator; a solver brings the generator to a stat
 sweeps repeat the reading.
 """
 
-from qdbjax import models as models
+from qdbjax import balance as balance, models as models
 from qdbjax._status import Status as Status, explain as explain
 from qdbjax.baths import (
     AbstractSpectralDensity as AbstractSpectralDensity,
@@ -13,8 +13,8 @@ from qdbjax.baths import (
     Custom as Custom,
     DrudeLorentz as DrudeLorentz,
     Field as Field,
-    Gas as Gas,
     Flat as Flat,
+    Gas as Gas,
     Lead as Lead,
     LorentzianBand as LorentzianBand,
     Ohmic as Ohmic,

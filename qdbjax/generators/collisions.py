@@ -20,7 +20,7 @@ from qdbjax.numerics.quadrature import decaying, unit_interval
 
 
 class Nodes(NamedTuple):
-    """Distances E - E_0 of nodes from given thresholds (node, *thresholds), weights, and the sign of every other node."""
+    """Distances E - E_0 of nodes from thresholds (node, *thresholds), weights, and signs that alternate."""
 
     distances: Array
     weights: Float[Array, " node"]

@@ -26,10 +26,10 @@ def low_density(
     """Generator of a system in one or several dilute gases, from the scattering of single particles.
 
     L(ρ) = -i[H + Δ, ρ] + 2πν Σ_ω ∫dp∫dp' G(p) δ(E_p' - E_p + ω) [T_ω ρ T_ω† - ½{T_ω†T_ω, ρ}],
-    T_ω = Σ_{E_k - E_l = ω} ⟨k, p'|T|p, l⟩ |k⟩⟨l|, t_kl(E)/2π of `scattering`. Beyond the Born approximation a_kl and a_lk
-    need not be in detailed balance (`violation_ratios`), and currents circulate in equilibrium; Gibbs is stationary for
-    one gas all the same. Pairs of levels with equal Bohr frequencies keep their cross terms, degenerate levels their
-    ω = 0 block.
+    T_ω = Σ_{E_k - E_l = ω} ⟨k, p'|T|p, l⟩ |k⟩⟨l|, matrix elements t_kl(E)/2π of `scattering`. Beyond the Born
+    approximation a_kl and a_lk need not be in detailed balance (`violation_ratios`), and currents circulate in
+    equilibrium (`probability_currents`); Gibbs is stationary for one gas all the same. Pairs of levels with equal Bohr
+    frequencies keep their cross terms, degenerate levels their ω = 0 block.
 
     system: a System or a Hamiltonian (d, d), energy. gases: one or several `Gas` of dimension d.
     forward_scattering: whether to add Δ_k = (ν/2π) ∫dp G(p) Re t_kk(E_p + E_k), which turns coherences and splits

@@ -20,25 +20,34 @@ Excess = Float[Array, "node d"]  # E - E_j
 class Scattering(eqx.Module):
     """What a particle of total energy E does to the levels of a system, in the energy eigenbasis.
 
-    energies (n,). wave_numbers k_j (n, d), complex, Im k_j >= 0. t (n, d, d): ⟨k, p'|T|p, l⟩ = t_kl(E)/2π whatever the
-    signs of p and p', rows of closed channels included. open (n, d): whether E > E_j.
+    energies (n,). wave_numbers k_j (n, d), complex, Im k_j >= 0. resolvent W = (K + imV)^{-1} (n, d, d). open (n, d):
+    whether E > E_j. potential V and mass m of the gas.
     """
 
     energies: Float[Array, " n"]
     wave_numbers: Complex[Array, "n d"]
-    t: Complex[Array, "n d d"]
+    resolvent: Complex[Array, "n d d"]
     open: Array
+    potential: Matrix
     mass: Array
     spectrum: Spectrum
 
     @property
+    def t(self) -> Complex[Array, "n d d"]:
+        """On-shell t_kl(E), ⟨k, p'|T|p, l⟩ = t_kl/2π whatever the signs of p and p'; closed channels included."""
+        k, w = self.wave_numbers, self.resolvent
+        within = jnp.matmul(self.potential[None], w, precision="highest") * k[:, None, :]
+        apart = (1j / self.mass.astype(w.dtype)) * k[:, :, None] * w * k[:, None, :]
+        return jnp.where(jnp.eye(k.shape[-1], dtype=bool)[None], within, apart)
+
+    @property
     def s_matrix(self) -> Complex[Array, "n d d"]:
-        """S = 1 - 2im k^{-½} t k^{-½} of even waves on the open channels, 1 on closed ones; odd waves pass by."""
-        safe = jnp.where(self.open, jnp.real(self.wave_numbers), 1.0)
-        root = jnp.where(self.open, 1 / jnp.sqrt(safe), 0.0).astype(self.t.dtype)
-        mass = self.mass.astype(self.t.dtype)
-        unit = jnp.eye(self.t.shape[-1], dtype=self.t.dtype)[None]
-        return unit - 2j * mass * root[:, :, None] * self.t * root[:, None, :]
+        """S = 1 - 2im k^{-½} t k^{-½} = 2k^{½}Wk^{½} - 1 of even waves, 1 on closed channels; odd waves pass by."""
+        root = jnp.where(self.open, jnp.sqrt(jnp.where(self.open, jnp.real(self.wave_numbers), 1.0)), 0.0)
+        root = root.astype(self.resolvent.dtype)
+        sign = jnp.where(self.open, -1.0, 1.0).astype(root.dtype)
+        unit = jnp.eye(root.shape[-1], dtype=root.dtype)[None]
+        return 2 * root[:, :, None] * self.resolvent * root[:, None, :] + sign[:, :, None] * unit
 
     @property
     def unitarity(self) -> Float[Array, " n"]:
@@ -48,11 +57,11 @@ class Scattering(eqx.Module):
         return jnp.max(jnp.abs(excess), axis=(1, 2))
 
     def __repr__(self) -> str:
-        if is_traced(self.t):
-            return f"Scattering({self.t.shape[0]} energies, traced)"
+        if is_traced(self.resolvent):
+            return f"Scattering({self.energies.shape[0]} energies, traced)"
         counts = np.asarray(self.open).sum(axis=1)
-        worst = float(jnp.max(self.unitarity)) if self.t.shape[0] else 0.0
-        return f"Scattering({self.t.shape[0]} energies, open channels {counts}, S†S - 1 = {worst:.1e})"
+        worst = float(jnp.max(self.unitarity)) if self.energies.size else 0.0
+        return f"Scattering({self.energies.shape[0]} energies, open channels {counts}, S†S - 1 = {worst:.1e})"
 
 
 def wave_numbers(excess: Array, mass: Array) -> tuple[Array, Array]:
@@ -95,8 +104,7 @@ def _scattering(system: System, gas: Gas, energies: Array) -> Scattering:
     k = jax.lax.complex(real, imaginary).astype(dtype)
     unit = jnp.eye(k.shape[-1], dtype=dtype)
     w = leading_inverses(k.T[:, None] * unit[:, :, None] + 1j * gas.mass.astype(dtype) * potential[:, :, None])
-    t = jnp.matmul(potential[None], jnp.moveaxis(w, -1, 0), precision="highest") * k[:, None, :]
-    return Scattering(energies, k, t, excess > 0, gas.mass, levels)
+    return Scattering(energies, k, jnp.moveaxis(w, -1, 0), excess > 0, potential, gas.mass, levels)
 
 
 def scattering(system: System | ArrayLike, gas: Gas, energies: ArrayLike) -> Scattering:

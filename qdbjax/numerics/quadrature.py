@@ -10,9 +10,13 @@ import numpy as np
 STEP = 1 / 16
 
 
+def _steps(first: float, last: float) -> np.ndarray:
+    return np.arange(round(first / STEP), round(last / STEP) + 1) * STEP
+
+
 def decaying(*, deep: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights for ∫₀^∞ of functions that fall as e^{-x}; e^{-x} is not in the weights. deep: x^{-½} at 0."""
-    t = np.arange(-72 if deep else -60, 27) * STEP  # x between 1e-14, or 1e-28, and 45
+    t = _steps(-4.5 if deep else -3.75, 1.625)  # x between 1e-14, or 1e-28, and 45
     x = np.exp(0.5 * np.pi * np.sinh(t))
     return x, STEP * 0.5 * np.pi * np.cosh(t) * x
 
@@ -22,14 +26,14 @@ def unit_interval(*, deep: bool = False) -> tuple[np.ndarray, np.ndarray, np.nda
 
     deep: for functions that diverge as an inverse square root at an end.
     """
-    last = 60 if deep else 48
-    t = np.arange(-last, last + 1) * STEP  # from 2e-14, or 1e-28, to as much below 1
+    last = 3.75 if deep else 3.0
+    t = _steps(-last, last)  # from 2e-14, or 1e-28, to as much below 1
     x, rest = 1 / (1 + np.exp(-np.pi * np.sinh(t))), 1 / (1 + np.exp(np.pi * np.sinh(t)))
     return x, rest, STEP * np.pi * np.cosh(t) * x * rest
 
 
 def half_line() -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights for ∫₀^∞, in units of the scale on which the integrand lives."""
-    t = np.arange(-57, 58) * STEP  # x between 1e-12 and 1e12
+    t = _steps(-3.5625, 3.5625)  # x between 1e-12 and 1e12
     x = np.exp(0.5 * np.pi * np.sinh(t))
     return x, STEP * 0.5 * np.pi * np.cosh(t) * x

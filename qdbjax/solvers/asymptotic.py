@@ -10,6 +10,7 @@ from qdbjax.numerics.gth import off_diagonal
 from qdbjax.numerics.kernel import kernel_projector
 from qdbjax.numerics.small import in_frame
 from qdbjax.solvers.hermitian import Packed, pack, unpack
+from qdbjax.solvers.steady_state import SteadyState
 from qdbjax.solvers.zero_block import block_matrix, check_size, kernel_tolerance
 from qdbjax.systems import Spectrum
 
@@ -97,3 +98,15 @@ def density_matrix(value: ArrayLike, dimension: int, name: str = "rho0") -> Matr
             raise ValueError(f"{name} must be positive semidefinite; its lowest eigenvalue is {lowest:.3g}.")
     rho = jnp.asarray(rho)
     return rho.astype(np.promote_types(rho.dtype, jnp.complex64))
+
+
+State = SteadyState | AsymptoticState | ArrayLike  # a stationary state, or any density matrix
+
+
+def as_state(generator: Generator, state: State) -> SteadyState | AsymptoticState:
+    """The state itself, or a density matrix (ket) in the form that currents are read from."""
+    if isinstance(state, SteadyState | AsymptoticState):
+        return state
+    rho = density_matrix(state, generator.dimension, "state")
+    framed = in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho)
+    return AsymptoticState(framed, jnp.asarray(jnp.nan), generator.spectrum)

@@ -8,24 +8,13 @@ from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compile
 from qdbjax.generators.flows import PerBath, charge_flows, exchanging, quanta_flows
 from qdbjax.generators.generator import AbstractJumps, Generator, blocks, energy_liouvillian
 from qdbjax.numerics.cells import where_asked
-from qdbjax.numerics.small import UNROLL, compose, dagger, in_frame, matrix_entries, stacked, vector_entries
+from qdbjax.numerics.small import UNROLL, compose, dagger, matrix_entries, stacked, vector_entries
 from qdbjax.solvers import AsymptoticState, SteadyState
-from qdbjax.solvers.asymptotic import density_matrix
+from qdbjax.solvers.asymptotic import State, as_state
 from qdbjax.solvers.hermitian import Packed, unpack
 from qdbjax.solvers.zero_block import cells_at_a_time
 from qdbjax.states.entropies import log_expectation
 from qdbjax.systems import Spectrum
-
-State = SteadyState | AsymptoticState | ArrayLike  # a stationary state, or any density matrix
-
-
-def _as_state(generator: Generator, state: State) -> SteadyState | AsymptoticState:
-    """The state itself, or a density matrix (ket) in the form that currents are read from."""
-    if isinstance(state, SteadyState | AsymptoticState):
-        return state
-    rho = density_matrix(state, generator.dimension, "state")
-    framed = in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho)
-    return AsymptoticState(framed, jnp.asarray(jnp.nan), generator.spectrum)
 
 
 def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
@@ -75,7 +64,7 @@ def micro_currents(generator: Generator, state: State) -> Float[Array, "bath to 
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), whose micro-currents count into the field:
     minus ours.
     """
-    return _micro_currents(generator, _as_state(generator, state))
+    return _micro_currents(generator, as_state(generator, state))
 
 
 def _coherent_energy(
@@ -91,7 +80,7 @@ def energy_currents(generator: Generator, state: State) -> PerBath:
     time of an Evolution. Shape (bath,), positive into the system. NaN where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43), summed over pairs m > n once.
     """
-    return _energy_currents(generator, _as_state(generator, state))
+    return _energy_currents(generator, as_state(generator, state))
 
 
 @compiled_when_eager
@@ -125,7 +114,7 @@ def heat_currents(generator: Generator, state: State) -> PerBath:
     zero in a stationary state (first law). NaN where flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43).
     """
-    state = _as_state(generator, state)
+    state = as_state(generator, state)
     energy = energy_currents(generator, state)
     if not exchanging(generator.jumps):
         return energy
@@ -151,7 +140,7 @@ def particle_currents(generator: Generator, state: State, number: ArrayLike | No
     Shape (bath,), positive into the system. Raises ValueError if there is nothing to count.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (42), summed over pairs m > n once.
     """
-    state = _as_state(generator, state)
+    state = as_state(generator, state)
     if number is None and exchanging(generator.jumps):
         return _quanta(generator, state)
     number = generator.system.number if number is None else as_hermitian(number, "number")
@@ -189,5 +178,5 @@ def entropy_production(generator: Generator, state: State) -> Float[Array, ""]:
     """
     if isinstance(state, SteadyState | AsymptoticState):
         return _exported(generator, state)
-    state = _as_state(generator, state)
+    state = as_state(generator, state)
     return _exported(generator, state) + _growth(generator, state)
