@@ -3,7 +3,7 @@
 Rates, t matrices and their derivatives have square roots at every threshold E_j, and, for weak coupling, a pole just
 beyond it; an attractive potential binds particles in closed channels, which shows as resonances at E_j - (m u)²/2m. All
 of them are ends of panels, so that the double-exponential rules see analytic functions. Panels of no length (crossing
-levels, no resonance) keep their nodes, at weight 0: shapes do not depend on values.
+levels, no resonance) keep their nodes at weight 0, whose derivative counts: shapes do not depend on values.
 """
 
 import itertools
@@ -36,15 +36,16 @@ def nodes_between(ends: list[Array], thresholds: Array, temperature: Array, *, d
     dtype, dims = thresholds.dtype, thresholds.ndim
     spread = lambda values: values.reshape(-1, *[1] * dims)  # noqa: E731
     x, rest, weight = (jnp.asarray(values, dtype) for values in unit_interval(deep=deep))
+    close, smallest = float(jnp.finfo(dtype).eps) ** 1.5 * temperature, float(jnp.finfo(dtype).tiny)
     distances, weights, signs = [], [], []
     for start, end in itertools.pairwise(ends):
         length = end - start
-        used = length > 0
-        reach = jnp.where(used, length, 1.0)
-        up = (start - thresholds)[None] + spread(reach * x)
-        down = -((thresholds - end)[None] + spread(reach * rest))
+        # The derivative of a panel of no length is that of its length times the function there: nodes stay close by.
+        reach = jnp.where(length > 0, length, close)
+        up = (start - thresholds)[None] + spread(jnp.maximum(reach * x, smallest))
+        down = -((thresholds - end)[None] + spread(jnp.maximum(reach * rest, smallest)))
         distances.append(jnp.where((thresholds <= start)[None], up, down))
-        weights.append(jnp.where(used, reach, 0.0) * weight)
+        weights.append(length * weight)
         signs.append((-1.0) ** np.arange(len(x)))
     x, weight = (jnp.asarray(values, dtype) for values in decaying(deep=deep))
     distances.append((ends[-1] - thresholds)[None] + spread(temperature * x))

@@ -134,8 +134,8 @@ class GasJumps(AbstractJumps):
         return (half + half.conj().T) * spectrum.same_level.astype(half.dtype)
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
-        """(A, A) of each gas."""
-        return tuple((amplitudes, amplitudes) for amplitudes in (_amplitudes(spectrum, gas) for gas in self.gases))
+        """(A, weight · A) of each gas."""
+        return tuple(_amplitudes(spectrum, gas) for gas in self.gases)
 
 
 def _incoming(levels: Spectrum, gas: Gas) -> Nodes:
@@ -144,20 +144,24 @@ def _incoming(levels: Spectrum, gas: Gas) -> Nodes:
     The total energy is e + E_from, for degenerate levels their mean: unitarity, on which Gibbs rests, relates
     amplitudes at one total energy, coherences between the levels included.
     """
-    energies, d = levels.energies, levels.energies.shape[0]
-    thresholds = energies[None, :] - levels.centers[:, None]
+    centers, d = levels.centers, levels.energies.shape[0]
+    # Levels that count as one open together: what differs between them by rounding must not leave one of them closed.
+    # With their own derivatives.
+    fixed = jax.lax.stop_gradient
+    energies = fixed(centers) + (levels.energies - fixed(levels.energies))
+    thresholds = energies[None, :] - centers[:, None]
     apart = thresholds[~np.eye(d, dtype=bool)]
     if not gas.repulsive:
         bound = resonances(energies, framed_potential(gas, levels), gas)
-        apart = jnp.concatenate([apart, (bound[None, :] - levels.centers[:, None]).reshape(-1)])
+        apart = jnp.concatenate([apart, (bound[None, :] - centers[:, None]).reshape(-1)])
     # Of two levels one is above the other: half of their thresholds lie below e = 0.
     ascending = jnp.sort(jnp.clip(apart, 0.0, jnp.maximum(jnp.max(thresholds), 0.0)))[d * (d - 1) // 2 :]
     zero = jnp.zeros((), energies.dtype)
     return nodes_between([zero, *vector_entries(ascending)], thresholds, gas.temperature, deep=True)
 
 
-def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:
-    """K^{-½}VWK^{½}, of what leaves, and VW, of what goes on, (to, column, from, node), and weights (from, node).
+def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array, Array]:
+    """K^{-½}VWK^{½}, of what leaves, and VW, of what goes on, (to, column, from, node); e^{-β(E - E_from)}; weights.
 
     Functions of the level matrix B = diag(E_j) + M through K = √(2m(E - B)); M, zero in value, carries the derivative
     with respect to a Hamiltonian that mixes degenerate levels. Off the diagonal K^{-½}VWK^{½} = (i/m) K^{½}WK^{½},
@@ -177,10 +181,11 @@ def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:
     within = _product(potential, w)
     apart = _product(_product(half, w), half) * (1j / mass)
     leaving = jnp.where(unit.real > 0, _product(_product(reverse, within), half), apart)
+    # The Boltzmann factor knows the energies themselves, so that Gibbs is stationary to second order in what is merged.
+    apart_from_mean = jax.lax.stop_gradient(levels.energies - levels.centers)[:, None]
     kinetic = excess[each, each]
-    thermal = jnp.exp(-jnp.maximum(kinetic, 0.0) / gas.temperature)
-    weight = thermal * nodes.weights[None] / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
-    return jnp.where((excess > 0)[:, None], leaving, 0.0), within, jnp.where(kinetic > 0, weight, 0.0)
+    thermal = jnp.where(kinetic > 0, jnp.exp((apart_from_mean - jnp.maximum(kinetic, 0.0)) / gas.temperature), 0.0)
+    return jnp.where((excess > 0)[:, None], leaving, 0.0), within, thermal, nodes.weights
 
 
 def _columns(operators: Array, levels: Spectrum, exponent: Array) -> Array:
@@ -206,17 +211,23 @@ def _product(a: Array, b: Array) -> Array:
     return jnp.sum(a[:, :, None] * b[None, :, :], axis=1)
 
 
-def _amplitudes(levels: Spectrum, gas: Gas) -> Channels:
-    """√(2πνGw) (m/π) K^{-½}VWK^{½} at every node (node, to, from), 0 where the way out is closed."""
-    leaving, _, weight = _collisions(levels, gas)
-    factor = jnp.where(weight > 0, jnp.sqrt(jnp.where(weight > 0, weight, 1.0)), 0.0)
-    factor = factor * gas.mass * jnp.sqrt(2 * gas.density / jnp.pi)
+def _amplitudes(levels: Spectrum, gas: Gas) -> tuple[Channels, Channels]:
+    """A = (m/π) K^{-½}VWK^{½} e^{-½β(E - B)} at every node (node, to, from), 0 where the way out is closed; 2πνw A.
+
+    Weights apart, whose roots would have no derivative at 0.
+    """
+    leaving, _, thermal, weights = _collisions(levels, gas)
     columns = _columns(leaving, levels, 0.5 / gas.temperature)
-    return jnp.moveaxis(factor.astype(columns.dtype)[None] * columns, -1, 0)
+    open_ = thermal > 0
+    factor = gas.mass / jnp.pi * jnp.where(open_, jnp.sqrt(jnp.where(open_, thermal, 1.0)), 0.0)
+    amplitudes = jnp.moveaxis(factor.astype(columns.dtype)[None] * columns, -1, 0)
+    weight = 2 * jnp.pi * gas.density * weights / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
+    return amplitudes, weight.astype(columns.dtype)[:, None, None] * amplitudes
 
 
 def _forward(levels: Spectrum, gas: Gas) -> Matrix:
     """½(ν/2π) ∫dp G(p) t(E_p + E_l) as an operator, both signs of p."""
-    _, within, weight = _collisions(levels, gas)
-    weight = 0.5 * gas.density * gas.mass / jnp.pi * weight
+    _, within, thermal, weights = _collisions(levels, gas)
+    factor = 0.5 * gas.density * gas.mass / jnp.pi / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
+    weight = factor * weights[None] * thermal
     return jnp.sum(weight.astype(within.dtype)[None] * _columns(within, levels, 1 / gas.temperature), axis=-1)
