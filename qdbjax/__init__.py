@@ -1,7 +1,7 @@
 """qdbjax: differentiable open quantum systems in and out of detailed balance.
 
-A system and its baths make a generator; a solver brings the generator to a state; thermodynamics reads the state;
-sweeps repeat the reading.
+A system and its baths make a generator; a solver brings the generator to a state; thermodynamics and balance read the
+state; sweeps repeat the reading.
 """
 
 from qdbjax import balance as balance, models as models

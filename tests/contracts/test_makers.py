@@ -72,6 +72,16 @@ def universal(**options):
     )
 
 
+def gases(energies=ENERGIES):
+    potential = COUPLING + np.diag([1.0, 0.7, 1.5]) + 0.3j * (np.tri(3, k=-1) - np.tri(3, k=-1).T)
+
+    def make(temperatures):
+        many = [qdb.Gas(potential @ potential.conj().T / (1 + n), temperature=t) for n, t in enumerate(temperatures)]
+        return qdb.low_density(qdb.models.three_level(energies), many)
+
+    return make
+
+
 def of_levels(energies):
     return lambda temperature: gibbs(np.diag(energies), temperature)
 
@@ -90,6 +100,9 @@ MAKERS = {
     "leads": Maker(lead, thermal=grand_canonical),
     "local-KMS fields": Maker(local),
     "partial secular": Maker(three([0.0, 1.0, 1.05], window=0.2), False, of_levels([0.0, 1.025, 1.025])),
+    "gases": Maker(gases(), thermal=of_levels(ENERGIES)),
+    "gases, equal gaps": Maker(gases([0.0, 1.0, 2.0]), thermal=of_levels([0.0, 1.0, 2.0])),
+    "gases, equal levels": Maker(gases([0.0, 1.0, 1.0]), thermal=of_levels([0.0, 1.0, 1.0])),
     "universal": Maker(universal(), secular=False),
     "universal with Lamb shift": Maker(universal(lamb_shift=True), secular=False),
 }

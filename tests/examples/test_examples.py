@@ -95,6 +95,9 @@ PRINTED = {
     "02_thermalisation": r"entropy produced 0\.9253\d\d nats, relative entropy to Gibbs lost 0\.9252\d\d nats",
     "03_double_dot": r"largest current 2\.\d+e-03",
     "04_dark_state": r"dark      excited at t = 40: 1\.000000, for ever: 1\.000000",
+    "06_broken_detailed_balance": r"= 1\.5016156697, I\(0, \+\) = 1\.4542102495, I\(0, -\) = 0\.8722540427",
+    "07_loop_current": r"largest loop current 3\.116e-04 at temperature 4\.00, flux 2\.00; ok",
+    "08_largest_loop_current": r"loop current 5\.527e-05 -> \d\.\d+e-03[^\n]*\n[^\n]* inside its bounds \de-0[4-9]",
 }
 
 
