@@ -55,8 +55,8 @@ def main(folder: pathlib.Path) -> None:
         axes.axhline(1.0, color="0.6", lw=0.8, zorder=0)
     left.set(xlabel="βΔE", ylabel="I(k, l)", title="flux 3/4, equal gaps")
     right.set(xlabel="magnetic flux (flux quanta)", title="βΔE = 1; levels cross at multiples of 1/2")
-    left.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.35, 0.62))
-    inset = left.inset_axes([0.55, 0.68, 0.43, 0.3])
+    left.legend(frameon=False, loc="lower right")
+    inset = left.inset_axes([0.48, 0.45, 0.48, 0.3])
     for n, name in enumerate(("(30a)", "(30b)")):
         inset.plot(heated["scaled"], 1e4 * sides[:, 2 * n], color=f"C{n + 3}", label=name)
         inset.plot(heated["scaled"], 1e4 * sides[:, 2 * n + 1], ":", color="k")
