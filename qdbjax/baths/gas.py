@@ -13,7 +13,7 @@ class Gas(eqx.Module):
 
     potential: Hermitian V (d, d), energy times length, in the basis of the Hamiltonian; any sign, finite.
     temperature T > 0: energy. density ν >= 0: the factor in a_kl = 2πν R_kl; n particles per length are ν = 2πn.
-    mass m > 0. name: label in results.
+    mass m > 0. name: label in results. repulsive: whether V is known to have no negative eigenvalue.
     Raises ValueError or TypeError for concrete input out of range; traced input is flagged by the solvers.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (7), (29); their (20)
     prints half of the rate that follows from (7).

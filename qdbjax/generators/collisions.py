@@ -27,15 +27,15 @@ class Nodes(NamedTuple):
     signs: np.ndarray
 
 
-def nodes_between(ends: list[Array], thresholds: Array, temperature: Array, *, deep: bool = False) -> Nodes:
+def nodes_between(ends: list[Array], thresholds: Array, temperature: Array) -> Nodes:
     """Panels between ascending ends, and from the last one to infinity, where functions fall as e^{-E/T}.
 
-    No threshold lies inside a panel: distances to it add up from its nearer end, without cancellation. deep: also for
-    derivatives in which a threshold moves against the end of a panel, as where degenerate levels split.
+    No threshold lies inside a panel: distances to it add up from its nearer end, without cancellation. Nodes go deep
+    for derivatives in which a threshold moves against the end of a panel, as where degenerate levels split.
     """
     dtype, dims = thresholds.dtype, thresholds.ndim
     spread = lambda values: values.reshape(-1, *[1] * dims)  # noqa: E731
-    x, rest, weight = (jnp.asarray(values, dtype) for values in unit_interval(deep=deep))
+    x, rest, weight = (jnp.asarray(values, dtype) for values in unit_interval(deep=True))
     close, smallest = float(jnp.finfo(dtype).eps) ** 1.5 * temperature, float(jnp.finfo(dtype).tiny)
     distances, weights, signs = [], [], []
     for start, end in itertools.pairwise(ends):
@@ -47,7 +47,7 @@ def nodes_between(ends: list[Array], thresholds: Array, temperature: Array, *, d
         distances.append(jnp.where((thresholds <= start)[None], up, down))
         weights.append(length * weight)
         signs.append((-1.0) ** np.arange(len(x)))
-    x, weight = (jnp.asarray(values, dtype) for values in decaying(deep=deep))
+    x, weight = (jnp.asarray(values, dtype) for values in decaying())
     distances.append((ends[-1] - thresholds)[None] + spread(temperature * x))
     weights.append(temperature * weight)
     signs.append((-1.0) ** np.arange(len(x)))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Complex, Matrix, Rates, Scalar, compiled_when_eager
+from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, compiled_when_eager
 from qdbjax.baths import Gas
 from qdbjax.generators.collisions import Nodes, nodes_between, resonances
 from qdbjax.generators.davies import checked_names, squared
@@ -79,36 +79,37 @@ def collision_rates(levels: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
         ends = vector_entries(jnp.sort(jnp.concatenate([ordered[1:], bound])))
     nodes = nodes_between(ends, energies, gas.temperature)
     factor = 2 * gas.density / jnp.pi / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
-    terms = _rate_terms(nodes, potential, gas, d)
-    rates: list[list] = [[0.0] * d for _ in range(d)]
-    error = jnp.zeros((), energies.dtype)
-    for k in range(d):
-        for l in range(d):
-            if k != l:
-                weighted = terms[k][l] * nodes.weights
-                whole = jnp.sum(weighted)
-                rates[k][l] = factor * whole
-                apart = jnp.abs(jnp.sum(weighted * jnp.asarray(nodes.signs, weighted.dtype)))
-                error = jnp.maximum(error, jnp.where(whole > 0, apart / jnp.where(whole > 0, whole, 1.0), 0.0))
-    return stack_real(rates, energies.dtype), jax.lax.stop_gradient(error * error)
-
-
-def _rate_terms(nodes: Nodes, potential: Complex[Array, "d d"], gas: Gas, d: int) -> list[list]:
-    """e^{-β(E - E_l)} k_k k_l |W_kl|² at every node, [to][from]."""
-    excess = vector_entries(nodes.distances.T)
-    real, imaginary = zip(*[wave_numbers(distance, gas.mass) for distance in excess], strict=True)
-    thermal = [
-        jnp.exp(-jnp.maximum(distance, 0.0) / gas.temperature) * k for distance, k in zip(excess, real, strict=True)
-    ]
+    real, imaginary = wave_numbers(nodes.distances.T, gas.mass)
+    thermal = jnp.exp(-jnp.maximum(nodes.distances.T, 0.0) / gas.temperature) * nodes.weights[None]
+    both = jnp.stack([jnp.ones_like(nodes.weights), jnp.asarray(nodes.signs, thermal.dtype)], axis=1)
     if d <= UNROLL:
-        w = resolvents(list(real), list(imaginary), split(potential), gas.mass)
-        size = [[entry.squared() for entry in row] for row in w]
+        sums = _sums_unrolled(real, imaginary, thermal, both, potential, gas.mass)
     else:
         unit = jnp.eye(d, dtype=potential.dtype)[:, :, None]
-        k = jax.lax.complex(jnp.stack(real), jnp.stack(imaginary)).astype(potential.dtype)
+        k = jax.lax.complex(real, imaginary).astype(potential.dtype)
         w = leading_inverses(k[:, None] * unit + 1j * gas.mass.astype(unit.dtype) * potential[:, :, None])
-        size = squared(w)
-    return [[thermal[l] * (real[k] * size[k][l]) for l in range(d)] for k in range(d)]
+        terms = squared(w) * real[:, None] * (real * thermal)[None, :]
+        sums = jnp.moveaxis(jnp.matmul(terms, both, precision="highest"), -1, 0)
+    off = ~np.eye(d, dtype=bool)
+    whole, apart = jnp.where(off[None], sums, 0.0)
+    some = whole > 0
+    error = jnp.max(jnp.where(some, jnp.abs(apart) / jnp.where(some, whole, 1.0), 0.0))
+    return factor * whole, jax.lax.stop_gradient(error * error)
+
+
+def _sums_unrolled(real: Array, imaginary: Array, thermal: Array, both: Array, potential: Array, mass: Array) -> Array:
+    """Σ over nodes of e^{-β(E - E_l)} k_k k_l |W_kl|² w, with both signs (2, to, from), entry by entry."""
+    k, kappa, weights, signs = vector_entries(real), vector_entries(imaginary), vector_entries(thermal), both[:, 1]
+    w = resolvents(k, kappa, split(potential), mass)
+    d, dtype = len(k), real.dtype
+    whole: list[list] = [[0.0] * d for _ in range(d)]
+    apart: list[list] = [[0.0] * d for _ in range(d)]
+    for n in range(d):
+        for l in range(d):
+            if n != l:
+                terms = weights[l] * (k[l] * k[n] * w[n][l].squared())
+                whole[n][l], apart[n][l] = jnp.sum(terms), jnp.sum(terms * signs)
+    return stacked([stack_real(whole, dtype), stack_real(apart, dtype)])
 
 
 class GasJumps(AbstractJumps):
@@ -157,42 +158,48 @@ def _incoming(levels: Spectrum, gas: Gas) -> Nodes:
     # Of two levels one is above the other: half of their thresholds lie below e = 0.
     ascending = jnp.sort(jnp.clip(apart, 0.0, jnp.maximum(jnp.max(thresholds), 0.0)))[d * (d - 1) // 2 :]
     zero = jnp.zeros((), energies.dtype)
-    return nodes_between([zero, *vector_entries(ascending)], thresholds, gas.temperature, deep=True)
+    return nodes_between([zero, *vector_entries(ascending)], thresholds, gas.temperature)
 
 
-def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array, Array]:
-    """K^{-½}VWK^{½}, of what leaves, and VW, of what goes on, (to, column, from, node); e^{-β(E - E_from)}; weights.
+def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:
+    """K^{-½}VWK^{½}e^{-½β(E - B)}, of what leaves, and VWe^{-β(E - B)}, of what goes on, (from, to, node); weights.
 
-    Functions of the level matrix B = diag(E_j) + M through K = √(2m(E - B)); M, zero in value, carries the derivative
-    with respect to a Hamiltonian that mixes degenerate levels. Off the diagonal K^{-½}VWK^{½} = (i/m) K^{½}WK^{½},
-    which does not cancel at thresholds.
+    Functions of the level matrix B = diag(E_j) + M with K = √(2m(E - B)); M, zero in value, carries the derivative with
+    respect to a Hamiltonian that mixes degenerate levels. Off the diagonal K^{-½}VWK^{½} = (i/m) K^{½}WK^{½}, which
+    does not cancel at thresholds.
     """
     nodes, potential = _incoming(levels, gas), framed_potential(gas, levels)
-    dtype, each = potential.dtype, np.arange(potential.shape[0])
-    excess = jnp.transpose(nodes.distances, (2, 1, 0))  # [channel, from, node]
-    root, back = _roots(excess, gas.mass, dtype)
-    mass, unit = gas.mass.astype(dtype), jnp.eye(len(each), dtype=dtype)[:, :, None, None]
-    pair = back[:, None] * back[None, :]
-    slope = mass * levels.mixing.astype(dtype)[:, :, None, None] * pair  # dk/dE = m/k, inside a cluster
-    bend = 0.5 * back[:, None] * slope
-    half, reverse = root[:, None] * unit - bend, back[:, None] * unit + bend * pair
-    wave, potential = (root * root)[:, None] * unit - slope, potential[:, :, None, None]
-    w = leading_inverses(wave + 1j * mass * potential)
-    within = _product(potential, w)
-    apart = _product(_product(half, w), half) * (1j / mass)
-    leaving = jnp.where(unit.real > 0, _product(_product(reverse, within), half), apart)
+    dtype, d = potential.dtype, potential.shape[0]
+    mass, beta = gas.mass.astype(dtype), (1 / gas.temperature).astype(dtype)
+    unit, mixing = jnp.eye(d, dtype=dtype), levels.mixing.astype(dtype)
+    wide = lambda table: table[:, :, None]  # noqa: E731
+
+    def of_source(source):
+        """One l at the energies e + E_l: E - E_j (channel, node), E - E_l, and column l of 1 and of M."""
+        excess, kinetic, own, mixed = source
+        root, back = _roots(excess, gas.mass, dtype)
+        pair = back[:, None] * back[None, :]
+        slope = mass * wide(mixing) * pair  # dk/dE = m/k, inside a cluster
+        bend = 0.5 * back[:, None] * slope
+        half, reverse = root[:, None] * wide(unit) - bend, back[:, None] * wide(unit) + bend * pair
+        w = leading_inverses((root * root)[:, None] * wide(unit) - slope + 1j * mass * wide(potential))
+        within = _product(wide(potential), w)
+        apart = _product(_product(half, w), half) * (1j / mass)
+        leaving = jnp.where(wide(unit.real) > 0, _product(_product(reverse, within), half), apart)
+        leaving = jnp.where((excess > 0)[:, None], leaving, 0.0)
+        columns = [
+            jnp.sum(x * (own + n * mixed)[None, :, None], axis=1) for n, x in ((0.5 * beta, leaving), (beta, within))
+        ]
+        heat = jnp.exp(-0.5 * kinetic / gas.temperature).astype(dtype)
+        return columns[0] * heat[None], columns[1] * (heat * heat)[None]
+
+    excess = jnp.transpose(nodes.distances, (1, 2, 0))  # [from, channel, node]
+    each = np.arange(d)
     # The Boltzmann factor knows the energies themselves, so that Gibbs is stationary to second order in what is merged.
-    apart_from_mean = jax.lax.stop_gradient(levels.energies - levels.centers)[:, None]
-    kinetic = excess[each, each]
-    thermal = jnp.where(kinetic > 0, jnp.exp((apart_from_mean - jnp.maximum(kinetic, 0.0)) / gas.temperature), 0.0)
-    return jnp.where((excess > 0)[:, None], leaving, 0.0), within, thermal, nodes.weights
-
-
-def _columns(operators: Array, levels: Spectrum, exponent: Array) -> Array:
-    """Σ_column (to, column, from, node) · e^{exponent·B}, e^{exponent·E_from} apart: each source at its own energy."""
-    mixing = levels.mixing.astype(operators.dtype)
-    warm = jnp.eye(operators.shape[0], dtype=operators.dtype) + exponent.astype(operators.dtype) * mixing
-    return jnp.sum(operators * warm[None, :, :, None], axis=1)
+    kinetic = excess[each, each] - jax.lax.stop_gradient(levels.energies - levels.centers)[:, None]
+    sources = excess, kinetic, unit, mixing.T
+    leaving, within = jax.vmap(of_source)(sources) if d <= UNROLL else jax.lax.map(of_source, sources)
+    return leaving, within, nodes.weights / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
 
 
 def _roots(excess: Array, mass: Array, dtype) -> tuple[Array, Array]:
@@ -216,18 +223,13 @@ def _amplitudes(levels: Spectrum, gas: Gas) -> tuple[Channels, Channels]:
 
     Weights apart, whose roots would have no derivative at 0.
     """
-    leaving, _, thermal, weights = _collisions(levels, gas)
-    columns = _columns(leaving, levels, 0.5 / gas.temperature)
-    open_ = thermal > 0
-    factor = gas.mass / jnp.pi * jnp.where(open_, jnp.sqrt(jnp.where(open_, thermal, 1.0)), 0.0)
-    amplitudes = jnp.moveaxis(factor.astype(columns.dtype)[None] * columns, -1, 0)
-    weight = 2 * jnp.pi * gas.density * weights / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
-    return amplitudes, weight.astype(columns.dtype)[:, None, None] * amplitudes
+    leaving, _, weights = _collisions(levels, gas)
+    amplitudes = (gas.mass / jnp.pi).astype(leaving.dtype) * jnp.transpose(leaving, (2, 1, 0))
+    return amplitudes, (2 * jnp.pi * gas.density * weights).astype(leaving.dtype)[:, None, None] * amplitudes
 
 
 def _forward(levels: Spectrum, gas: Gas) -> Matrix:
     """½(ν/2π) ∫dp G(p) t(E_p + E_l) as an operator, both signs of p."""
-    _, within, thermal, weights = _collisions(levels, gas)
-    factor = 0.5 * gas.density * gas.mass / jnp.pi / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
-    weight = factor * weights[None] * thermal
-    return jnp.sum(weight.astype(within.dtype)[None] * _columns(within, levels, 1 / gas.temperature), axis=-1)
+    _, within, weights = _collisions(levels, gas)
+    weight = 0.5 * gas.density * gas.mass / jnp.pi * weights
+    return jnp.sum(weight.astype(within.dtype)[None, None] * within, axis=-1).T

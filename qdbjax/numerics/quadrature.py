@@ -14,9 +14,9 @@ def _steps(first: float, last: float) -> np.ndarray:
     return np.arange(round(first / STEP), round(last / STEP) + 1) * STEP
 
 
-def decaying(*, deep: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights for ∫₀^∞ of functions that fall as e^{-x}; e^{-x} is not in the weights. deep: x^{-½} at 0."""
-    t = _steps(-4.5 if deep else -3.75, 1.625)  # x between 1e-14, or 1e-28, and 45
+def decaying() -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights for ∫₀^∞ of functions that fall as e^{-x}, and may rise as x^{-½} at 0; without e^{-x}."""
+    t = _steps(-4.5, 1.625)  # x between 1e-28 and 45
     x = np.exp(0.5 * np.pi * np.sinh(t))
     return x, STEP * 0.5 * np.pi * np.cosh(t) * x
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import random_hermitian
+from helpers import random_hermitian, with_spectrum
 
 import qdbjax as qdb
 from qdbjax import Status
@@ -95,6 +95,19 @@ def test_gibbs_is_stationary_and_the_map_positive(name, strength, temperature):
     off = np.eye(9) - np.outer(vector, vector)
     assert np.abs(choi - choi.conj().T).max() < 1e-13 * size
     assert np.linalg.eigvalsh(off @ choi @ off).min() > -1e-13 * size
+
+
+def test_five_levels_two_of_them_equal():
+    """Beyond what is written out entry by entry: source by source, with matrices."""
+    rng = np.random.default_rng(9)
+    hamiltonian = with_spectrum(rng, [-0.4, -0.4, 0.1, 0.5, 1.3])
+    potential = random_hermitian(rng, 5)
+    generator = qdb.low_density(hamiltonian, qdb.Gas(potential @ potential + 0.2 * np.eye(5), temperature=0.7))
+    thermal = np.asarray(qdb.gibbs(hamiltonian, temperature=0.7).density_matrix)
+    np.testing.assert_allclose(qdb.steady_state(generator).density_matrix, thermal, rtol=0, atol=1e-13)
+    size = np.abs(generator.liouvillian()).max()
+    assert np.abs(generator.apply(thermal)).max() < 1e-13 * size
+    assert np.abs(qdb.balance.probability_currents(generator)).max() > 1e-4 * size
 
 
 @pytest.mark.parametrize("potential", [np.diag([1.0, 1.0, 1.5]), np.diag([0.4, 2.0, 0.4]), np.diag([-0.5, 1.0, -0.5])])
