@@ -33,7 +33,8 @@ def low_density(
 
     system: a System or a Hamiltonian (d, d), energy. gases: one or several `Gas` of dimension d.
     forward_scattering: whether to add Δ_k = (ν/2π) ∫dp G(p) Re t_kk(E_p + E_k), which turns coherences and splits
-    degenerate levels; it commutes with H.
+    degenerate levels; it commutes with H. Without it the derivative of a stationary state in a parameter that lifts a
+    degeneracy is that of Gibbs; with it, of what collisions and Δ together leave between the two levels.
     Returns a Generator; `gen.rates[gas, to, from]` = 2πν R_kl, inverse time,
     R_kl = √(β/2πm) (m²/π²) ∫dE e^{-β(E - E_l)} |t_kl(E)|²/(k_k k_l) over E above both levels. A rate whose integral is
     not resolved to 1e-9 (a resonance too narrow) is flagged.
