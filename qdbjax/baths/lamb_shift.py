@@ -33,21 +33,21 @@ def shared_lamb_shift(bath: AbstractBath, first: Frequencies, second: Frequencie
     """F_a(p, q) = -P∫ dν √γ_a(p + ν)√γ_a(q + ν) / 2πν of each operator (k, *shape of p and q), energy.
 
     F_a(ω, ω) = s_aa(ω).
-    *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020), (28), with our signs of p and q.
+    *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020), with our signs of p and q.
     """
 
     def product(u):
-        return noise_roots(bath, first[None] + u) * noise_roots(bath, second[None] + u)
+        return _known(noise_roots(bath, first[None] + u)) * _known(noise_roots(bath, second[None] + u))
 
     ends = [*_distances(bath, first), *_distances(bath, second)]
     return _principal_value(product, ends, _scale(bath, first))
 
 
 def noise_roots(bath: AbstractBath, frequency: Frequencies) -> Array:
-    """√γ_a(ω) (k, *shape of ω), with derivative 0 where γ = 0; 0 where γ is not finite."""
+    """√γ_a(ω) (k, *shape of ω), with derivative 0 where γ = 0; inf and NaN stay what they are."""
     noise = jnp.stack(bath.noises(frequency))
-    nothing = (noise == 0) | ~jnp.isfinite(noise)
-    return jnp.where(nothing, 0.0, jnp.sqrt(jnp.where(nothing, 1.0, noise)))
+    plain = (noise != 0) & jnp.isfinite(noise)
+    return jnp.where(plain, jnp.sqrt(jnp.where(plain, noise, 1.0)), noise)
 
 
 def with_slope(shift: Callable, bath: AbstractBath, frequency: Frequencies, level: BoolMatrix) -> tuple[Array, Array]:

@@ -17,7 +17,7 @@ def bath_correlation(bath: AbstractBath, times: ArrayLike) -> Array:
     is [0, 0]. inf at t = 0 where the density falls off too slowly (Drude-Lorentz). Right to about 1e-12 of C(0), or of
     the largest |C| that is asked for. Raises ValueError for a density without end (`Flat`, infinite cutoff), whose
     correlation is a δ function.
-    *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), (3.137).
+    *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.6.
     """
     times = as_real(times, "times")
     if times.ndim != 1:
@@ -35,7 +35,11 @@ def _bath_correlation(bath: AbstractBath, times: Array) -> Array:
 
     def at(time):
         found = line.fourier(jnp.real(values), time)
-        return found + 1j * line.fourier(jnp.imag(values), time) if jnp.iscomplexobj(values) else found
+        if not jnp.iscomplexobj(values):
+            return found
+        turned = line.fourier(jnp.imag(values), time)
+        # Part by part: i·(∞ + 0i) would be NaN.
+        return jax.lax.complex(found.real - turned.imag, found.imag + turned.real)
 
     return jax.lax.map(at, times).T.reshape(k, k, -1)
 

@@ -8,18 +8,10 @@ from qdbjax._types import Array, Matrix
 from qdbjax.cli.build import operator_of
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.quantities import QUANTITIES
-from qdbjax.cli.schema import Axis, Initial, RunFile
+from qdbjax.cli.schema import Initial, RunFile
 from qdbjax.generators import Generator
 from qdbjax.solvers import evolve
 from qdbjax.solvers.asymptotic import density_matrix
-
-
-def coordinates(axis: Axis) -> np.ndarray:
-    """The values of an axis, (n,)."""
-    if axis.values is not None:
-        return np.asarray(axis.values, float)
-    space = np.geomspace if axis.scale == "log" else np.linspace
-    return space(axis.start, axis.stop, axis.points)
 
 
 def check_evolution(run: RunFile, levels: int) -> None:
@@ -72,7 +64,7 @@ def quantities_along(run: RunFile, generator: Generator) -> dict[str, Array]:
     levels = generator.dimension
     observables = {name: _observable(run, name, levels) for name in run.evolution.observables}
     start = _initial(run.evolution.initial, generator)
-    found = evolve(generator, start, coordinates(run.evolution.times), observables=observables)
+    found = evolve(generator, start, run.evolution.times.coordinates(), observables=observables)
     values = dict(found.expectations)
     for name in run.output.quantities:
         compute = QUANTITIES[name].compute

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qdbjax.cli.along import check_evolution, coordinates, quantities_along
+from qdbjax.cli.along import check_evolution, quantities_along
 from qdbjax.cli.build import generator_of, parts_of
 from qdbjax.cli.errors import InputError, nearest
 from qdbjax.cli.parameters import axes_to_paths, tree_of, with_values
@@ -36,7 +36,7 @@ def check(run: RunFile) -> None:
     tree = tree_of(run)
     paths = axes_to_paths(run, tree)
     for end in (np.min, np.max):
-        ends = {name: float(end(coordinates(axis))) for name, axis in run.sweep.items()}
+        ends = {name: float(end(axis.coordinates())) for name, axis in run.sweep.items()}
         system, _ = parts_of(with_values(tree, paths, ends))
     if run.evolution is not None:
         check_evolution(run, system.dimension)
@@ -95,7 +95,7 @@ def function_of(run: RunFile) -> Callable[..., dict]:
 
 def results_of(run: RunFile, text: str, *, progress: bool | None) -> "xarray.Dataset":
     """The swept quantities with names, units and the run file itself in the attributes."""
-    axes = {name: coordinates(axis) for name, axis in run.sweep.items()}
+    axes = {name: axis.coordinates() for name, axis in run.sweep.items()}
     # An evolution without sweep is a sweep over one point.
     data = sweep(function_of(run), progress=progress, **(axes or {"point": np.zeros(1)}))
     if not axes:
@@ -107,7 +107,7 @@ def results_of(run: RunFile, text: str, *, progress: bool | None) -> "xarray.Dat
             data[name].attrs.update(_described(QUANTITIES[name].long_name, QUANTITIES[name].units))
     if run.evolution is not None:
         times = run.evolution.times
-        data = data.assign_coords(time=coordinates(times))
+        data = data.assign_coords(time=times.coordinates())
         data["time"].attrs.update(_described(times.label or "time", times.unit or "inverse energy"))
     if "bath" in data.dims:
         data = data.assign_coords(bath=[bath.name for bath in run.baths])

@@ -6,6 +6,7 @@ import keyword
 import math
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -228,6 +229,13 @@ class Axis(BaseModel):
         if self.scale == "log" and self.values is None and min(numbers) <= 0:
             raise ValueError(f"a logarithmic axis needs start and stop > 0; got {numbers}")
         return self
+
+    def coordinates(self) -> np.ndarray:
+        """The values, (n,)."""
+        if self.values is not None:
+            return np.asarray(self.values, float)
+        space = np.geomspace if self.scale == "log" else np.linspace
+        return space(self.start, self.stop, self.points)
 
 
 class Initial(BaseModel):

@@ -57,7 +57,7 @@ def nodes_between(ends: list[Array], thresholds: Array, temperature: Array) -> N
 def resonances(energies: RealVector, potential: Complex[Array, "d d"], gas: Gas) -> RealVector:
     """Where channel j binds a particle, E_j - Re(m u_j)²/2m with u_j its effective potential; E_j if it does not.
 
-    (W^{-1})_jj eliminated of all other channels is k_j + imu_j; two rounds put E within the width of the resonance.
+    (W^{-1})_jj eliminated of all other channels is k_j + imu_j; three rounds put E within the width of the resonance.
     """
     live, fixed = energies, jax.lax.stop_gradient
     energies, potential, mass = fixed(energies), fixed(potential), fixed(gas.mass)

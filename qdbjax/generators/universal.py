@@ -32,7 +32,7 @@ def universal_lindblad(
     second order in γ, and not to zero.
     Returns a Generator; `gen.rates` are |⟨to|L_a|from⟩|². Raises ValueError for no bath, mismatched dimensions,
     repeated names, or correlated couplings; with lamb_shift, for a density without end (`Flat`, infinite cutoff).
-    *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020), (24)-(28).
+    *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020).
     """
     system = as_system(system)
     baths, names = checked_baths(system, baths)
@@ -88,6 +88,9 @@ class UniversalJumps(AbstractJumps):
         same = _one_level(levels)
         frequencies = jnp.where(same, 0.0, levels.frequencies)
         root, slope = jax.jvp(lambda x: noise_roots(bath, x), (frequencies,), (jnp.ones_like(frequencies),))
+        # What is infinite and meets no coupling (a field at ω = μ) means nothing; what meets one is flagged.
+        idle = (squared(framed) == 0) & ~jnp.isfinite(root)
+        root, slope = jnp.where(idle, 0.0, root), jnp.where(idle, 0.0, slope)
         root = root + slope * jnp.where(same, levels.frequencies, 0.0)[None]
         dtype = np.promote_types(framed.dtype, root.dtype)
         framed = framed.astype(dtype)

@@ -81,6 +81,14 @@ def test_correlated_couplings_and_the_past():
     assert np.abs(0.5 * (future[0, 1] + flipped) - 0.3 * alone).max() < 1e-13
 
 
+def test_correlated_couplings_that_diverge_at_once():
+    matrix = np.array([[1.0, 0.3 + 0.4j], [0.3 - 0.4j, 0.8]])
+    couplings = np.stack([X, np.diag([1.0, -1.0])])
+    bath = qdb.Bath(couplings, qdb.DrudeLorentz(ETA, CUTOFF), temperature=1.0, correlation=matrix)
+    found = np.asarray(correlation(bath, np.array([0.0, 0.1])))
+    assert np.isposinf(found[0, 0, 0].real) and not np.isnan(found).any()
+
+
 @pytest.mark.parametrize(
     ("bath", "expected"),
     [

@@ -187,6 +187,18 @@ def test_universal_evolves():
     np.testing.assert_allclose(qdb.evolve(generator, ket, [6.0]).density_matrix[0], rho, rtol=0, atol=1e-8)
 
 
+@pytest.mark.parametrize(
+    "density", [qdb.PowerLaw(0.02, 5.0, 0.5), qdb.Tabulated([0.1, 0.5], [0.01, 0.02])], ids=["divergent", "table ends"]
+)
+def test_universal_with_noise_that_is_not_finite(density):
+    """Infinite at ω = 0 or unknown at a Bohr frequency, and met by a coupling: flagged, never taken as 0."""
+    bath = qdb.Bath(COUPLINGS[0], density, temperature=1.0)
+    generator = qdb.universal_lindblad(rotated([0.0, 1.0, 2.3]), bath)
+    steady = qdb.steady_state(generator)
+    assert not np.isfinite(generator.liouvillian()).all() and np.isnan(steady.populations).all()
+    assert int(steady.status) & int(Status.NONFINITE_INPUT | Status.UNPHYSICAL_BATH)
+
+
 def test_refused():
     """Windows below zero, correlated couplings."""
     with pytest.raises(ValueError, match="window must be >= 0; got -1"):
