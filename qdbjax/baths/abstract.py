@@ -67,6 +67,15 @@ class AbstractBath(eqx.Module):
         """T, or NaN for a bath whose temperature depends on frequency."""
         return jnp.asarray(jnp.nan) if isinstance(self.temperature, LocalTemperature) else self.temperature
 
+    def moved(self, temperature: Scalar, chemical_potential: Scalar) -> "AbstractBath":
+        """The bath at another temperature (a local-KMS one keeps β(ω)) and, if it has one, chemical potential."""
+        bath = self
+        if not isinstance(self.temperature, LocalTemperature):
+            bath = eqx.tree_at(lambda b: b.temperature, bath, temperature)
+        if any(self.charges):
+            bath = eqx.tree_at(lambda b: b.chemical_potential, bath, chemical_potential)
+        return bath
+
 
 def diagonal_table(values: list[Noise]) -> Array:
     """(k, k, ...) with the given arrays on the diagonal."""

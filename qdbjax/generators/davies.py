@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, as_scalar, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, StatusCode, as_scalar, compiled_when_eager, is_traced
 from qdbjax.baths import AbstractBath, Bath, LocalTemperature, lamb_matrix, with_slope
-from qdbjax.generators.generator import AbstractJumps, Channels, Generator
+from qdbjax.generators.generator import AbstractJumps, Channels, Generator, PerBath, assemble
 from qdbjax.numerics.small import (
     UNROLL,
     Entry,
@@ -140,21 +140,7 @@ def _check_charges(system: System, baths: tuple[AbstractBath, ...]) -> None:
 def _davies(
     system: System, baths: tuple[AbstractBath, ...], names: tuple[str, ...], lamb_shift: bool, window: Array | None
 ) -> Generator:
-    levels = spectrum(system, window)
-    jumps = DaviesJumps(baths, lamb_shift)
-    rates = jumps.rates(levels)
-    dtype = rates.dtype
-    temperatures = stacked([bath.single_temperature.astype(dtype) for bath in baths])
-    potentials = stacked([bath.chemical_potential.astype(dtype) for bath in baths])
-    unphysical = ~every(lambda x: x >= 0, rates)
-    for bath in baths:
-        if not isinstance(bath.temperature, LocalTemperature):
-            unphysical = unphysical | ~(bath.temperature >= 0)
-        if not bath.finite_at_zero:
-            unphysical = unphysical | jnp.any(divergent_entries(levels, bath)[0])
-    status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
-    status = status | raise_flag(unphysical, Status.UNPHYSICAL_BATH)
-    return Generator(system, levels, rates, jumps, temperatures, potentials, status, names)
+    return assemble(system, spectrum(system, window), DaviesJumps(baths, lamb_shift), names)
 
 
 def divergent_entries(levels: Spectrum, bath: AbstractBath) -> tuple[Bool[Array, "d d"], Bool[Array, "d d"]]:
@@ -231,6 +217,19 @@ def _rates_unrolled(levels: Spectrum, bath: Bath) -> Rates:
     return stack_real(rates, levels.energies.dtype)
 
 
+def reservoirs_of(baths: tuple[AbstractBath, ...]) -> tuple[PerBath, PerBath]:
+    """Temperatures and chemical potentials."""
+    columns = [bath.single_temperature for bath in baths], [bath.chemical_potential for bath in baths]
+    dtype = np.result_type(*(value.dtype for column in columns for value in column))
+    return tuple(stacked([value.astype(dtype) for value in column]) for column in columns)
+
+
+def moved(baths: tuple[AbstractBath, ...], temperatures: PerBath, potentials: PerBath) -> tuple[AbstractBath, ...]:
+    """The baths at other temperatures and chemical potentials."""
+    pairs = zip(vector_entries(temperatures), vector_entries(potentials), strict=True)
+    return tuple(bath.moved(*pair) for bath, pair in zip(baths, pairs, strict=True))
+
+
 class DaviesJumps(AbstractJumps):
     """Jump terms of the Davies generator, rebuilt from the baths where they are asked for."""
 
@@ -242,9 +241,26 @@ class DaviesJumps(AbstractJumps):
         """Change of the particle number by each operator of each bath."""
         return tuple(bath.charges for bath in self.baths)
 
-    def rates(self, spectrum: Spectrum) -> Rates:
-        """γ(E_from - E_to)|⟨to|S|from⟩|² of each bath."""
-        return stacked([_rates(spectrum, bath) for bath in self.baths])
+    @property
+    def reservoirs(self) -> tuple[PerBath, PerBath]:
+        """Those of the baths."""
+        return reservoirs_of(self.baths)
+
+    def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "DaviesJumps":
+        """See AbstractJumps."""
+        return DaviesJumps(moved(self.baths, temperatures, chemical_potentials), self.shifted)
+
+    def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
+        """γ(E_from - E_to)|⟨to|S|from⟩|² of each bath; flagged where infinite, negative or of negative temperature."""
+        rates = stacked([_rates(spectrum, bath) for bath in self.baths])
+        unphysical = ~every(lambda x: x >= 0, rates)
+        for bath in self.baths:
+            if not isinstance(bath.temperature, LocalTemperature):
+                unphysical = unphysical | ~(bath.temperature >= 0)
+            if not bath.finite_at_zero:
+                unphysical = unphysical | jnp.any(divergent_entries(spectrum, bath)[0])
+        status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
+        return rates, status | raise_flag(unphysical, Status.UNPHYSICAL_BATH)
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
         """S_a and R_a = Σ_b γ_ab(ω)∘S_b of each bath in the energy eigenbasis."""

@@ -2,12 +2,10 @@
 
 import jax.numpy as jnp
 
-from qdbjax._types import Array, Float, Matrix
-from qdbjax.generators.generator import AbstractJumps, blocks
+from qdbjax._types import Matrix
+from qdbjax.generators.generator import AbstractJumps, PerBath, blocks
 from qdbjax.numerics.small import compose, stacked
 from qdbjax.systems import Spectrum
-
-PerBath = Float[Array, " bath"]
 
 
 def charge_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, charge: Matrix) -> PerBath:

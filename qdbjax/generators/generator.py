@@ -14,11 +14,24 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Inexact, Matrix, Rates, Scalar, StatusCode, as_matrix
+from qdbjax._types import (
+    Array,
+    ArrayLike,
+    Float,
+    Inexact,
+    Matrix,
+    Rates,
+    Scalar,
+    StatusCode,
+    as_matrix,
+    as_real,
+    compiled_when_eager,
+)
 from qdbjax.numerics.small import compose, dagger, entrywise, in_frame, largest, vector_entries
 from qdbjax.systems import Spectrum, System
 
 Channels = Inexact[Array, "channel d d"]
+PerBath = Float[Array, " bath"]
 DENSE_LIMIT = 32  # largest dimension for which the d² x d² Liouvillian is formed (16 MB at d = 32, 268 MB at 64)
 
 
@@ -34,9 +47,22 @@ class AbstractJumps(eqx.Module):
     def charges(self) -> tuple[tuple[int, ...], ...]:
         """Change of the particle number by each channel of each bath."""
 
+    @property
     @abc.abstractmethod
+    def reservoirs(self) -> tuple[PerBath, PerBath]:
+        """Temperatures (NaN for a local-KMS field) and chemical potentials (0 where no particles are exchanged)."""
+
+    @abc.abstractmethod
+    def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "AbstractJumps":
+        """The same baths at other temperatures and chemical potentials, where they have them."""
+
+    @abc.abstractmethod
+    def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
+        """Rates (bath, to, from), zero diagonal, and what is wrong with them."""
+
     def rates(self, spectrum: Spectrum) -> Rates:
         """Rates (bath, to, from), zero diagonal."""
+        return self.checked_rates(spectrum)[0]
 
     @abc.abstractmethod
     def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
@@ -60,8 +86,8 @@ class Generator(eqx.Module):
     spectrum: Spectrum
     rates: Rates
     jumps: AbstractJumps
-    temperatures: Array
-    chemical_potentials: Array
+    temperatures: PerBath
+    chemical_potentials: PerBath
     status: StatusCode
     names: tuple[str, ...] = eqx.field(static=True)
 
@@ -93,6 +119,23 @@ class Generator(eqx.Module):
             return jnp.zeros(self.spectrum.basis.shape, _complex(self.spectrum.basis.dtype))
         return in_frame(jnp.asarray(self.spectrum.basis, shift.dtype).conj().T, shift)
 
+    def with_reservoirs(
+        self, *, temperatures: ArrayLike | None = None, chemical_potentials: ArrayLike | None = None
+    ) -> "Generator":
+        """The same system and couplings with baths at other temperatures T and chemical potentials μ.
+
+        temperatures, chemical_potentials: (bath,), energy; None leaves them. A local-KMS field keeps its β(ω), and a
+        bath that exchanges no particles its μ = 0. Traced values are flagged where they are unphysical.
+        """
+        given = []
+        for value, name in ((temperatures, "temperatures"), (chemical_potentials, "chemical_potentials")):
+            present = getattr(self, name)
+            value = present if value is None else as_real(value, name).astype(present.dtype)
+            if value.shape != present.shape:
+                raise ValueError(f"{name} must have shape {present.shape}, one per bath; got {value.shape}.")
+            given.append(value)
+        return _with_reservoirs(self, *given)
+
     def apply(self, rho: ArrayLike) -> Matrix:
         """L(ρ) for a matrix (d, d) in the basis of the Hamiltonian."""
         rho = jnp.asarray(as_matrix(rho, "rho"))
@@ -119,6 +162,19 @@ class Generator(eqx.Module):
 
     def __repr__(self) -> str:
         return f"Generator(dimension={self.dimension}, baths={', '.join(self.names)})"
+
+
+def assemble(system: System, spectrum: Spectrum, jumps: AbstractJumps, names: tuple[str, ...]) -> Generator:
+    """A Generator from what its maker knows."""
+    rates, status = jumps.checked_rates(spectrum)
+    temperatures, potentials = (each.astype(rates.dtype) for each in jumps.reservoirs)
+    return Generator(system, spectrum, rates, jumps, temperatures, potentials, status, names)
+
+
+@compiled_when_eager
+def _with_reservoirs(generator: Generator, temperatures: PerBath, potentials: PerBath) -> Generator:
+    jumps = generator.jumps.with_reservoirs(temperatures, potentials)
+    return assemble(generator.system, generator.spectrum, jumps, generator.names)
 
 
 def _complex(dtype):

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, compiled_when_eager
+from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode, compiled_when_eager
 from qdbjax.baths import Gas
 from qdbjax.generators.collisions import Nodes, nodes_between, resonances
 from qdbjax.generators.davies import checked_names, squared
-from qdbjax.generators.generator import AbstractJumps, Channels, Generator
+from qdbjax.generators.generator import AbstractJumps, Channels, Generator, PerBath, assemble
 from qdbjax.generators.scattering import framed_potential, leading_inverses, resolvents, wave_numbers
 from qdbjax.numerics.small import UNROLL, every, split, stack_real, stacked, vector_entries
 from qdbjax.systems import Spectrum, System, as_system, spectrum
@@ -50,17 +50,7 @@ def low_density(
 
 @compiled_when_eager
 def _low_density(system: System, gases: tuple[Gas, ...], names: tuple[str, ...], forward: bool) -> Generator:
-    levels = spectrum(system)
-    found = [collision_rates(levels, gas) for gas in gases]
-    rates = stacked([rate for rate, _ in found])
-    temperatures = stacked([gas.temperature.astype(rates.dtype) for gas in gases])
-    status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
-    for gas, (_, error) in zip(gases, found, strict=True):
-        physical = (gas.temperature > 0) & (gas.mass > 0) & (gas.density >= 0)
-        status = status | raise_flag(~physical, Status.UNPHYSICAL_BATH)
-        status = status | raise_flag(error > UNRESOLVED, Status.INACCURATE_INTEGRAL)
-    jumps = GasJumps(gases, forward)
-    return Generator(system, levels, rates, jumps, temperatures, jnp.zeros_like(temperatures), status, names)
+    return assemble(system, spectrum(system), GasJumps(gases, forward), names)
 
 
 def collision_rates(levels: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
@@ -124,9 +114,27 @@ class GasJumps(AbstractJumps):
         """Zeros: no particles are exchanged."""
         return ((0,),) * len(self.gases)
 
-    def rates(self, spectrum: Spectrum) -> Rates:
-        """2πν R_kl of each gas."""
-        return stacked([collision_rates(spectrum, gas)[0] for gas in self.gases])
+    @property
+    def reservoirs(self) -> tuple[PerBath, PerBath]:
+        """Temperatures; no chemical potentials."""
+        temperatures = stacked([gas.temperature for gas in self.gases])
+        return temperatures, jnp.zeros_like(temperatures)
+
+    def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "GasJumps":
+        """See AbstractJumps; densities stay."""
+        pairs = zip(self.gases, vector_entries(temperatures), strict=True)
+        return GasJumps(tuple(eqx.tree_at(lambda g: g.temperature, gas, t) for gas, t in pairs), self.forward)
+
+    def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
+        """2πν R_kl of each gas; flagged where a gas is unphysical or an integral not resolved."""
+        found = [collision_rates(spectrum, gas) for gas in self.gases]
+        rates = stacked([rate for rate, _ in found])
+        status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
+        for gas, (_, error) in zip(self.gases, found, strict=True):
+            physical = (gas.temperature > 0) & (gas.mass > 0) & (gas.density >= 0)
+            status = status | raise_flag(~physical, Status.UNPHYSICAL_BATH)
+            status = status | raise_flag(error > UNRESOLVED, Status.INACCURATE_INTEGRAL)
+        return rates, status
 
     def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
         """Δ, ½(ν/2π) ∫dp G(p) (t + t†) between equal levels."""

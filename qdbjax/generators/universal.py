@@ -8,10 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import ArrayLike, BoolMatrix, Matrix, Rates, compiled_when_eager
+from qdbjax._types import ArrayLike, BoolMatrix, Matrix, Rates, StatusCode, compiled_when_eager
 from qdbjax.baths import AbstractBath, noise_roots, shared_lamb_shift, with_slope
-from qdbjax.generators.davies import checked_baths, framed_operators, mixed, refuse_endless, squared
-from qdbjax.generators.generator import AbstractJumps, Channels, Generator
+from qdbjax.generators.davies import (
+    checked_baths,
+    framed_operators,
+    mixed,
+    moved,
+    refuse_endless,
+    reservoirs_of,
+    squared,
+)
+from qdbjax.generators.generator import AbstractJumps, Channels, Generator, PerBath, assemble
 from qdbjax.numerics.small import every, stacked
 from qdbjax.systems import Spectrum, System, as_system, spectrum
 
@@ -46,13 +54,7 @@ def universal_lindblad(
 
 @compiled_when_eager
 def _universal(system: System, baths: tuple[AbstractBath, ...], names: tuple[str, ...], lamb_shift: bool) -> Generator:
-    levels = spectrum(system, jnp.asarray(jnp.inf))
-    jumps = UniversalJumps(baths, lamb_shift)
-    rates = jumps.rates(levels)
-    temperatures = stacked([bath.single_temperature.astype(rates.dtype) for bath in baths])
-    potentials = stacked([bath.chemical_potential.astype(rates.dtype) for bath in baths])
-    status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
-    return Generator(system, levels, rates, jumps, temperatures, potentials, status, names)
+    return assemble(system, spectrum(system, jnp.asarray(jnp.inf)), UniversalJumps(baths, lamb_shift), names)
 
 
 class UniversalJumps(AbstractJumps):
@@ -73,10 +75,20 @@ class UniversalJumps(AbstractJumps):
         half = sum(_half_shift(bath, spectrum) for bath in self.baths)
         return half + half.conj().T
 
-    def rates(self, spectrum: Spectrum) -> Rates:
-        """|⟨to|L_a|from⟩|² summed over the channels of each bath, zero diagonal."""
+    @property
+    def reservoirs(self) -> tuple[PerBath, PerBath]:
+        """Those of the baths."""
+        return reservoirs_of(self.baths)
+
+    def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "UniversalJumps":
+        """See AbstractJumps."""
+        return UniversalJumps(moved(self.baths, temperatures, chemical_potentials), self.shifted)
+
+    def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
+        """|⟨to|L_a|from⟩|² summed over the channels of each bath, zero diagonal; flagged where not finite."""
         off = 1 - jnp.eye(spectrum.energies.shape[0], dtype=spectrum.energies.dtype)
-        return stacked([jnp.sum(squared(operators), axis=0) * off for operators, _ in self.channels(spectrum)])
+        rates = stacked([jnp.sum(squared(operators), axis=0) * off for operators, _ in self.channels(spectrum)])
+        return rates, raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
         """(L, L) of each bath in the energy eigenbasis."""
