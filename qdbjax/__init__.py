@@ -4,7 +4,7 @@ A system and its baths make a generator; a solver brings the generator to a stat
 state; sweeps repeat the reading.
 """
 
-from qdbjax import balance as balance, models as models
+from qdbjax import balance as balance, models as models, thermodynamics as thermodynamics
 from qdbjax._status import Status as Status, explain as explain
 from qdbjax.baths import (
     AbstractSpectralDensity as AbstractSpectralDensity,
@@ -27,10 +27,10 @@ from qdbjax.baths import (
 )
 from qdbjax.generators import (
     Generator as Generator,
-    Scattering as Scattering,
-    Validity as Validity,
     davies as davies,
+    lindblad as lindblad,
     low_density as low_density,
+    pauli as pauli,
     scattering as scattering,
     universal_lindblad as universal_lindblad,
     validity as validity,
@@ -74,10 +74,12 @@ from qdbjax.states import (
 from qdbjax.sweeps import sweep as sweep
 from qdbjax.systems import System as System
 from qdbjax.thermodynamics import (
+    cumulants as cumulants,
     energy_currents as energy_currents,
     entropy_production as entropy_production,
     heat_currents as heat_currents,
     micro_currents as micro_currents,
+    onsager_matrix as onsager_matrix,
     particle_currents as particle_currents,
 )
 

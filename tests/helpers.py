@@ -1,6 +1,7 @@
 """Shared by tests: golden data, random systems, and a NumPy master equation written independently of the package."""
 
 import json
+import math
 import pathlib
 
 import numpy as np
@@ -65,7 +66,10 @@ class Reference:
         equal = np.abs(coarse[:, None, :, None] - coarse[None, :, None, :]) <= tolerance
         same = labels[:, None] == labels[None, :]
         frame, unit = np.kron(basis, basis.conj()), np.eye(d)
-        self.dissipators = []
+        self.dissipators, self.tilts = [], []
+        lift = 0.5 * (energies[:, None, None, None] + energies[None, :, None, None])
+        lift = lift - 0.5 * (energies[None, None, :, None] + energies[None, None, None, :])
+        lift = lift.reshape(d * d, d * d)
         for coupling, strength, cutoff, temperature in baths:
             s = basis.conj().T @ coupling @ basis
             noise = ohmic_noise(fine, strength, cutoff, temperature)
@@ -75,8 +79,22 @@ class Reference:
             decay = 0.5 * (half + half.conj().T) * same
             whole = gain - 0.5 * np.kron(decay, unit) - 0.5 * np.kron(unit, decay.T)
             self.dissipators.append(frame @ whole @ frame.conj().T)
+            self.tilts.append(lambda field, gain=gain: frame @ (gain * np.expm1(field * lift)) @ frame.conj().T)
         turning = -1j * (np.kron(self.hamiltonian, unit) - np.kron(unit, self.hamiltonian.T))
         self.liouvillian = turning + sum(self.dissipators)
+
+    def generating_function(self, fields) -> complex:
+        """λ(χ), the eigenvalue that starts at 0, of L whose jumps weigh e^{χ_b·(energy from bath b)}."""
+        total = self.liouvillian + sum(tilt(field) for tilt, field in zip(self.tilts, fields, strict=True))
+        values = np.linalg.eigvals(total)
+        return values[np.argmax(values.real)]
+
+    def cumulants(self, bath: int, order: int, radius: float = 0.2, points: int = 32) -> np.ndarray:
+        """Cumulants per time of the energy from one bath, n!/2πi ∮ λ(χ)/χ^{n+1} dχ on a circle."""
+        circle = radius * np.exp(2j * np.pi * np.arange(points) / points)
+        unit = np.eye(len(self.dissipators))[bath]
+        values = np.array([self.generating_function(x * unit) for x in circle])
+        return np.array([math.factorial(n) * np.mean(values / circle**n).real for n in range(1, order + 1)])
 
     def steady_state(self) -> np.ndarray:
         """The normalised null vector of L."""

@@ -10,7 +10,7 @@ import numpy as np
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, StatusCode, as_scalar, compiled_when_eager, is_traced
 from qdbjax.baths import AbstractBath, Bath, LocalTemperature, lamb_matrix, with_slope
-from qdbjax.generators.generator import AbstractJumps, Channels, Generator, PerBath, assemble
+from qdbjax.generators.generator import AbstractJumps, Channels, Generator, PerBath, assemble, in_levels
 from qdbjax.numerics.small import (
     UNROLL,
     Entry,
@@ -331,8 +331,4 @@ def mixed(framed: Channels, levels: Spectrum) -> Channels:
 
 def framed_operators(bath: AbstractBath, levels: Spectrum) -> Channels:
     """The operators of a bath in the energy eigenbasis (k, d, d)."""
-    basis = jnp.asarray(levels.basis)
-    operators = jnp.stack([jnp.asarray(operator) for operator in bath.operators])
-    dtype = np.promote_types(operators.dtype, basis.dtype)
-    basis = basis.astype(dtype)
-    return compose(dagger(basis), compose(operators.astype(dtype), basis))
+    return in_levels(jnp.stack([jnp.asarray(operator) for operator in bath.operators]), levels)

@@ -233,6 +233,14 @@ class Block(eqx.Module):
         return whole * self.same[:, :, None, None] * self.same[None, None, :, :]
 
 
+def in_levels(operators: Channels, spectrum: Spectrum) -> Channels:
+    """V†SV of several operators."""
+    basis = jnp.asarray(spectrum.basis)
+    dtype = np.promote_types(operators.dtype, basis.dtype)
+    basis = basis.astype(dtype)
+    return compose(dagger(basis), compose(operators.astype(dtype), basis))
+
+
 def turning_levels(spectrum: Spectrum, jumps: AbstractJumps) -> Matrix:
     """H + H_LS in the energy eigenbasis: what coherences turn with."""
     shift = jumps.hamiltonian_shift(spectrum)

@@ -18,7 +18,7 @@ SQUARINGS = 60  # e^{Mt} by scaling and squaring up to ‖M‖t = 1e18
 SECOND_ORDER = 64  # above, the d³ table of second differences is left out and second derivatives miss its terms
 
 
-def _first_difference(a: Array, b: Array) -> Array:
+def first_difference(a: Array, b: Array) -> Array:
     """(eᵃ - eᵇ)/(a - b) = e^{max} (1 - e^{-|a-b|})/|a-b|."""
     gap = jnp.abs(a - b)
     near = gap < 1e-5
@@ -35,7 +35,7 @@ def _second_difference(a: Array, b: Array, c: Array) -> Array:
     gap = high - low
     near = gap < 0.02
     safe = jnp.where(near, 1.0, gap)
-    far = (_first_difference(high, middle) - _first_difference(middle, low)) / safe
+    far = (first_difference(high, middle) - first_difference(middle, low)) / safe
     # Hermite-Genocchi series about the mean: the moments of a simplex are symmetric polynomials of the deviations.
     mean = (a + b + c) / 3
     x, y, z = a - mean, b - mean, c - mean
@@ -55,10 +55,10 @@ def expm_hermitian(matrix: Matrix) -> Matrix:
 @expm_hermitian.defjvp
 def _expm_jvp(primals, tangents):
     (matrix,), (change,) = primals, tangents
-    return expm_hermitian(matrix), _frechet(matrix, 0.5 * (change + dagger(change)))
+    return expm_hermitian(matrix), frechet(matrix, 0.5 * (change + dagger(change)))
 
 
-def _frechet(matrix: Matrix, change: Matrix) -> Matrix:
+def frechet(matrix: Matrix, change: Matrix) -> Matrix:
     """The derivative of exp at A in the direction X, itself differentiable in A.
 
     The frame V is held fixed and A enters as B = V†AV, diagonal in value but not in its tangent; the terms with
@@ -68,7 +68,7 @@ def _frechet(matrix: Matrix, change: Matrix) -> Matrix:
     basis = jax.lax.stop_gradient(eigh(matrix)[1])
     framed, x = in_frame(basis, matrix), in_frame(basis, change)
     a = jnp.real(jnp.diagonal(framed))
-    derivative = _first_difference(a[:, None], a[None, :]).astype(x.dtype) * x
+    derivative = first_difference(a[:, None], a[None, :]).astype(x.dtype) * x
     if matrix.shape[0] <= SECOND_ORDER:
         rest = framed * (1 - jnp.eye(matrix.shape[0], dtype=framed.dtype))
         table = _second_difference(a[:, None, None], a[None, :, None], a[None, None, :]).astype(x.dtype)

@@ -8,8 +8,8 @@ from qdbjax._types import Array, Float
 Square = Float[Array, "n n"]
 
 
-def solve_with_rank(matrix: Square, source: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, ""]]:
-    """Solution of A x = b by Gauss-Jordan elimination with complete pivoting, and the dimension of A's kernel.
+def _eliminate(matrix: Square, sources: Float[Array, "n k"]) -> tuple[Float[Array, "n k"], Float[Array, ""]]:
+    """Solution of A X = B by Gauss-Jordan elimination with complete pivoting, and the dimension of A's kernel.
 
     Pivots below n·1000·eps of the largest entry count as zero; their unknowns are set to zero. Written as a loop, not
     as a LAPACK call: a second kind of LAPACK call in one batched program can deadlock a two-core machine.
@@ -35,14 +35,34 @@ def solve_with_rank(matrix: Square, source: Float[Array, " n"]) -> tuple[Float[A
 
     ones = jnp.ones((n,), matrix.dtype)
     start = (
-        jnp.concatenate([matrix, source[:, None]], axis=1),
+        jnp.concatenate([matrix, sources], axis=1),
         ones,
         ones,
         jnp.full((n,), -1, jnp.int32),
         jnp.zeros((), matrix.dtype),
     )
     table, _, _, x_row, rank = jax.lax.fori_loop(0, n, step, start)
-    return jnp.where(x_row >= 0, table[jnp.maximum(x_row, 0), n], 0.0), n - rank
+    return jnp.where((x_row >= 0)[:, None], table[jnp.maximum(x_row, 0), n:], 0.0), n - rank
+
+
+def solve_with_rank(matrix: Square, source: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, ""]]:
+    """Solution of A x = b, unknowns without a pivot set to zero, and the dimension of A's kernel."""
+    solution, missing = _eliminate(matrix, source[:, None])
+    return solution[:, 0], missing
+
+
+@jax.custom_jvp
+def inverse(matrix: Square) -> Square:
+    """A⁻¹, differentiable to any order: dA⁻¹ = -A⁻¹ dA A⁻¹. NaN where A is singular to rounding."""
+    solution, missing = _eliminate(matrix, jnp.eye(matrix.shape[0], dtype=matrix.dtype))
+    return jnp.where(missing > 0, jnp.nan, solution)
+
+
+@inverse.defjvp
+def _inverse_jvp(primals, tangents):
+    found = inverse(primals[0])
+    product = jnp.matmul(found, jnp.matmul(tangents[0], found, precision="highest"), precision="highest")
+    return found, -product
 
 
 def null_vectors(matrix: Square, tolerance: float) -> tuple[Square, Square, Float[Array, " n"]]:

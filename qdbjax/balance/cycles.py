@@ -1,0 +1,147 @@
+"""Cycles: what keeps a stationary state away from equilibrium goes around, and every turn has its price."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, RealVector, Scalar, compiled_when_eager, is_traced
+from qdbjax.generators.generator import Generator
+from qdbjax.solvers.asymptotic import State, as_state
+from qdbjax.solvers.steady_state import steady_state
+
+Step = tuple[int, int, int]  # bath (-1 for all together), to, from
+Cycle = tuple[Step, ...]
+
+
+def _edges(rates: np.ndarray) -> list[tuple[float, int, int, int]]:
+    """(weight, bath, high, low) of every pair of levels that a bath connects, strongest first."""
+    found = []
+    for bath, table in enumerate(rates):
+        for m in range(table.shape[0]):
+            for n in range(m):
+                both = table[m, n], table[n, m]
+                if max(both) > 0:
+                    found.append((float(np.sqrt(both[0] * both[1])), bath, m, n))
+    return sorted(found, key=lambda edge: (-edge[0], *edge[1:]))
+
+
+def _path(tree: dict[int, list[Step]], start: int, end: int) -> list[Step]:
+    """Steps in the tree from one level to another."""
+    seen, pending = {start}, [(start, [])]
+    while pending:
+        level, steps = pending.pop()
+        if level == end:
+            return steps
+        for step in tree[level]:
+            if step[1] not in seen:
+                seen.add(step[1])
+                pending.append((step[1], [*steps, step]))
+    raise AssertionError("a spanning tree connects what its chords connect")
+
+
+def cycle_basis(generator: Generator, *, by_bath: bool = True) -> tuple[Cycle, ...]:
+    """Independent cycles of the transitions of a generator.
+
+    A spanning tree of the strongest transitions; each transition left out closes one cycle, whose first step it is. A
+    cycle is a tuple of steps (bath, to, from), each starting where the one before ended. by_bath: whether transitions
+    of different baths between two levels are different ways, so that two of them close a cycle (heat from one bath to
+    the other); otherwise rates are summed and the bath is -1. Levels that a bath connects one way only count.
+    The cycles depend on which rates vanish: concrete numbers only, TypeError inside jit, grad and vmap; hand the result
+    to `cycle_analysis` there.
+    *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976).
+    """
+    if is_traced(generator.rates):
+        raise TypeError("cycle_basis needs concrete rates: call it outside jit, grad and vmap, and hand cycles= over.")
+    rates = np.asarray(generator.rates)
+    if rates.ndim != 3:
+        raise ValueError(f"cycle_basis takes one generator, not a batch; got rates of shape {rates.shape}.")
+    if not by_bath:
+        rates = rates.sum(axis=0)[None]
+    part = list(range(rates.shape[-1]))
+    tree: dict[int, list[Step]] = {level: [] for level in part}
+    chords = []
+    for _, bath, m, n in _edges(rates):
+        label = bath if by_bath else -1
+        if part[m] == part[n]:
+            chords.append((label, m, n))
+            continue
+        merged, kept = part[m], part[n]
+        part = [kept if each == merged else each for each in part]
+        tree[n].append((label, m, n))
+        tree[m].append((label, n, m))
+    return tuple(((label, m, n), *_path(tree, m, n)) for label, m, n in chords)
+
+
+class CycleAnalysis(eqx.Module):
+    """Cycles with what drives them and what goes around.
+
+    ratios (cycle,): Kolmogorov's Π W(forward)/Π W(backward), 1 under detailed balance. affinities: their logarithms.
+    currents: turns per time in the state. entropy_production: Σ current · affinity, Schnakenberg's.
+    """
+
+    ratios: RealVector
+    affinities: RealVector
+    currents: RealVector
+    entropy_production: Scalar
+    cycles: tuple[Cycle, ...] = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True)
+
+    def describe(self, number: int) -> str:
+        """A cycle in words: the levels in turn, with the bath of each step."""
+        cycle = self.cycles[number]
+        words = [str(cycle[0][2])]
+        for bath, to, _ in cycle:
+            words.append(f"→ {to}" if bath < 0 else f"–{self.names[bath]}→ {to}")
+        return " ".join(words)
+
+    def __repr__(self) -> str:
+        if is_traced(self.affinities) or np.ndim(self.affinities) > 1:
+            return f"CycleAnalysis({len(self.cycles)} cycles, {'traced' if is_traced(self.affinities) else 'batch'})"
+        lines = [f"CycleAnalysis({len(self.cycles)} cycles, entropy production {float(self.entropy_production):.6g})"]
+        for n in range(len(self.cycles)):
+            lines.append(
+                f"  {self.describe(n)}: affinity {float(self.affinities[n]):.6g}, current {float(self.currents[n]):.6g}"
+            )
+        return "\n".join(lines)
+
+
+@compiled_when_eager
+def _analysis(generator: Generator, p: RealVector, cycles: tuple[Cycle, ...]) -> tuple[Array, Array]:
+    tables = jnp.concatenate([generator.rates, generator.total_rates[None]])  # bath -1 is all together
+    steps = [step for cycle in cycles for step in cycle]
+    bath, to, start = (np.array([step[k] for step in steps], int) for k in range(3))
+    member = np.repeat(np.arange(len(cycles)), [len(cycle) for cycle in cycles])
+    forward, backward = tables[bath, to, start], tables[bath, start, to]
+    log = lambda x: jnp.where(x > 0, jnp.log(jnp.where(x > 0, x, 1.0)), -jnp.inf)  # noqa: E731
+    force = log(forward) - log(backward)
+    affinities = jnp.zeros((len(cycles),), p.dtype).at[member].add(force)
+    first = np.array([np.flatnonzero(member == n)[0] for n in range(len(cycles))], int)
+    currents = (forward * p[start] - backward * p[to])[first]
+    return affinities, currents
+
+
+def cycle_analysis(
+    generator: Generator,
+    state: State | None = None,
+    cycles: tuple[Cycle, ...] | None = None,
+    *,
+    by_bath: bool = True,
+) -> CycleAnalysis:
+    """Affinities of independent cycles and the currents around them.
+
+    A = ln Π W(forward)/Π W(backward), and in the stationary state Σ̇ = Σ_cycles A J with J the current through the
+    transition that closes the cycle (Schnakenberg). All affinities vanish if and only if the rates obey detailed
+    balance with some state; with different baths on one pair of levels the affinity is ω(β_a - β_b). Rates between
+    levels, coherences apart. state: by default the stationary one. cycles: by default `cycle_basis`, which needs
+    concrete numbers. by_bath: see there. Returns a CycleAnalysis, differentiable for given cycles.
+    *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); A. N. Kolmogorov, Math. Ann. 112, 155 (1936).
+    """
+    found = steady_state(generator) if state is None else as_state(generator, state)
+    cycles = cycle_basis(generator, by_bath=by_bath) if cycles is None else cycles
+    if not cycles:
+        empty = jnp.zeros((0,), generator.rates.dtype)
+        return CycleAnalysis(empty, empty, empty, jnp.zeros((), empty.dtype), (), generator.names)
+    affinities, currents = _analysis(generator, found.populations, cycles)
+    # What does not flow costs nothing, whatever drives it.
+    cost = jnp.sum(jnp.where(currents == 0, 0.0, currents * affinities))
+    return CycleAnalysis(jnp.exp(affinities), affinities, currents, cost, cycles, generator.names)

@@ -1,0 +1,199 @@
+"""Detailed balance as a symmetry: inner products weighed with a state, and the adjoint of a generator in them.
+
+With X the Heisenberg form of a map and ⟨A, B⟩ a product of operators, X♯ is defined by ⟨A, X(B)⟩ = ⟨X♯(A), B⟩. The
+Hamiltonian part is anti-symmetric in each product whose state commutes with H, so that detailed balance asks for the
+dissipator to be its own adjoint, D = D♯, which is L - L♯ = 2i[H + H_LS, ·].
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import (
+    Array,
+    ArrayLike,
+    Float,
+    Matrix,
+    Scalar,
+    as_hermitian,
+    as_matrix,
+    compiled_when_eager,
+    is_traced,
+)
+from qdbjax.generators.generator import Generator, dissipator_matrix, energy_liouvillian
+from qdbjax.numerics.exponential import expm_hermitian
+from qdbjax.numerics.roots import inverse_hermitian, log_hermitian, sqrt_hermitian
+from qdbjax.solvers.asymptotic import State, as_state
+from qdbjax.solvers.steady_state import steady_state
+from qdbjax.solvers.zero_block import check_size
+
+PRODUCTS = ("GNS", "KMS", "BKM")
+
+
+def _check_product(product: str) -> None:
+    if product not in PRODUCTS:
+        raise ValueError(f"product must be one of {PRODUCTS}; got {product!r}.")
+
+
+def _slopes(function, at: Matrix) -> Matrix:
+    """The derivative of a matrix function as a (d², d²) matrix on row-major vec."""
+    d = at.shape[0]
+    units = jnp.eye(d * d, dtype=at.dtype).reshape(d * d, d, d)
+    # On Hermitian directions, because that is what the rules are made for; the rest follows by linearity.
+    real, imaginary = 0.5 * (units + jnp.swapaxes(units, 1, 2)), -0.5j * (units - jnp.swapaxes(units, 1, 2))
+    slope = jax.vmap(lambda x: jax.jvp(function, (at,), (x,))[1])
+    return (slope(real) + 1j * slope(imaginary)).reshape(d * d, d * d).T
+
+
+def _metrics(rho: Matrix, product: str) -> tuple[Matrix, Matrix]:
+    """G with ⟨A, B⟩ = vec(A)† G vec(B), and its inverse."""
+    unit = jnp.eye(rho.shape[0], dtype=rho.dtype)
+    if product == "GNS":
+        return jnp.kron(unit, rho.T), jnp.kron(unit, inverse_hermitian(rho).T)
+    if product == "KMS":
+        root = sqrt_hermitian(rho)
+        back = inverse_hermitian(root)
+        return jnp.kron(root, root.T), jnp.kron(back, back.T)
+    # ∫₀¹ ρ^s B ρ^{1-s} ds is the change of exp at ln ρ.
+    return _slopes(expm_hermitian, log_hermitian(rho)), _slopes(log_hermitian, rho)
+
+
+@compiled_when_eager
+def _inner(a: Matrix, b: Matrix, rho: Matrix, product: str) -> Array:
+    weighed = _metrics(rho, product)[0] @ b.reshape(-1)
+    return jnp.sum(a.reshape(-1).conj() * weighed)
+
+
+def inner_product(a: ArrayLike, b: ArrayLike, state: ArrayLike, product: str = "GNS") -> Array:
+    """Inner product of two operators weighed with a density matrix σ.
+
+    "GNS": Tr[σA†B]; "KMS": Tr[σ^½A†σ^½B]; "BKM" (Bogoliubov, Kubo, Mori): ∫₀¹ds Tr[σ^sA†σ^{1-s}B]. a, b: (d, d), need
+    not be Hermitian; state: Hermitian, positive (d, d), all in one basis. A complex scalar.
+    *Source:* R. Alicki, Rep. Math. Phys. 10, 249 (1976), GNS; R. Kubo, J. Phys. Soc. Jpn. 12, 570 (1957), BKM.
+    """
+    _check_product(product)
+    rho = jnp.asarray(as_hermitian(state, "state"))
+    rho = rho.astype(np.promote_types(rho.dtype, jnp.complex64))
+    operators = []
+    for value, name in ((a, "a"), (b, "b")):
+        operator = jnp.asarray(as_matrix(value, name)).astype(rho.dtype)
+        if operator.shape != rho.shape:
+            raise ValueError(f"{name} must have the shape of state, {rho.shape}; got {operator.shape}.")
+        operators.append(operator)
+    return _inner(*operators, rho, product)
+
+
+def _adjoint(heisenberg: Matrix, metric: Matrix, back: Matrix) -> Matrix:
+    """X♯ = G⁻¹X†G."""
+    product = jnp.matmul(heisenberg.conj().T, metric, precision="highest")
+    return jnp.matmul(back, product, precision="highest")
+
+
+@compiled_when_eager
+def _adjoint_generator(generator: Generator, state: State, product: str) -> Matrix:
+    spectrum = generator.spectrum
+    rho = state.energy_density_matrix
+    heisenberg = energy_liouvillian(spectrum, generator.jumps).astype(rho.dtype).conj().T
+    found = _adjoint(heisenberg, *_metrics(rho, product))
+    basis = jnp.asarray(spectrum.basis, rho.dtype)
+    frame = jnp.kron(basis, basis.conj())
+    return frame @ found @ frame.conj().T
+
+
+def adjoint_generator(generator: Generator, state: State | None = None, *, product: str = "GNS") -> Matrix:
+    """The adjoint L♯ of the Heisenberg generator in the product of a state, ⟨A, L†(B)⟩ = ⟨L♯(A), B⟩.
+
+    For a stationary state that commutes with H (every secular generator) the GNS adjoint is itself a generator of GKSL
+    form, of the time-reversed dynamics, however many baths there are; the KMS adjoint is for every stationary state.
+    state: by default the stationary one. Returns (d², d²) on row-major vec, in the basis of the Hamiltonian, Heisenberg
+    picture: L♯(1) = 0. Raises ValueError above d = 32.
+    *Source:* A. Frigerio and V. Gorini, Commun. Math. Phys. 93, 517 (1984).
+    """
+    _check_product(product)
+    check_size(generator.dimension, "adjoint_generator")
+    found = steady_state(generator) if state is None else as_state(generator, state)
+    return _adjoint_generator(generator, found, product)
+
+
+class SymmetryResiduals(eqx.Module):
+    """‖D - D♯‖ of the dissipators (Frobenius norm, inverse time): 0 under detailed balance.
+
+    total: of all baths together. baths (bath,): of each by itself, in the product of the same state. size: ‖D‖.
+    """
+
+    total: Scalar
+    baths: Float[Array, " bath"]
+    size: Scalar
+    names: tuple[str, ...] = eqx.field(static=True)
+    product: str = eqx.field(static=True)
+
+    def __repr__(self) -> str:
+        if is_traced(self.total) or np.ndim(self.total):
+            return f"SymmetryResiduals({self.product}, {'traced' if is_traced(self.total) else 'batch'})"
+        parts = ", ".join(f"{name}={float(x):.3g}" for name, x in zip(self.names, self.baths, strict=True))
+        return f"SymmetryResiduals({self.product}, total={float(self.total):.3g} of {float(self.size):.3g}, {parts})"
+
+
+def _norm(matrix: Matrix) -> Scalar:
+    square = jnp.sum(jnp.real(matrix) ** 2 + jnp.imag(matrix) ** 2)
+    # The norm of what vanishes has no slope; a penalty must not be NaN there.
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
+
+
+@compiled_when_eager
+def _residuals(generator: Generator, state: State, product: str) -> SymmetryResiduals:
+    spectrum, rho = generator.spectrum, state.energy_density_matrix
+    metrics = _metrics(rho, product)
+    parts = [
+        dissipator_matrix(*pair, spectrum).astype(rho.dtype).conj().T for pair in generator.jumps.channels(spectrum)
+    ]
+    total = sum(parts[1:], parts[0])
+    defects = [_norm(each - _adjoint(each, *metrics)) for each in (total, *parts)]
+    return SymmetryResiduals(defects[0], jnp.stack(defects[1:]), _norm(total), generator.names, product)
+
+
+def symmetry_residuals(generator: Generator, state: State | None = None, *, product: str = "GNS") -> SymmetryResiduals:
+    """Whether the dissipator is its own adjoint, ‖D - D♯‖ of each bath and in total.
+
+    Zero for the total in the GNS product if and only if quantum detailed balance holds with respect to the state; the
+    KMS product asks for less (a KMS-symmetric generator need not be covariant). L itself is never symmetric where H
+    does anything, which is no sign of broken balance. state: by default the stationary one. Returns SymmetryResiduals,
+    differentiable where it does not vanish. Raises ValueError above d = 32.
+    *Source:* A. Kossakowski, A. Frigerio, V. Gorini, M. Verri, Commun. Math. Phys. 57, 97 (1977).
+    """
+    _check_product(product)
+    check_size(generator.dimension, "symmetry_residuals")
+    return _residuals(generator, steady_state(generator) if state is None else as_state(generator, state), product)
+
+
+class GKSLDefects(eqx.Module):
+    """By how much a Heisenberg map fails to generate a quantum dynamical semigroup.
+
+    unit: largest entry of L(1). hermiticity: largest violation of L(A†) = L(A)†. positivity: smallest eigenvalue of the
+    Choi matrix of L off the maximally entangled state, negative where complete positivity is lost.
+    """
+
+    unit: Scalar
+    hermiticity: Scalar
+    positivity: Scalar
+
+
+@compiled_when_eager
+def gksl_defects(superoperator: Array) -> GKSLDefects:
+    """Whether a map is the Heisenberg generator of a quantum dynamical semigroup (GKSL form).
+
+    superoperator: (d², d²) on row-major vec. Returns GKSLDefects: unit and hermiticity 0, positivity >= 0, to rounding,
+    if and only if it is.
+    *Source:* D. E. Evans and J. T. Lewis, Commun. Dublin Inst. Adv. Stud. A 24 (1977), conditional complete positivity.
+    """
+    n = superoperator.shape[0]
+    d = round(n**0.5)
+    if superoperator.shape != (d * d, d * d):
+        raise ValueError(f"superoperator must have shape (d², d²); got {superoperator.shape}.")
+    one = jnp.eye(d, dtype=superoperator.dtype).reshape(-1)
+    choi = superoperator.reshape(d, d, d, d).transpose(0, 2, 1, 3).reshape(n, n)
+    off = jnp.eye(n, dtype=choi.dtype) - one[:, None] * one[None, :] / d
+    inside = off @ (0.5 * (choi + choi.conj().T)) @ off
+    lowest = jnp.linalg.eigvalsh(inside + 0 * off)[0]
+    return GKSLDefects(jnp.max(jnp.abs(superoperator @ one)), jnp.max(jnp.abs(choi - choi.conj().T)), lowest)

@@ -1,0 +1,214 @@
+"""Full counting statistics: cumulants, noise and large deviations of what flows into the system in a stationary state.
+
+With L(χ) the generator whose jumps weigh e^{χX}, X what a jump brings, the cumulants per time of the total X are the
+derivatives at χ = 0 of the dominant eigenvalue λ(χ) of L(χ). They follow without ever computing an eigenvector from
+
+    L ρ_n = Σ_{k=1..n} C(n, k) (c_k - L_k) ρ_{n-k},   Tr ρ_n = δ_n0,   c_n = Σ_{k=1..n} C(n, k) Tr[L_k ρ_{n-k}],
+
+L_k the k-th derivative of L(χ), for several counters with powers and binomials of several variables.
+"""
+
+import itertools
+import math
+import operator
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Float, RealVector, as_real, compiled_when_eager
+from qdbjax.generators.generator import Generator
+from qdbjax.numerics.cells import where_asked
+from qdbjax.numerics.kernel import inverse
+from qdbjax.solvers import SteadyState
+from qdbjax.solvers.zero_block import cells_at_a_time
+from qdbjax.thermodynamics.counters import Counter, all_counters, counter, stack_counters, weight_polynomial
+from qdbjax.thermodynamics.walk import Walk, block_walk, kinds, population_walk
+
+Powers = tuple[int, ...]
+
+
+def _apply(matrix: Array, vector: Array) -> Array:
+    return jnp.matmul(matrix, vector, precision="highest")
+
+
+def _derivative(walk: Walk, of_kinds: tuple, counters: Counter, powers: Powers) -> Array:
+    """The derivative of L(χ) of given powers at χ = 0."""
+    weights = weight_polynomial(counters, *of_kinds, powers)
+    n = walk.state.shape[0]
+    tables = walk.jumps[:, : sum(powers) + 1].reshape(-1, n * n)
+    return _apply(weights.reshape(-1), tables).reshape(n, n)
+
+
+def _below(powers: Powers) -> list[Powers]:
+    return list(itertools.product(*(range(power + 1) for power in powers)))
+
+
+def _recursion(walk: Walk, of_kinds: tuple, counters: Counter, powers: Powers) -> Array:
+    """Cumulants of every power up to the given ones, shape (*powers + 1)."""
+    resolvent = inverse(walk.bordered)
+    zero = (0,) * len(powers)
+    terms = {k: _derivative(walk, of_kinds, counters, k) for k in _below(powers) if k != zero}
+    states, cumulants = {zero: walk.state}, {zero: jnp.zeros((), walk.state.dtype)}
+    for n in sorted(_below(powers), key=sum)[1:]:
+        steps = [k for k in _below(n) if k != zero]
+        weights = np.array([math.prod(map(math.comb, n, k)) for k in steps], float)[:, None]
+        rest = jnp.stack([states[tuple(map(operator.sub, n, k))] for k in steps]) * jnp.asarray(
+            weights, walk.state.dtype
+        )
+        moved = _apply(jnp.concatenate([terms[k] for k in steps], axis=1), rest.reshape(-1))
+        known = jnp.stack([cumulants.get(k, cumulants[zero]) for k in steps])
+        moved = moved - _apply(known, rest)
+        cumulants[n] = jnp.sum(walk.trace * moved)
+        states[n] = -_apply(resolvent, moved - cumulants[n] * walk.state)
+    return jnp.stack([cumulants[k] for k in _below(powers)]).reshape(tuple(power + 1 for power in powers))
+
+
+def in_walk(
+    generator: Generator, state: SteadyState, powers: int, function: Callable[..., Array], *operands: Array
+) -> Array:
+    """function(walk, *operands), a real array, with populations alone wherever levels are not degenerate."""
+    spectrum, jumps, d = generator.spectrum, generator.jumps, generator.dimension
+
+    def of_block(spectrum, jumps, populations, coherences, operands):
+        return function(block_walk(spectrum, jumps, populations, coherences, powers), *operands)
+
+    simple = function(population_walk(spectrum, jumps, generator.rates, state.populations, powers), *operands)
+    handed = spectrum, jumps, state.populations, state.coherences, operands
+    return where_asked(spectrum.degenerate, of_block, handed, simple, cells_at_a_time(d))
+
+
+@compiled_when_eager
+def _cumulants(generator: Generator, state: SteadyState, counters: Counter, powers: Powers) -> Array:
+    of_kinds = kinds(generator.jumps)
+
+    def function(walk, energy, particles):
+        return _recursion(walk, of_kinds, Counter(energy, particles), powers)
+
+    return in_walk(generator, state, sum(powers), function, counters.energy, counters.particles)
+
+
+def _check_order(order: int, name: str) -> int:
+    if not isinstance(order, int) or isinstance(order, bool) or order < 1:
+        raise ValueError(f"{name} must be an integer >= 1; got {order!r}.")
+    return order
+
+
+def _as_counter(generator: Generator, bath: str | int | Counter | None, of: str) -> Counter:
+    return bath if isinstance(bath, Counter) else counter(generator, of, bath)
+
+
+def cumulants(
+    generator: Generator, state: SteadyState, bath: str | int | Counter | None, *, of: str = "energy", order: int = 4
+) -> Float[Array, " order"]:
+    """Cumulants per time of what a bath brings into the system in the stationary state.
+
+    c_n = lim ⟨⟨X(t)^n⟩⟩/t: c_1 the current, c_2 the noise at zero frequency (without a factor 2), c_3 the skewness …
+    state: the SteadyState of the generator. bath: name or number, None for all baths together, or a Counter for any
+    combination. of: "energy", "particles", "heat" or "entropy" (`thermodynamics.counter`). order: of the highest.
+    Shape (order,), positive into the system; differentiable, at degenerate levels too. NaN where the state is flagged.
+    Raises ValueError for an unknown bath or quantity, and for particles where none are exchanged.
+    *Source:* C. Flindt, T. Novotný, A. Braggio, A.-P. Jauho, Phys. Rev. B 82, 155407 (2010).
+    """
+    found = _as_counter(generator, bath, of)
+    return _cumulants(generator, state, stack_counters([found]), (_check_order(order, "order"),))[1:]
+
+
+def joint_cumulants(
+    generator: Generator, state: SteadyState, counters: Sequence[Counter], orders: Sequence[int]
+) -> Array:
+    """Joint cumulants per time of several counters, ⟨⟨X_1^{k_1} X_2^{k_2} …⟩⟩/t at [k_1, k_2, …], 0 at [0, 0, …].
+
+    counters: as many `counter`s as orders; orders: the highest power of each. Shape (orders[0] + 1, …).
+    *Source:* C. Flindt, T. Novotný, A. Braggio, A.-P. Jauho, Phys. Rev. B 82, 155407 (2010).
+    """
+    powers = tuple(_check_order(order, "orders") for order in orders)
+    if len(counters) != len(powers):
+        raise ValueError(f"counters and orders must be equally many; got {len(counters)} and {len(powers)}.")
+    return _cumulants(generator, state, stack_counters(list(counters)), powers)
+
+
+def _correlated(walk: Walk, of_kinds: tuple, counters: Counter, resolvent: Callable) -> Array:
+    """C_ij = Tr[L_ij ρ] - Tr[L_i R L_j ρ] - Tr[L_j R* L_i ρ] with R = (L + iω)⁻¹, by its real part."""
+    count = counters.energy.shape[0]
+    unit = [tuple(int(n == i) for n in range(count)) for i in range(count)]
+    first = [_derivative(walk, of_kinds, counters, k) for k in unit]
+    moved = [_apply(each, walk.state) for each in first]
+    rows = jnp.stack([_apply(walk.trace, each) for each in first])
+    currents = jnp.stack([jnp.sum(walk.trace * each) for each in moved])
+    columns = jnp.stack(moved, axis=1) - walk.state[:, None] * currents[None, :]
+    real, imaginary = resolvent(columns)
+    shot = jnp.zeros((count, count), walk.state.dtype)
+    for i, j in itertools.combinations_with_replacement(range(count), 2):
+        both = _derivative(walk, of_kinds, counters, tuple(a + b for a, b in zip(unit[i], unit[j], strict=True)))
+        value = jnp.sum(walk.trace * _apply(both, walk.state))
+        shot = shot.at[i, j].set(value).at[j, i].set(value)
+    real, imaginary = _apply(rows, real), _apply(rows, imaginary)
+    return jnp.stack([shot - real - real.T, imaginary.T - imaginary])
+
+
+@compiled_when_eager
+def _noise(generator: Generator, state: SteadyState, counters: Counter) -> Array:
+    of_kinds = kinds(generator.jumps)
+
+    def function(walk, energy, particles):
+        resolvent = inverse(walk.bordered)
+        solve = lambda x: (_apply(resolvent, x), jnp.zeros_like(x))  # noqa: E731
+        return _correlated(walk, of_kinds, Counter(energy, particles), solve)[0]
+
+    return in_walk(generator, state, 2, function, counters.energy, counters.particles)
+
+
+def noise_matrix(
+    generator: Generator, state: SteadyState, counters: Sequence[Counter] | None = None
+) -> Float[Array, "counter counter"]:
+    """Covariance per time of what flows, C_ij = lim ⟨⟨X_i(t) X_j(t)⟩⟩/t, noise at zero frequency.
+
+    counters: several `counter`s; by default the particles (where any are exchanged) and the energy of each bath in
+    turn, the order of `onsager_matrix`. At equilibrium C = 2 (Onsager matrix): fluctuation and dissipation. Shape
+    (counter, counter), symmetric, positive semidefinite.
+    *Source:* C. Flindt, T. Novotný, A. Braggio, A.-P. Jauho, Phys. Rev. B 82, 155407 (2010).
+    """
+    chosen = all_counters(generator)[1] if counters is None else stack_counters(list(counters))
+    return _noise(generator, state, chosen)
+
+
+@compiled_when_eager
+def _noise_spectrum(generator: Generator, state: SteadyState, counters: Counter, frequencies: RealVector) -> Array:
+    of_kinds = kinds(generator.jumps)
+
+    def function(walk, energy, particles, frequencies):
+        n = walk.state.shape[0]
+        unit = jnp.eye(n, dtype=walk.state.dtype)
+
+        def at(frequency):
+            real, turning = walk.bordered, frequency * unit
+            rows = [jnp.concatenate(row, axis=1) for row in ([real, -turning], [turning, real])]
+
+            def solve(x):
+                found = _apply(inverse(jnp.concatenate(rows)), jnp.concatenate([x, jnp.zeros_like(x)]))
+                return found[:n], found[n:]
+
+            return _correlated(walk, of_kinds, Counter(energy, particles), solve)
+
+        return jax.vmap(at)(frequencies)
+
+    return in_walk(generator, state, 2, function, counters.energy, counters.particles, frequencies)
+
+
+def noise_spectrum(
+    generator: Generator, state: SteadyState, frequencies: ArrayLike, counters: Sequence[Counter] | None = None
+) -> Array:
+    """Noise at finite frequency, S_ij(ω) = ∫dt e^{iωt} ⟨⟨I_i(t) I_j(0)⟩⟩ of the currents I = dX/dt as jumps make them.
+
+    frequencies (n,): energy; counters: as for `noise_matrix`, which is S(0). Returns (n, counter, counter) complex,
+    Hermitian; for ω beyond every rate the shot noise of the single jumps. Raises ValueError for another shape.
+    *Source:* C. Flindt, T. Novotný, A.-P. Jauho, Physica E 29, 411 (2005).
+    """
+    frequencies = as_real(frequencies, "frequencies")
+    if frequencies.ndim != 1:
+        raise ValueError(f"frequencies must be a vector; got shape {frequencies.shape}.")
+    chosen = all_counters(generator)[1] if counters is None else stack_counters(list(counters))
+    found = _noise_spectrum(generator, state, chosen, frequencies)
+    return jax.lax.complex(found[:, 0], found[:, 1])
