@@ -6,6 +6,7 @@ state; sweeps repeat the reading.
 
 from qdbjax import balance as balance, models as models, thermodynamics as thermodynamics
 from qdbjax._status import Status as Status, explain as explain
+from qdbjax.balance import balance_report as balance_report
 from qdbjax.baths import (
     AbstractSpectralDensity as AbstractSpectralDensity,
     Algebraic as Algebraic,

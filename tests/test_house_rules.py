@@ -23,15 +23,15 @@ RANKS = {
     "states": 4,
     "models": 4,
     "solvers": 5,
-    "balance": 6,
     "thermodynamics": 6,
-    "sweeps": 7,
-    "fitting": 7,
-    "plotting": 8,
-    "interop": 8,
-    "cli": 9,
-    "__main__": 10,
-    "__init__": 10,
+    "balance": 7,
+    "sweeps": 8,
+    "fitting": 8,
+    "plotting": 9,
+    "interop": 9,
+    "cli": 10,
+    "__main__": 11,
+    "__init__": 11,
 }
 OPTIONAL = {"xarray", "zarr", "matplotlib", "rich", "typer", "pydantic", "qutip", "scipy", "dask"}
 EDGES = {("_status", "_types")}  # within rank 0

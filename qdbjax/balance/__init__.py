@@ -1,5 +1,27 @@
-"""Balance: whether the rates of a generator obey detailed balance, which transitions break it, what flows and costs."""
+"""Balance: whether a generator obeys detailed balance, which transitions break it, what flows and costs."""
 
+from qdbjax.balance.cycles import (
+    CycleAnalysis as CycleAnalysis,
+    cycle_analysis as cycle_analysis,
+    cycle_basis as cycle_basis,
+)
+from qdbjax.balance.dynamical import (
+    DominationBounds as DominationBounds,
+    DynamicalBalance as DynamicalBalance,
+    domination_bounds as domination_bounds,
+    dynamical_balance as dynamical_balance,
+    effective_inverse_temperatures as effective_inverse_temperatures,
+)
+from qdbjax.balance.kms import KMSCheck as KMSCheck, kms_check as kms_check
+from qdbjax.balance.products import (
+    GKSLDefects as GKSLDefects,
+    SymmetryResiduals as SymmetryResiduals,
+    adjoint_generator as adjoint_generator,
+    gksl_defects as gksl_defects,
+    inner_product as inner_product,
+    symmetry_residuals as symmetry_residuals,
+)
+from qdbjax.balance.report import BalanceReport as BalanceReport, balance_report as balance_report
 from qdbjax.balance.violation import (
     EntropySplit as EntropySplit,
     entropy_split as entropy_split,

@@ -55,21 +55,26 @@ def cycle_basis(generator: Generator, *, by_bath: bool = True) -> tuple[Cycle, .
     rates = np.asarray(generator.rates)
     if rates.ndim != 3:
         raise ValueError(f"cycle_basis takes one generator, not a batch; got rates of shape {rates.shape}.")
-    if not by_bath:
-        rates = rates.sum(axis=0)[None]
+    if by_bath:
+        return independent_cycles(rates)
+    joined = independent_cycles(rates.sum(axis=0)[None])
+    return tuple(tuple((-1, to, start) for _, to, start in cycle) for cycle in joined)
+
+
+def independent_cycles(rates: np.ndarray) -> tuple[Cycle, ...]:
+    """Cycles of a table (bath, to, from): a transition left out of the tree, then the way back through the tree."""
     part = list(range(rates.shape[-1]))
     tree: dict[int, list[Step]] = {level: [] for level in part}
     chords = []
     for _, bath, m, n in _edges(rates):
-        label = bath if by_bath else -1
         if part[m] == part[n]:
-            chords.append((label, m, n))
+            chords.append((bath, m, n))
             continue
         merged, kept = part[m], part[n]
         part = [kept if each == merged else each for each in part]
-        tree[n].append((label, m, n))
-        tree[m].append((label, n, m))
-    return tuple(((label, m, n), *_path(tree, m, n)) for label, m, n in chords)
+        tree[n].append((bath, m, n))
+        tree[m].append((bath, n, m))
+    return tuple(((bath, m, n), *_path(tree, m, n)) for bath, m, n in chords)
 
 
 class CycleAnalysis(eqx.Module):
@@ -87,21 +92,26 @@ class CycleAnalysis(eqx.Module):
     names: tuple[str, ...] = eqx.field(static=True)
 
     def describe(self, number: int) -> str:
-        """A cycle in words: the levels in turn, with the bath of each step."""
+        """A cycle in words, in the direction of positive affinity: levels in turn, with the bath of each step."""
         cycle = self.cycles[number]
+        if not is_traced(self.affinities) and self.affinities[number] < 0:
+            cycle = tuple((bath, start, to) for bath, to, start in reversed(cycle))
         words = [str(cycle[0][2])]
         for bath, to, _ in cycle:
             words.append(f"→ {to}" if bath < 0 else f"–{self.names[bath]}→ {to}")
         return " ".join(words)
+
+    def turns(self, number: int) -> float:
+        """The current around a cycle in the direction of `describe`."""
+        return float(self.currents[number]) * (-1 if self.affinities[number] < 0 else 1)
 
     def __repr__(self) -> str:
         if is_traced(self.affinities) or np.ndim(self.affinities) > 1:
             return f"CycleAnalysis({len(self.cycles)} cycles, {'traced' if is_traced(self.affinities) else 'batch'})"
         lines = [f"CycleAnalysis({len(self.cycles)} cycles, entropy production {float(self.entropy_production):.6g})"]
         for n in range(len(self.cycles)):
-            lines.append(
-                f"  {self.describe(n)}: affinity {float(self.affinities[n]):.6g}, current {float(self.currents[n]):.6g}"
-            )
+            force = abs(float(self.affinities[n]))
+            lines.append(f"  {self.describe(n)}: affinity {force:.6g}, {self.turns(n):.6g} turns per time")
         return "\n".join(lines)
 
 

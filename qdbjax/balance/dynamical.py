@@ -31,8 +31,8 @@ class DynamicalBalance(eqx.Module):
             return f"DynamicalBalance({'traced' if is_traced(self.balance) else 'batch'})"
         largest = lambda x: float(np.abs(x).max())  # noqa: E731
         return (
-            f"DynamicalBalance(micro-currents up to {largest(self.micro_currents):.3g}, drift {largest(self.drift):.1e}, "
-            f"left when baths are added {largest(self.balance):.3g})"
+            f"DynamicalBalance(micro-currents up to {largest(self.micro_currents):.3g}, drift "
+            f"{largest(self.drift):.1e}, left when baths are added {largest(self.balance):.3g})"
         )
 
 
@@ -46,8 +46,8 @@ def _dynamical(generator: Generator, p: RealVector) -> DynamicalBalance:
     # Γ(m→0) p_m = Γ(0→m) p_0 - J_m0, (39) for the pairs with the lowest level, put into (39) for all others.
     down, up = jnp.take(rates, lowest, axis=1), jnp.take(rates, lowest, axis=2)
     reached = jnp.take(currents, lowest, axis=2)
-    here = p * (jnp.arange(p.shape[0]) == lowest)
-    rebuilt = jnp.where(here[None] > 0, here[None], (up * jnp.sum(here) - reached) / down)
+    itself, ground = jnp.arange(p.shape[0]) == lowest, jnp.take(p, lowest)
+    rebuilt = jnp.where(itself[None], ground, (up * ground - reached) / jnp.where(itself[None], 1.0, down))
     flows = rates * rebuilt[:, None, :]
     return DynamicalBalance(currents, drift, flows - jnp.swapaxes(flows, 1, 2), jnp.sum(currents, axis=0))
 
@@ -104,19 +104,13 @@ class DominationBounds(eqx.Module):
 def _bounds(generator: Generator, p: RealVector) -> DominationBounds:
     frequency = -generator.spectrum.frequencies  # E_m - E_n at [m, n]
     pair = (frequency > 0) & ~generator.spectrum.same_level
-    above = frequency[None] - jnp.where(
-        _carrying(generator)[:, None, None], generator.chemical_potentials[:, None, None], 0.0
-    )
+    above = frequency[None] - generator.chemical_potentials[:, None, None]
     weights = jnp.exp(-above / generator.temperatures[:, None, None])
     lower, upper, ratio = jnp.min(weights, axis=0), jnp.max(weights, axis=0), p[:, None] / p[None, :]
     slack = 64 * float(jnp.finfo(p.dtype).eps)
     inside = pair & (ratio >= lower * (1 - slack)) & (ratio <= upper * (1 + slack))
     only = lambda x: jnp.where(pair, x, jnp.nan)  # noqa: E731
     return DominationBounds(only(ratio), only(lower), only(upper), inside)
-
-
-def _carrying(generator: Generator) -> Array:
-    return jnp.asarray(np.array([any(charges) for charges in generator.jumps.charges]))
 
 
 def domination_bounds(generator: Generator, state: State | None = None) -> DominationBounds:

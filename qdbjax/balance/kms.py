@@ -34,8 +34,8 @@ class KMSCheck(eqx.Module):
         low, high = (1 / float(x) for x in (np.max(self.inverse_temperatures), np.min(self.inverse_temperatures)))
         verdict = "holds" if bool(self.holds) else "is violated"
         return (
-            f"KMSCheck: {verdict} at T = {float(self.temperature):.6g} (largest defect {float(np.max(self.defects)):.2g}); "
-            f"the pairs ±ω imply T = {low:.6g} … {high:.6g}"
+            f"KMSCheck: {verdict} at T = {float(self.temperature):.6g} (largest defect "
+            f"{float(np.max(self.defects)):.2g}); the pairs ±ω imply T = {low:.6g} … {high:.6g}"
         )
 
 
@@ -48,9 +48,9 @@ def kms_check(
 ) -> KMSCheck:
     """Whether a noise spectrum obeys the condition of Kubo, Martin and Schwinger, γ_ba(-ω) = e^{-β(ω - μ)} γ_ab(ω).
 
-    noise: γ of an array of frequencies of either sign, of their shape, or (k, k, *shape) for correlated couplings, whose
-    transpose counts; the `noise` or `noise_matrix` of a Bath, or measured data interpolated. frequencies (n,): ω > 0,
-    energy. temperature: T > 0 to test; by default the mean of what the pairs imply. Returns a KMSCheck.
+    noise: γ of an array of frequencies of either sign, of their shape, or (k, k, *shape) for correlated couplings,
+    whose transpose counts; the `noise` or `noise_matrix` of a Bath, or measured data interpolated. frequencies (n,):
+    ω > 0, energy. temperature: T > 0 to test; by default the mean of what the pairs imply. Returns a KMSCheck.
     Raises ValueError for frequencies that are not positive.
     *Source:* R. Haag, N. M. Hugenholtz, M. Winnink, Commun. Math. Phys. 5, 215 (1967).
     """

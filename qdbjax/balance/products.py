@@ -104,11 +104,13 @@ def _adjoint_generator(generator: Generator, state: State, product: str) -> Matr
 def adjoint_generator(generator: Generator, state: State | None = None, *, product: str = "GNS") -> Matrix:
     """The adjoint L♯ of the Heisenberg generator in the product of a state, ⟨A, L†(B)⟩ = ⟨L♯(A), B⟩.
 
-    For a stationary state that commutes with H (every secular generator) the GNS adjoint is itself a generator of GKSL
-    form, of the time-reversed dynamics, however many baths there are; the KMS adjoint is for every stationary state.
+    The KMS adjoint is itself a generator of GKSL form, of the time-reversed dynamics, for every stationary state,
+    however many baths there are. So is the GNS adjoint where levels and gaps are not degenerate, or the state is Gibbs;
+    where equal gaps keep cross terms a driven state gives equal frequencies unequal weights, and it is not
+    (`gksl_defects`).
     state: by default the stationary one. Returns (d², d²) on row-major vec, in the basis of the Hamiltonian, Heisenberg
     picture: L♯(1) = 0. Raises ValueError above d = 32.
-    *Source:* A. Frigerio and V. Gorini, Commun. Math. Phys. 93, 517 (1984).
+    *Source:* A. Frigerio and V. Gorini, Commun. Math. Phys. 93, 517 (1984); D. Petz, ibid. 105, 123 (1986).
     """
     _check_product(product)
     check_size(generator.dimension, "adjoint_generator")
@@ -178,6 +180,12 @@ class GKSLDefects(eqx.Module):
     hermiticity: Scalar
     positivity: Scalar
 
+    def __repr__(self) -> str:
+        if is_traced(self.unit) or np.ndim(self.unit):
+            return f"GKSLDefects({'traced' if is_traced(self.unit) else 'batch'})"
+        shown = ", ".join(f"{name}={float(getattr(self, name)):.2g}" for name in ("unit", "hermiticity", "positivity"))
+        return f"GKSLDefects({shown})"
+
 
 @compiled_when_eager
 def gksl_defects(superoperator: Array) -> GKSLDefects:
@@ -195,5 +203,5 @@ def gksl_defects(superoperator: Array) -> GKSLDefects:
     choi = superoperator.reshape(d, d, d, d).transpose(0, 2, 1, 3).reshape(n, n)
     off = jnp.eye(n, dtype=choi.dtype) - one[:, None] * one[None, :] / d
     inside = off @ (0.5 * (choi + choi.conj().T)) @ off
-    lowest = jnp.linalg.eigvalsh(inside + 0 * off)[0]
+    lowest = jnp.linalg.eigvalsh(inside)[0]
     return GKSLDefects(jnp.max(jnp.abs(superoperator @ one)), jnp.max(jnp.abs(choi - choi.conj().T)), lowest)

@@ -34,6 +34,10 @@ def observe(energies, fields):
         "particles": qdb.particle_currents(generator, state),
         "production": qdb.entropy_production(generator, state),
         "liouvillian": generator.liouvillian(),
+        "dynamical": qdb.balance.dynamical_balance(generator, state),
+        "level_temperatures": qdb.balance.effective_inverse_temperatures(generator, state),
+        "cycle": qdb.balance.cycle_analysis(generator, state, (((-1, 1, 0), (-1, 2, 1), (-1, 0, 2)),)),
+        "bounds": qdb.balance.domination_bounds(generator, state),
     }
 
 
@@ -59,6 +63,17 @@ def check(expected, found):
         np.testing.assert_allclose(row["omega"] * into, [-row[f"JE{j + 1}"] for j in range(len(into))], 1e-10, 1e-15)
     np.testing.assert_allclose(found["energy"], -array(expected["energy_currents"]), rtol=1e-10, atol=1e-15)
     np.testing.assert_allclose(found["particles"], -array(expected["particle_currents"]), rtol=1e-10, atol=1e-15)
+    if expected["kolmogorov_ratio_123"] is not None:
+        np.testing.assert_allclose(found["cycle"].ratios, [expected["kolmogorov_ratio_123"]], rtol=1e-10)
+    np.testing.assert_allclose(found["level_temperatures"][1:], expected["beta_S_ref"][1:], rtol=1e-10)
+    dynamical = found["dynamical"]
+    np.testing.assert_allclose(
+        dynamical.balance.T, array(expected["dyn_detailed_balance_deviation_68b"]), rtol=1e-10, atol=1e-15
+    )
+    np.testing.assert_allclose(dynamical.micro_currents, found["micro"], rtol=0, atol=1e-17)
+    assert np.abs(dynamical.drift).max() < 1e-14
+    known = np.isfinite(np.asarray(dynamical.from_lowest))
+    np.testing.assert_allclose(dynamical.from_lowest[known], dynamical.micro_currents[known], rtol=0, atol=1e-15)
     decay = -np.real(np.diagonal(found["liouvillian"])).reshape(3, 3)
     np.testing.assert_allclose(decay, array(expected["coherence_decay_G"]), rtol=1e-10)
     # Those who decay and turn: every eigenvalue of L.
@@ -75,6 +90,14 @@ def test_two_fields(case):
     check(case["outputs"], found)
     np.testing.assert_allclose(found["production"], case["outputs"]["entropy_production"], rtol=1e-10, atol=1e-15)
     potentials = np.array([bath["mu"] for bath in case["inputs"]["baths"]])
+    # Gibbs domination, (45): a pair that two fields push in opposite directions stays between their Gibbs factors.
+    temperatures, bounds = np.array([bath["T"] for bath in case["inputs"]["baths"]]), found["bounds"]
+    for m in range(3):
+        for n in range(m):
+            factors = np.exp(-(case["inputs"]["eps"][m] - case["inputs"]["eps"][n] - potentials) / temperatures)
+            np.testing.assert_allclose([bounds.lower[m, n], bounds.upper[m, n]], [factors.min(), factors.max()], 1e-12)
+            if found["micro"][0, m, n] * found["micro"][1, m, n] < -1e-20:
+                assert bounds.inside[m, n]
     np.testing.assert_allclose(found["heat"], found["energy"] - potentials * found["particles"], rtol=0, atol=1e-16)
 
 
