@@ -4,7 +4,7 @@ A system and its baths make a generator; a solver brings the generator to a stat
 state; sweeps repeat the reading.
 """
 
-from qdbjax import balance as balance, models as models
+from qdbjax import balance as balance, models as models, states as states
 from qdbjax._status import Status as Status, explain as explain
 from qdbjax.baths import (
     AbstractSpectralDensity as AbstractSpectralDensity,
@@ -66,8 +66,9 @@ from qdbjax.solvers import (
     steady_state as steady_state,
 )
 from qdbjax.states import (
-    GibbsState as GibbsState,
+    generalized_gibbs as generalized_gibbs,
     gibbs as gibbs,
+    mean_force as mean_force,
     relative_entropy as relative_entropy,
     von_neumann_entropy as von_neumann_entropy,
 )

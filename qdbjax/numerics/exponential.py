@@ -13,21 +13,22 @@ import jax.numpy as jnp
 from qdbjax._types import Array, Matrix, Scalar
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.small import dagger, in_frame, matmul
+from qdbjax.numerics.statistics import magnitude
 
 SQUARINGS = 60  # e^{Mt} by scaling and squaring up to ‖M‖t = 1e18
 SECOND_ORDER = 64  # above, the d³ table of second differences is left out and second derivatives miss its terms
 
 
-def _first_difference(a: Array, b: Array) -> Array:
+def first_difference(a: Array, b: Array) -> Array:
     """(eᵃ - eᵇ)/(a - b) = e^{max} (1 - e^{-|a-b|})/|a-b|."""
-    gap = jnp.abs(a - b)
+    gap = magnitude(a - b)
     near = gap < 1e-5
     safe = jnp.where(near, 1.0, gap)
     ratio = jnp.where(near, 1 - gap / 2 + gap * gap / 6, -jnp.expm1(-safe) / safe)
     return jnp.exp(jnp.maximum(a, b)) * ratio
 
 
-def _second_difference(a: Array, b: Array, c: Array) -> Array:
+def second_difference(a: Array, b: Array, c: Array) -> Array:
     """f[a, b, c] for the exponential; the outer two are taken as the pair farthest apart."""
     high = jnp.maximum(jnp.maximum(a, b), c)
     low = jnp.minimum(jnp.minimum(a, b), c)
@@ -35,7 +36,7 @@ def _second_difference(a: Array, b: Array, c: Array) -> Array:
     gap = high - low
     near = gap < 0.02
     safe = jnp.where(near, 1.0, gap)
-    far = (_first_difference(high, middle) - _first_difference(middle, low)) / safe
+    far = (first_difference(high, middle) - first_difference(middle, low)) / safe
     # Hermite-Genocchi series about the mean: the moments of a simplex are symmetric polynomials of the deviations.
     mean = (a + b + c) / 3
     x, y, z = a - mean, b - mean, c - mean
@@ -68,10 +69,10 @@ def _frechet(matrix: Matrix, change: Matrix) -> Matrix:
     basis = jax.lax.stop_gradient(eigh(matrix)[1])
     framed, x = in_frame(basis, matrix), in_frame(basis, change)
     a = jnp.real(jnp.diagonal(framed))
-    derivative = _first_difference(a[:, None], a[None, :]).astype(x.dtype) * x
+    derivative = first_difference(a[:, None], a[None, :]).astype(x.dtype) * x
     if matrix.shape[0] <= SECOND_ORDER:
         rest = framed * (1 - jnp.eye(matrix.shape[0], dtype=framed.dtype))
-        table = _second_difference(a[:, None, None], a[None, :, None], a[None, None, :]).astype(x.dtype)
+        table = second_difference(a[:, None, None], a[None, :, None], a[None, None, :]).astype(x.dtype)
         paths = "ikj,ik,kj->ij"
         derivative = derivative + jnp.einsum(paths, table, rest, x) + jnp.einsum(paths, table, x, rest)
     return matmul(matmul(basis, derivative), dagger(basis))
