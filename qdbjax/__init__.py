@@ -4,7 +4,7 @@ A system and its baths make a generator; a solver brings the generator to a stat
 state; sweeps repeat the reading.
 """
 
-from qdbjax import balance as balance, models as models, thermodynamics as thermodynamics
+from qdbjax import balance as balance, models as models, states as states, thermodynamics as thermodynamics
 from qdbjax._status import Status as Status, explain as explain
 from qdbjax.balance import balance_report as balance_report
 from qdbjax.baths import (
@@ -67,8 +67,9 @@ from qdbjax.solvers import (
     steady_state as steady_state,
 )
 from qdbjax.states import (
-    GibbsState as GibbsState,
+    generalized_gibbs as generalized_gibbs,
     gibbs as gibbs,
+    mean_force as mean_force,
     relative_entropy as relative_entropy,
     von_neumann_entropy as von_neumann_entropy,
 )

@@ -23,7 +23,8 @@ from qdbjax._types import (
 )
 from qdbjax.generators.generator import Generator, dissipator_matrix, energy_liouvillian
 from qdbjax.numerics.exponential import expm_hermitian
-from qdbjax.numerics.roots import inverse_hermitian, log_hermitian, sqrt_hermitian
+from qdbjax.numerics.logarithm import logm_hermitian
+from qdbjax.numerics.roots import inverse_hermitian, sqrt_hermitian
 from qdbjax.solvers.asymptotic import State, as_state
 from qdbjax.solvers.steady_state import steady_state
 from qdbjax.solvers.zero_block import check_size
@@ -56,7 +57,7 @@ def _metrics(rho: Matrix, product: str) -> tuple[Matrix, Matrix]:
         back = inverse_hermitian(root)
         return jnp.kron(root, root.T), jnp.kron(back, back.T)
     # ∫₀¹ ρ^s B ρ^{1-s} ds is the change of exp at ln ρ.
-    return _slopes(expm_hermitian, log_hermitian(rho)), _slopes(log_hermitian, rho)
+    return _slopes(expm_hermitian, logm_hermitian(rho)), _slopes(logm_hermitian, rho)
 
 
 @compiled_when_eager

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from qdbjax._types import Array, Matrix, Scalar
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.small import dagger, in_frame, matmul
+from qdbjax.numerics.statistics import magnitude
 
 SQUARINGS = 60  # e^{Mt} by scaling and squaring up to ‖M‖t = 1e18
 SECOND_ORDER = 64  # above, the d³ table of second differences is left out and second derivatives miss its terms
@@ -20,14 +21,14 @@ SECOND_ORDER = 64  # above, the d³ table of second differences is left out and 
 
 def first_difference(a: Array, b: Array) -> Array:
     """(eᵃ - eᵇ)/(a - b) = e^{max} (1 - e^{-|a-b|})/|a-b|."""
-    gap = jnp.abs(a - b)
+    gap = magnitude(a - b)
     near = gap < 1e-5
     safe = jnp.where(near, 1.0, gap)
     ratio = jnp.where(near, 1 - gap / 2 + gap * gap / 6, -jnp.expm1(-safe) / safe)
     return jnp.exp(jnp.maximum(a, b)) * ratio
 
 
-def _second_difference(a: Array, b: Array, c: Array) -> Array:
+def second_difference(a: Array, b: Array, c: Array) -> Array:
     """f[a, b, c] for the exponential; the outer two are taken as the pair farthest apart."""
     high = jnp.maximum(jnp.maximum(a, b), c)
     low = jnp.minimum(jnp.minimum(a, b), c)
@@ -55,10 +56,10 @@ def expm_hermitian(matrix: Matrix) -> Matrix:
 @expm_hermitian.defjvp
 def _expm_jvp(primals, tangents):
     (matrix,), (change,) = primals, tangents
-    return expm_hermitian(matrix), frechet(matrix, 0.5 * (change + dagger(change)))
+    return expm_hermitian(matrix), _frechet(matrix, 0.5 * (change + dagger(change)))
 
 
-def frechet(matrix: Matrix, change: Matrix) -> Matrix:
+def _frechet(matrix: Matrix, change: Matrix) -> Matrix:
     """The derivative of exp at A in the direction X, itself differentiable in A.
 
     The frame V is held fixed and A enters as B = V†AV, diagonal in value but not in its tangent; the terms with
@@ -71,7 +72,7 @@ def frechet(matrix: Matrix, change: Matrix) -> Matrix:
     derivative = first_difference(a[:, None], a[None, :]).astype(x.dtype) * x
     if matrix.shape[0] <= SECOND_ORDER:
         rest = framed * (1 - jnp.eye(matrix.shape[0], dtype=framed.dtype))
-        table = _second_difference(a[:, None, None], a[None, :, None], a[None, None, :]).astype(x.dtype)
+        table = second_difference(a[:, None, None], a[None, :, None], a[None, None, :]).astype(x.dtype)
         paths = "ikj,ik,kj->ij"
         derivative = derivative + jnp.einsum(paths, table, rest, x) + jnp.einsum(paths, table, x, rest)
     return matmul(matmul(basis, derivative), dagger(basis))

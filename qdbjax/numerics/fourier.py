@@ -43,6 +43,11 @@ class Panels(eqx.Module):
         """Gauss nodes of every panel."""
         return self.middle[:, None] + self.half[:, None] * jnp.asarray(_X, self.half.dtype)[None]
 
+    @property
+    def weights(self) -> Float[Array, "panel node"]:
+        """Gauss weights of every node."""
+        return self.half[:, None] * jnp.asarray(_W, self.half.dtype)[None]
+
     def integrals(self, values: Values) -> Float[Array, " function"]:
         """∫f dω from f at the nodes; inf where it diverges."""
         parts = self.half[None] * jnp.sum(values * jnp.asarray(_W, self.half.dtype)[None, None], axis=-1)

@@ -1,4 +1,19 @@
 """States known beforehand."""
 
+from qdbjax.states.ensembles import (
+    GrandCanonicalState as GrandCanonicalState,
+    MicrocanonicalState as MicrocanonicalState,
+    grand_canonical as grand_canonical,
+    microcanonical as microcanonical,
+    susceptibility as susceptibility,
+)
 from qdbjax.states.entropies import relative_entropy as relative_entropy, von_neumann_entropy as von_neumann_entropy
+from qdbjax.states.generalized import GeneralizedGibbs as GeneralizedGibbs, generalized_gibbs as generalized_gibbs
+from qdbjax.states.mean_force import (
+    MeanForce as MeanForce,
+    mean_force as mean_force,
+    ultrastrong_mean_force as ultrastrong_mean_force,
+)
+from qdbjax.states.oscillator import DampedOscillator as DampedOscillator, damped_oscillator as damped_oscillator
 from qdbjax.states.thermal import GibbsState as GibbsState, gibbs as gibbs
+from qdbjax.states.weak_coupling import weak_mean_force as weak_mean_force

@@ -42,6 +42,13 @@ def gibbs(
     Returns a GibbsState. Raises ValueError for NaN or for both or neither temperature.
     *Source:* J. W. Gibbs, Elementary Principles in Statistical Mechanics (1902), in its quantum form.
     """
+    name, value = one_temperature(temperature, inverse_temperature)
+    system = as_system(system)
+    return _gibbs(system, value) if name == "inverse_temperature" else _gibbs_at(system, value)
+
+
+def one_temperature(temperature: ArrayLike | None, inverse_temperature: ArrayLike | None) -> tuple[str, Scalar]:
+    """Which of the two is given, and its value, a number of either sign."""
     if (temperature is None) == (inverse_temperature is None):
         raise ValueError("give exactly one of temperature and inverse_temperature.")
     name = "temperature" if inverse_temperature is None else "inverse_temperature"
@@ -50,8 +57,15 @@ def gibbs(
         raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
     if not is_traced(value) and np.isnan(float(value)):
         raise ValueError(f"{name} must be a number; got nan.")
-    system = as_system(system)
-    return _gibbs(system, value) if name == "inverse_temperature" else _gibbs_at(system, value)
+    return name, value
+
+
+def finite_inverse(temperature: ArrayLike | None, inverse_temperature: ArrayLike | None) -> Scalar:
+    """β = 1/T for states and quantities without a limit at T = 0 and T = ∞; a concrete 0 or ∞ is refused."""
+    name, value = one_temperature(temperature, inverse_temperature)
+    if not is_traced(value) and (float(value) == 0 or np.isinf(float(value))):
+        raise ValueError(f"{name} must be finite and not 0; got {float(value)}. Take a small or a large one instead.")
+    return value if name == "inverse_temperature" else 1 / value
 
 
 @compiled_when_eager

@@ -1,0 +1,153 @@
+"""Ensembles of statistical mechanics beside the canonical one, and static susceptibilities."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._status import Status, raise_flag, record
+from qdbjax._types import (
+    Array,
+    ArrayLike,
+    Float,
+    Matrix,
+    Scalar,
+    StatusCode,
+    as_hermitian,
+    as_scalar,
+    compiled_when_eager,
+)
+from qdbjax.numerics.eigensystem import eigh
+from qdbjax.states.generalized import canonical_covariance, normalized_exponential
+from qdbjax.states.thermal import GibbsState, finite_inverse, gibbs
+from qdbjax.systems import System, as_system
+
+WIDTHS = 3.0  # a window that no level comes closer to than this holds no state
+
+
+class GrandCanonicalState(eqx.Module):
+    """ρ = e^{-(H - μN)/T}/Z with its thermodynamic potentials; every field is differentiable.
+
+    density_matrix (d, d) in the basis of H; log_partition_function ln Z; grand_potential Ω = -T ln Z; energy ⟨H⟩;
+    number ⟨N⟩; number_variance ⟨N²⟩ - ⟨N⟩², T times the compressibility ∂⟨N⟩/∂μ; entropy S (nats); heat_capacity at
+    constant μ, T ∂S/∂T = Var(H - μN)/T².
+    """
+
+    density_matrix: Matrix
+    log_partition_function: Scalar
+    grand_potential: Scalar
+    energy: Scalar
+    number: Scalar
+    number_variance: Scalar
+    entropy: Scalar
+    heat_capacity: Scalar
+
+
+def grand_canonical(
+    system: System,
+    *,
+    temperature: ArrayLike | None = None,
+    inverse_temperature: ArrayLike | None = None,
+    chemical_potential: ArrayLike,
+) -> GrandCanonicalState:
+    """Grand-canonical state ρ = e^{-β(H - μN)}/Z of a system with a conserved particle number.
+
+    Give one of temperature T and inverse_temperature β (energy, k_B = 1), with the limits of `gibbs`: T = 0 is the
+    ground level of H - μN. chemical_potential μ: energy. Returns a GrandCanonicalState. Raises ValueError for a system
+    without a particle number, for NaN, and for both or neither temperature.
+    *Source:* J. W. Gibbs, Elementary Principles in Statistical Mechanics (1902), in its quantum form.
+    """
+    system = as_system(system)
+    if system.number is None:
+        raise ValueError("system has no particle number; give one: System(hamiltonian, number=N).")
+    potential = as_scalar(chemical_potential, "chemical_potential")
+    hamiltonian, number = jnp.asarray(system.hamiltonian), jnp.asarray(system.number)
+    common = np.promote_types(hamiltonian.dtype, number.dtype)
+    number = number.astype(common)
+    shifted = System(hamiltonian.astype(common) - potential.astype(common) * number)
+    state = gibbs(shifted, temperature=temperature, inverse_temperature=inverse_temperature)
+    return _count_particles(state, number, potential)
+
+
+@compiled_when_eager
+def _count_particles(state: GibbsState, number: Matrix, potential: Scalar) -> GrandCanonicalState:
+    mean = jnp.real(jnp.sum(number.T * state.density_matrix))
+    centred = number - (mean * jnp.eye(number.shape[0], dtype=mean.dtype)).astype(number.dtype)
+    return GrandCanonicalState(
+        density_matrix=state.density_matrix,
+        log_partition_function=state.log_partition_function,
+        grand_potential=state.free_energy,
+        energy=state.energy + potential * mean,
+        number=mean,
+        number_variance=jnp.real(jnp.sum((centred @ centred).T * state.density_matrix)),
+        entropy=state.entropy,
+        heat_capacity=state.heat_capacity,
+    )
+
+
+class MicrocanonicalState(eqx.Module):
+    """ρ ∝ exp(-(H - E)²/2w²), the levels in a window of width w about E; every field is differentiable.
+
+    density_matrix (d, d) in the basis of H; energy ⟨H⟩, near E and drawn to where levels are dense; entropy S (nats);
+    status.
+    """
+
+    density_matrix: Matrix
+    energy: Scalar
+    entropy: Scalar
+    status: StatusCode
+
+
+def microcanonical(system: System | ArrayLike, *, energy: ArrayLike, width: ArrayLike) -> MicrocanonicalState:
+    """Microcanonical state ρ = exp(-(H - E)²/2w²)/Z, its window a Gaussian.
+
+    A window with edges would make every derivative zero or infinite; this one is smooth in E, w and H. energy E and
+    width w > 0: energy. Returns a MicrocanonicalState, right to eps (‖H - E‖/w)²; a window that holds no level, with
+    none within 3w of E, is flagged TARGET_NOT_ATTAINED and its numbers are NaN. Raises ValueError for NaN, Inf or a
+    width that is not positive.
+    *Source:* M. S. S. Challa and J. H. Hetherington, Phys. Rev. Lett. 60, 77 (1988).
+    """
+    energy, width = as_scalar(energy, "energy"), as_scalar(width, "width", low=0, strict=True)
+    state = _microcanonical(as_system(system), energy, width)
+    record(state.status)
+    return state
+
+
+@compiled_when_eager
+def _microcanonical(system: System, energy: Scalar, width: Scalar) -> MicrocanonicalState:
+    hamiltonian = jnp.asarray(system.hamiltonian)
+    unit = jnp.eye(system.dimension, dtype=energy.dtype)
+    offset = (hamiltonian - (energy * unit).astype(hamiltonian.dtype)) / width.astype(hamiltonian.dtype)
+    rho, _, entropy = normalized_exponential(-0.5 * jnp.matmul(offset, offset, precision="highest"))
+    empty = ~(jnp.min(jnp.abs(eigh(offset)[0])) <= WIDTHS)
+    blank = lambda x: jnp.where(empty, jnp.full_like(x, jnp.nan), x)  # noqa: E731
+    mean = energy + width * jnp.real(jnp.sum(offset.T * rho))
+    return MicrocanonicalState(blank(rho), blank(mean), blank(entropy), raise_flag(empty, Status.TARGET_NOT_ATTAINED))
+
+
+def susceptibility(
+    system: System | ArrayLike,
+    observables: ArrayLike,
+    *,
+    temperature: ArrayLike | None = None,
+    inverse_temperature: ArrayLike | None = None,
+) -> Float[Array, "k k"]:
+    """Isothermal susceptibilities χ_ab = ∂⟨A_a⟩/∂h_b at h = 0 of the Gibbs state of H - Σ_b h_b A_b.
+
+    χ_ab = β {∫₀¹ds Tr[ρ^{1-s} A_a ρ^s A_b] - ⟨A_a⟩⟨A_b⟩} = T ∂²ln Z/∂h_a∂h_b, real, symmetric, positive for T > 0.
+    observables: one Hermitian A (d, d), or several (k, d, d). Give one of temperature and inverse_temperature
+    (energy), of either sign. Returns (k, k), k = 1 for one, units of A²/energy. Exact and differentiable at degenerate
+    levels, where χ has the part of Curie. Raises ValueError for T = 0, where that part diverges, and other shapes.
+    *Source:* R. Kubo, J. Phys. Soc. Jpn. 12, 570 (1957).
+    """
+    system, beta = as_system(system), finite_inverse(temperature, inverse_temperature)
+    observables = as_hermitian(observables, "observables", ndim=(2, 3))
+    stack = observables[None] if observables.ndim == 2 else observables
+    d = system.dimension
+    if stack.shape[0] == 0 or stack.shape[1:] != (d, d):
+        raise ValueError(f"observables must have shape {(d, d)} or (k, {d}, {d}), k >= 1; got {observables.shape}.")
+    return _susceptibility(jnp.asarray(system.hamiltonian), jnp.asarray(stack), beta)
+
+
+@compiled_when_eager
+def _susceptibility(hamiltonian: Matrix, observables: Array, beta: Scalar) -> Array:
+    return beta * canonical_covariance(-beta.astype(hamiltonian.dtype) * hamiltonian, observables)[1]

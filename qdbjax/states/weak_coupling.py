@@ -1,0 +1,161 @@
+"""Mean force to second order in the coupling to a thermal bath.
+
+With e^{-βH*} = e^{-βH} + X and C(t) the bath's correlation function at imaginary time,
+
+    X = e^{-βH} ∫₀^β dt₁ ∫₀^{t₁} dt₂ S(t₁)S(t₂)C(t₁ - t₂),     S(t) = e^{tH}Se^{-tH},
+
+the integrals over t make a divided difference of the exponential in the energy eigenbasis (Hermite and Genocchi):
+
+    X_mn = β² Σ_k S_mk S_kn ∫dω/2π γ(ω) exp[-βE_m, -β(E_k + ω), -βE_n].
+
+Nothing is divided by a gap, so that levels and gaps may be equal. At ω < 0, γ(ω) = e^{βω}γ(-ω) is taken into the
+divided difference, whose three arguments then are lower by β|ω|.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, compiled_when_eager, is_traced
+from qdbjax.baths import Bath, LocalTemperature
+from qdbjax.numerics.exponential import second_difference
+from qdbjax.numerics.fourier import panels
+from qdbjax.numerics.logarithm import framed_inverse
+from qdbjax.numerics.small import diagonal_matrix
+from qdbjax.states.mean_force import MeanForce
+from qdbjax.systems import Spectrum, System, as_system, spectrum
+
+
+def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
+    """Mean force of a thermal bath, to second order in the coupling.
+
+    ρ = ρ₀ + X/Z - ρ₀ Tr X/Z, H* = H + δH with -β δH the first-order change of ln(e^{-βH} + X), ln Z* = ln Z + Tr X/Z;
+    X in the module docstring, ρ₀ = e^{-βH}/Z. No counterterm.
+    bath: a `Bath` at one temperature T > 0, with any couplings, spectral density and correlation. Returns a MeanForce,
+    right to 1e-10 of Tr X; linear in the spectral density, so ρ loses its positivity and H* its meaning where that is
+    too large, first for levels far above T. Differentiable, at equal levels too. Memory d³ times a few hundred.
+    NaN, and for concrete input a ValueError, where ∫dω γ(ω)/(|ω| + 1) diverges: a density without end (`Flat`,
+    infinite cutoff) or infinite at ω → 0. Raises TypeError for another kind of bath; ValueError for T = 0 and for
+    another dimension.
+    *Source:* E. Geva, E. Rosenman and D. Tannor, J. Chem. Phys. 113, 1380 (2000).
+    """
+    system = as_system(system)
+    if not isinstance(bath, Bath):
+        raise TypeError(
+            f"bath must be a Bath; got {type(bath).__name__}. Exchange of particles has no mean force here."
+        )
+    if isinstance(bath.temperature, LocalTemperature):
+        raise TypeError("bath must have one temperature; a local-KMS field has no equilibrium state to correct.")
+    if bath.dimension != system.dimension:
+        raise ValueError(f"bath couples to {bath.dimension} levels; the system has {system.dimension}.")
+    if not is_traced(bath.temperature) and float(bath.temperature) == 0:
+        raise ValueError("bath must have a temperature above 0, got 0: H* = -T ln(...) has no limit there.")
+    if not is_traced(bath) and _is_endless(bath):
+        density = type(bath.spectral_density).__name__
+        raise ValueError(
+            f"bath shifts energies without limit ({density}): its noise diverges at ω → 0 or has no end. Give a cutoff "
+            "and a density that vanishes at ω → 0."
+        )
+    return _weak_mean_force(system, bath)
+
+
+def _scale(bath: Bath) -> Scalar:
+    return jnp.where(jnp.isinf(bath.scale) | (bath.scale == 0), 1.0, bath.scale).astype(jnp.result_type(float))
+
+
+def _is_endless(bath: Bath) -> bool:
+    # A bath that is known while a program is traced has a known reach there too.
+    with jax.ensure_compile_time_eval():
+        return bool(np.isinf(np.asarray(_reach(bath))))
+
+
+@compiled_when_eager
+def _reach(bath: Bath) -> Scalar:
+    """∫dω γ(ω)/(|ω| + scale), inf where X diverges."""
+    line = panels(bath.landmarks, _scale(bath))
+    damped = _known(bath.noise(line.nodes)) / (jnp.abs(line.nodes) + _scale(bath))
+    endless = jnp.isinf(bath.scale)
+    return jnp.where(endless, jnp.inf, line.integrals(damped[None])[0])
+
+
+def _known(noise: Array) -> Array:
+    """Where a tabulated density ends it counts as 0."""
+    return jnp.where(jnp.isnan(noise), 0.0, noise)
+
+
+@compiled_when_eager
+def _weak_mean_force(system: System, bath: Bath) -> MeanForce:
+    levels, beta = spectrum(system), 1 / bath.temperature
+    ground = jax.lax.stop_gradient(jnp.min(levels.energies))
+    exponents = -beta * (levels.energies - ground)
+    bounded = jnp.isfinite(jax.lax.stop_gradient(_reach(bath)))
+    change = _change(levels, exponents, beta, bath)
+    change = jnp.where(bounded, beta * beta, jnp.nan).astype(change.dtype) * change
+    weights = jnp.exp(exponents)
+    partition = jnp.sum(weights)
+    shift = jnp.real(jnp.trace(change)) / partition
+    # e^{-βB} of B = diag(E) + M, to first order in M.
+    mixing = -beta.astype(change.dtype) * levels.mixing.astype(change.dtype)
+    bare = diagonal_matrix(weights).astype(change.dtype) + weights.astype(change.dtype)[:, None] * mixing
+    rho = (bare * (1 - shift).astype(change.dtype) + change) / partition.astype(change.dtype)
+    hamiltonian = jnp.asarray(system.hamiltonian)
+    common = np.promote_types(change.dtype, hamiltonian.dtype)
+    energy = framed_inverse(diagonal_matrix(exponents).astype(change.dtype) + mixing, change)
+    energy = levels.from_eigenbasis(energy / -beta.astype(change.dtype)).astype(common)
+    return MeanForce(
+        hamiltonian=hamiltonian.astype(common) + energy,
+        density_matrix=levels.from_eigenbasis(rho).astype(common),
+        log_partition_function=jnp.log(partition) - beta * ground + shift,
+    )
+
+
+def _change(levels: Spectrum, exponents: RealVector, beta: Scalar, bath: Bath) -> Matrix:
+    """X/β² in the energy eigenbasis, energies counted from the lowest.
+
+    Where levels are equal, B = diag(E) + M stands for E, M = 0 in value; its first order has the slopes of the divided
+    difference, one for each argument.
+    """
+    tables = _tables(exponents, beta, bath)
+    framed = [levels.to_eigenbasis(jnp.asarray(operator)) for operator in bath.operators]
+    common = np.result_type(*(s.dtype for s in framed), levels.mixing.dtype)
+    weights = jnp.eye(len(framed), dtype=common)
+    if bath.correlation is not None:
+        common = np.promote_types(common, bath.correlation.dtype)
+        weights = jnp.asarray(bath.correlation, common)
+    coupling = jnp.stack(framed).astype(common)
+    mixing = (-beta.astype(common) * levels.mixing.astype(common))[None]
+    turned = mixing @ coupling
+    left = jnp.stack([coupling, turned, coupling, coupling])
+    right = jnp.stack([coupling, coupling, turned, coupling @ mixing])
+    right = jnp.einsum("sab,tbkn->tsakn", jnp.stack([weights.astype(common), weights.T.astype(common)]), right)
+    return jnp.einsum("tsmkn,tamk,tsakn->mn", tables.astype(common), left, right)
+
+
+def _tables(exponents: RealVector, beta: Scalar, bath: Bath) -> Array:
+    """∫₀^∞dω/2π γ(ω) of exp[x_m, x_k - βω, x_n] and exp[x_m - βω, x_k, x_n - βω], and of their slopes.
+
+    Shape (value and three slopes, emission and absorption, d, d, d).
+    """
+    line = panels(bath.landmarks, _scale(bath))
+    positive = line.half.shape[0] // 2  # the corners of a bath are symmetric, and one is at ω = 0
+    nodes, weights = line.nodes[positive:], line.weights[positive:]
+    weights = weights * _known(bath.noise(nodes)) / (2 * jnp.pi)
+    axes = [exponents[:, None, None], exponents[None, :, None], exponents[None, None, :]]
+    shape = (2, *exponents.shape * 3, nodes.shape[1])
+    arguments = [jnp.broadcast_to(x[None, ..., None], shape) for x in axes]
+    # Emission lowers the argument in the middle by βω, absorption the outer two.
+    lowered = [jnp.asarray(mask, exponents.dtype).reshape(2, 1, 1, 1, 1) for mask in ((0, 1), (1, 0), (0, 1))]
+
+    def add(total, panel):
+        nodes, weights = panel
+        away = (beta * nodes)[None, None, None, None, :]
+        moved = [x - mask * away for x, mask in zip(arguments, lowered, strict=True)]
+        value, slope = jax.linearize(second_difference, *moved)
+        one, none = jnp.ones_like(value), jnp.zeros_like(value)
+        tangents = [jnp.stack([one if n == place else none for n in range(3)]) for place in range(3)]
+        slopes = jax.vmap(slope)(*tangents)
+        return total + jnp.concatenate([value[None], slopes]) @ weights, None
+
+    start = jnp.zeros((4, *shape[:-1]), exponents.dtype)
+    # Checkpointed: reverse mode would keep every node of d³ tables.
+    return jax.lax.scan(jax.checkpoint(add), start, (nodes, weights))[0]

@@ -1,0 +1,45 @@
+"""Exponential and logarithm of Hermitian matrices: values and two derivatives, at exactly equal eigenvalues too."""
+
+import jax
+import numpy as np
+import pytest
+import scipy.linalg
+from helpers import random_hermitian, with_spectrum
+
+from qdbjax.numerics.exponential import expm_hermitian
+from qdbjax.numerics.logarithm import logm_hermitian
+
+RNG = np.random.default_rng(8)
+MOVE = random_hermitian(RNG, 4)
+PAIRS = {"exp": (expm_hermitian, scipy.linalg.expm), "log": (logm_hermitian, scipy.linalg.logm)}
+PLACES = {
+    "random": with_spectrum(RNG, [0.2, 0.5, 1.4, 2.0]),
+    "equal in a basis": with_spectrum(RNG, [0.7, 0.7, 0.7, 1.5]),
+    "equal on the diagonal": np.diag([0.7, 0.7, 1.5, 1.5]).astype(complex),
+    "unit": np.eye(4, dtype=complex),
+}
+
+
+def line(function):
+    def along(step, place):
+        return function(place + step * MOVE)
+
+    first = jax.jacfwd(along)
+    return jax.jit(lambda place: (along(0.0, place), first(0.0, place), jax.jacfwd(first)(0.0, place)))
+
+
+PROGRAMS = {name: line(pair[0]) for name, pair in PAIRS.items()}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", PAIRS)
+def test_two_derivatives(name, place):
+    """Against scipy and its central differences."""
+    at = lambda n, h: PAIRS[name][1](PLACES[place] + n * h * MOVE)  # noqa: E731
+    value, first, second = PROGRAMS[name](PLACES[place])
+    h = 1e-3
+    np.testing.assert_allclose(value, at(0, h), rtol=0, atol=1e-13)
+    slope = (8 * (at(1, h) - at(-1, h)) - (at(2, h) - at(-2, h))) / (12 * h)
+    bend = (16 * (at(1, h) + at(-1, h)) - at(2, h) - at(-2, h) - 30 * at(0, h)) / (12 * h * h)
+    np.testing.assert_allclose(first, slope, rtol=0, atol=1e-7 * np.abs(slope).max())
+    np.testing.assert_allclose(second, bend, rtol=0, atol=1e-6 * np.abs(bend).max())
