@@ -7,3 +7,17 @@ from qdbjax.thermodynamics.currents import (
     micro_currents as micro_currents,
     particle_currents as particle_currents,
 )
+from qdbjax.thermodynamics.entropy import (
+    EntropyRates as EntropyRates,
+    entropy_rates as entropy_rates,
+    free_energy as free_energy,
+    spohn_entropy_production as spohn_entropy_production,
+)
+from qdbjax.thermodynamics.machines import (
+    Mode as Mode,
+    Performance as Performance,
+    Rectification as Rectification,
+    amplification as amplification,
+    performance as performance,
+    rectification as rectification,
+)
