@@ -102,9 +102,9 @@ def three_qubit_refrigerator(
     """The smallest refrigerator of qubits: H = Σ_i ½E_i σ_z^i + g (|010⟩⟨101| + h.c.), E_2 = E_1 + E_3.
 
     Qubit 1 is cooled, 2 gives to the room, 3 is hot (1: excited; the basis has excited first, qubit 1 leftmost); each
-    couples by σ_x to its own bath, "cold", "room", "hot" in this order. The eigenbasis is supplied: |010⟩ and |101⟩ have
-    one energy and are split by ±g. The Davies generator of it is meant for rates far below g; at g = 0 the qubits are
-    apart and no heat flows, and what flows at g → 0 is not that: take `davies(..., window=)` there.
+    couples by σ_x to its own bath, "cold", "room", "hot" in this order. The eigenbasis is supplied: |010⟩ and |101⟩ are
+    of one energy, split by ±g. The Davies generator of it is meant for rates far below g; at g = 0 the qubits are apart
+    and no heat flows, and what flows at g → 0 is not that: take `davies(..., window=)` there.
     cold_splitting E_1, hot_splitting E_3, coupling g, temperatures (3,): energy. strengths η of the Ohmic baths: one
     number or (3,). cutoff ω_c: energy. Raises ValueError for another shape.
     *Source:* N. Linden, S. Popescu, P. Skrzypczyk, Phys. Rev. Lett. 105, 130401 (2010), whose baths are local.

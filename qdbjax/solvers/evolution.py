@@ -44,13 +44,29 @@ class Integration(eqx.Module):
         return solution.ys, solution.result == diffrax.RESULTS.successful
 
 
+class Account(eqx.Module):
+    """What has passed since the start of a driven evolution, integrated along with the state; positive into the system.
+
+    heat (time, bath): ∫J^Q_b dt. entropy_flow (time, bath): ∫J^Q_b/T_b dt, NaN from where T_b is not above 0. work
+    (time,): ∫Tr[Ḣρ] dt. chemical_work (time,): ∫Σ_b μ_b J^N_b dt. energy (time,): ⟨H⟩ of the moment; its change is the
+    sum of heat and both kinds of work.
+    """
+
+    heat: Float[Array, "time bath"]
+    entropy_flow: Float[Array, "time bath"]
+    work: Times
+    chemical_work: Times
+    energy: Times
+
+
 class Evolution(eqx.Module):
     """A state at given times.
 
     times (time,). populations (time, d) of the energy levels. density_matrix (time, d, d) in the basis of the
     Hamiltonian, None unless saved. expectations: Tr[A ρ(t)] (time,) of each observable that was asked for, by name.
-    heat_currents (time, bath) and work_current (time,), positive into the system, of a driven evolution; None
-    otherwise. status: 0 or flags (`explain`); NaN stands where the integration did not arrive.
+    Of a driven evolution, None otherwise: heat_currents (time, bath) and work_current (time,), positive into the
+    system; `account`, what has passed since the start. status: 0 or flags (`explain`); NaN stands where the integration
+    did not arrive.
     """
 
     times: Times
@@ -59,6 +75,7 @@ class Evolution(eqx.Module):
     expectations: dict[str, Array]
     heat_currents: Array | None
     work_current: Array | None
+    account: Account | None
     status: StatusCode
 
     def __repr__(self) -> str:

@@ -21,3 +21,4 @@ from qdbjax.thermodynamics.machines import (
     performance as performance,
     rectification as rectification,
 )
+from qdbjax.thermodynamics.protocol import SecondLaw as SecondLaw, second_law as second_law

@@ -9,6 +9,7 @@ import numpy as np
 
 from qdbjax._status import explain
 from qdbjax._types import Array, Bool, Int, Scalar, StatusCode, compiled_when_eager, is_traced
+from qdbjax.generators.flows import exchanging
 from qdbjax.generators.generator import Generator, PerBath
 from qdbjax.solvers import AsymptoticState, SteadyState, steady_state
 from qdbjax.solvers.asymptotic import State, as_state
@@ -202,8 +203,8 @@ def _performance(
     hot: int | None,
     works: tuple[int, ...],
 ) -> Performance:
-    heat, energy, traffic = heat_currents(generator, state), energy_currents(generator, state), _traffic(generator, state)
-    temperatures = generator.temperatures
+    heat, traffic, temperatures = heat_currents(generator, state), _traffic(generator, state), generator.temperatures
+    energy = energy_currents(generator, state) if exchanging(generator.jumps) else heat
     roles = _roles(temperatures, cold, hot, works)
     # μJ^N of a thermal bath is work; of a work reservoir everything is.
     power = jnp.sum(jnp.where(roles.thermal, heat - energy, -energy))
@@ -267,14 +268,18 @@ def rectification(generator: Generator, between: tuple[Name, Name] = (0, 1)) -> 
 def _rectification(generator: Generator, first: int, second: int) -> Rectification:
     order = np.arange(len(generator.names))
     order[[first, second]] = second, first
-    found = []
-    for made in (generator, generator.with_reservoirs(temperatures=generator.temperatures[order])):
+
+    def carried(temperatures):
+        made = generator.with_reservoirs(temperatures=temperatures)
         state = steady_state(made)
         heat = heat_currents(made, state)
-        found.append((heat, _clear(heat, _traffic(made, state))[first], state.status))
-    (forward, there, status), (backward, back, other) = found
-    coefficient = _ratio(jnp.abs(there + back), jnp.maximum(jnp.abs(there), jnp.abs(back)))
-    return Rectification(coefficient, forward, backward, status | other)
+        return heat, _clear(heat, _traffic(made, state))[first], state.status
+
+    # One program for both directions: compiling is what takes time.
+    there = generator.temperatures
+    heat, through, status = jax.vmap(carried)(jnp.stack([there, there[order]]))
+    coefficient = _ratio(jnp.abs(jnp.sum(through)), jnp.max(jnp.abs(through)))
+    return Rectification(coefficient, heat[0], heat[1], status[0] | status[1])
 
 
 def amplification(generator: Generator, *, control: Name, output: Name) -> Scalar:
