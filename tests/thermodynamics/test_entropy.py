@@ -42,7 +42,7 @@ def ensemble(name):
 @pytest.mark.parametrize("name", LEVELS)
 def test_every_part_is_positive(name):
     """Σ̇_b, Σ̇_na and Σ̇_a of 300 random machines and states; sums; what vanishes in the stationary state."""
-    machines, _, found, steady = ensemble(name)
+    _, _, found, steady = ensemble(name)
     assert found.by_bath.min() >= -1e-13 and found.nonadiabatic.min() >= -1e-13 and found.adiabatic.min() >= -1e-13
     assert np.median(found.by_bath) > 1e-3 and np.median(found.nonadiabatic) > 1e-3
     np.testing.assert_allclose(found.by_bath.sum(axis=1), found.production, rtol=1e-13)

@@ -68,9 +68,12 @@ def test_slow_driving_dissipates_in_proportion_to_its_speed():
         work.append(float(found.work[-1]))
         difference.append(float(free))
     excess = np.array(work) - np.array(difference)
-    np.testing.assert_allclose(lost[-1] * durations[-1], lost[-2] * durations[-2], rtol=0.02)
-    np.testing.assert_allclose(excess[-1] / excess[-2], 0.5, rtol=0.02)
-    assert 0 < excess[-1] < 1e-3 * abs(difference[-1]) or excess[-1] < 2e-3
+    for each in (np.array(lost), excess):
+        steady = each * durations
+        np.testing.assert_allclose(steady, steady[-1], rtol=0.02)
+        # What is left of the next order halves with every doubling.
+        np.testing.assert_allclose(np.diff(steady)[1:] / np.diff(steady)[:-1], 0.5, atol=0.15)
+        assert each[-1] > 0
     # For a quasi-static path W is the integral of <dH/ds> in equilibrium: nothing of the evolution.
     path = np.linspace(0, 1, 401)
     push = []
