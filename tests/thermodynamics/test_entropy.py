@@ -87,6 +87,28 @@ def test_against_matrix_logarithms(name):
         np.testing.assert_allclose(steady.production[n], kept, rtol=1e-8)
 
 
+@pytest.mark.slow
+def test_split_with_a_lamb_shift():
+    """Equal levels that the Lamb shift splits: Σ̇_na is minus the slope of S(ρ‖ρ_ss) along the dense e^{tL}."""
+    rng = np.random.default_rng(5)
+    hamiltonian, couplings, *_ = random_machine(rng, 3, 2, LEVELS["equal levels"])
+    baths = [
+        qdb.Bath(s, qdb.Ohmic(0.05, 5.0), temperature=t, name=str(t))
+        for s, t in zip(couplings, (0.4, 2.0), strict=True)
+    ]
+    generator = qdb.davies(hamiltonian, baths, lamb_shift=True)
+    factor = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))
+    rho = factor @ factor.conj().T / np.trace(factor @ factor.conj().T)
+    steady = np.asarray(qdb.steady_state(generator).density_matrix)
+    liouvillian = np.asarray(generator.liouvillian())
+    distance = []
+    for time in (-1e-3, 1e-3):
+        after = (scipy.linalg.expm(time * liouvillian) @ rho.reshape(-1)).reshape(3, 3)
+        distance.append(np.trace(after @ (scipy.linalg.logm(after) - scipy.linalg.logm(steady))).real)
+    found = thermodynamics.spohn_entropy_production(generator, rho)
+    np.testing.assert_allclose(found, (distance[0] - distance[1]) / 2e-3, rtol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def qubit():
     """A qubit at T = 1/40 of its splitting, between that bath and a hotter one."""
