@@ -58,6 +58,12 @@ class Account(eqx.Module):
     chemical_work: Times
     energy: Times
 
+    def __repr__(self) -> str:
+        if is_traced(self.heat) or self.heat.ndim > 2:
+            return f"Account({self.heat.shape[-1]} baths)"
+        heat = np.array2string(np.asarray(self.heat[-1]), precision=4, threshold=8)
+        return f"Account(heat={heat}, work={float(self.work[-1] + self.chemical_work[-1]):.4g})"
+
 
 class Evolution(eqx.Module):
     """A state at given times.
@@ -85,7 +91,10 @@ class Evolution(eqx.Module):
             return f"Evolution(batch={self.populations.shape[:-2]}, dimension={self.populations.shape[-1]})"
         last = np.array2string(np.asarray(self.populations[-1]), precision=6, threshold=8)
         ends = f"{float(self.times[0]):g} … {float(self.times[-1]):g}"
-        return f"Evolution({len(self.times)} times {ends}, last populations={last}, status={explain(self.status)})"
+        passed = "" if self.account is None else f"{self.account}, "
+        return (
+            f"Evolution({len(self.times)} times {ends}, last populations={last}, {passed}status={explain(self.status)})"
+        )
 
 
 def expectation_weights(observable: Matrix, spectrum: Spectrum) -> Array:

@@ -162,6 +162,29 @@ def test_free_energy(qubit):
         thermodynamics.free_energy(qubit, rho, -1.0)
 
 
+@pytest.mark.slow
+def test_derivatives():
+    """Of every rate by the temperature of a bath, in the stationary state and in another (central differences)."""
+
+    @jax.jit
+    def seen(temperature):
+        baths = [
+            qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, 5.0), temperature=t, name=n)
+            for t, n in ((temperature, "moved"), (0.3, "fixed"))
+        ]
+        generator = qdb.davies(qdb.models.qubit(1.0), baths)
+        steady = qdb.steady_state(generator)
+        other = thermodynamics.entropy_rates(generator, np.array([[0.3, 0.1], [0.1, 0.7]]), steady)
+        kept = thermodynamics.entropy_rates(generator, steady, steady)
+        return jnp.concatenate([other.by_bath, jnp.stack([other.nonadiabatic, other.adiabatic]), kept.by_bath])
+
+    step = 1e-4
+    slope = (seen(0.7 + step) - seen(0.7 - step)) / (2 * step)
+    assert np.abs(slope[[0, 2, 3, 4, 5]]).min() > 1e-4
+    for derivative in (jax.jacfwd, jax.jacrev):
+        np.testing.assert_allclose(jax.jit(derivative(seen))(0.7), slope, rtol=1e-6, atol=1e-10)
+
+
 @jax.jit
 @jax.vmap
 def laws(hamiltonian, couplings, strengths, cutoffs, temperatures):
