@@ -102,11 +102,11 @@ def test_split_with_a_lamb_shift():
     steady = np.asarray(qdb.steady_state(generator).density_matrix)
     liouvillian = np.asarray(generator.liouvillian())
     distance = []
-    for time in (-1e-3, 1e-3):
+    for time in (-1e-4, 1e-4):
         after = (scipy.linalg.expm(time * liouvillian) @ rho.reshape(-1)).reshape(3, 3)
         distance.append(np.trace(after @ (scipy.linalg.logm(after) - scipy.linalg.logm(steady))).real)
     found = thermodynamics.spohn_entropy_production(generator, rho)
-    np.testing.assert_allclose(found, (distance[0] - distance[1]) / 2e-3, rtol=1e-5)
+    np.testing.assert_allclose(found, (distance[0] - distance[1]) / 2e-4, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_derivatives():
 
     step = 1e-4
     slope = (seen(0.7 + step) - seen(0.7 - step)) / (2 * step)
-    assert np.abs(slope[[0, 2, 3, 4, 5]]).min() > 1e-4
+    assert np.abs(slope[np.array([0, 2, 3, 4, 5])]).min() > 1e-4
     for derivative in (jax.jacfwd, jax.jacrev):
         np.testing.assert_allclose(jax.jit(derivative(seen))(0.7), slope, rtol=1e-6, atol=1e-10)
 
