@@ -1,5 +1,13 @@
-"""Models: systems of the literature, ready to couple."""
+"""Models: systems of the literature, ready to couple, and machines that bring their baths."""
 
+from qdbjax.models.machines import (
+    Machine as Machine,
+    absorption_refrigerator as absorption_refrigerator,
+    heat_rectifier as heat_rectifier,
+    heat_transistor as heat_transistor,
+    three_level_maser as three_level_maser,
+    three_qubit_refrigerator as three_qubit_refrigerator,
+)
 from qdbjax.models.zoo import (
     double_dot as double_dot,
     quantum_dot as quantum_dot,

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from qdbjax._status import is_fatal
 from qdbjax._types import Array, Matrix, compiled_when_eager
 from qdbjax.generators.flows import charge_flows, exchanging, quanta_flows
-from qdbjax.generators.generator import Generator, energy_liouvillian
+from qdbjax.generators.generator import Generator, PerBath, energy_liouvillian
 from qdbjax.numerics.small import in_frame
-from qdbjax.solvers.evolution import Evolution, Integration, Times, flags
+from qdbjax.solvers.evolution import Account, Evolution, Integration, Times, flags
 from qdbjax.solvers.hermitian import pack, unpack
 from qdbjax.solvers.zero_block import check_size
 
@@ -25,18 +26,55 @@ def _slope(generator: Generator, rho: Matrix) -> Matrix:
     return in_frame(basis.conj().T, moved.reshape(rho.shape))
 
 
-def _seen(protocol: Protocol, time: Array, rho: Matrix, observables: dict[str, Matrix]) -> tuple:
-    """Level populations, Tr[A ρ], heat from each bath and work, at one time."""
-    generator = protocol(time)
+def _currents(protocol: Protocol, time: Array, generator: Generator, rho: Matrix) -> tuple[PerBath, PerBath, Array]:
+    """Heat and energy from each bath, and work per time."""
     spectrum, jumps = generator.spectrum, generator.jumps
     framed = in_frame(jnp.asarray(spectrum.basis, rho.dtype), rho)
-    heat = charge_flows(spectrum, jumps, framed, spectrum.levels)
+    energy = heat = charge_flows(spectrum, jumps, framed, spectrum.levels)
     if exchanging(jumps):
-        heat = heat - generator.chemical_potentials * quanta_flows(spectrum, jumps, framed)
+        heat = energy - generator.chemical_potentials * quanta_flows(spectrum, jumps, framed)
     push = jax.jvp(lambda t: jnp.asarray(protocol(t).system.hamiltonian), (time,), (jnp.ones_like(time),))[1]
-    trace = lambda operator: jnp.real(jnp.sum(operator.astype(rho.dtype).T * rho))  # noqa: E731
-    values = {name: trace(jnp.asarray(operator)) for name, operator in observables.items()}
-    return jnp.real(jnp.diagonal(framed)), values, heat, trace(push), generator.status
+    return heat, energy, _trace(push, rho)
+
+
+def _trace(operator: Matrix, rho: Matrix) -> Array:
+    return jnp.real(jnp.sum(operator.astype(rho.dtype).T * rho))
+
+
+def _seen(protocol: Protocol, time: Array, rho: Matrix, observables: dict[str, Matrix]) -> tuple:
+    """At one time: level populations, Tr[A ρ], heat from each bath, work, energy, which baths have T > 0, status."""
+    generator = protocol(time)
+    levels = jnp.real(jnp.diagonal(in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho)))
+    heat, _, work = _currents(protocol, time, generator, rho)
+    values = {name: _trace(jnp.asarray(operator), rho) for name, operator in observables.items()}
+    energy = _trace(jnp.asarray(generator.system.hamiltonian), rho)
+    return levels, values, heat, work, energy, generator.temperatures > 0, generator.status
+
+
+class _Ledger(eqx.Module):
+    """The state of the integration: packed ρ and what has passed so far."""
+
+    rho: Array
+    heat: PerBath
+    entropy: PerBath
+    work: Array
+    chemical: Array
+
+
+def _ledger(protocol: Protocol, time: Array, ledger: _Ledger) -> _Ledger:
+    """The slopes of all of it."""
+    generator, rho = protocol(time), unpack(ledger.rho)
+    heat, energy, work = _currents(protocol, time, generator, rho)
+    warm = generator.temperatures > 0
+    # An infinite or undefined flow would stop the integration; `_entropy_flow` marks it afterwards.
+    entropy = jnp.where(warm, heat / jnp.where(warm, generator.temperatures, 1.0), 0.0)
+    return _Ledger(pack(_slope(generator, rho)), heat, entropy, work, jnp.sum(energy - heat))
+
+
+def _entropy_flow(entropy: Array, warm: Array) -> Array:
+    """∫J^Q/T dt, NaN from the first saved time at which T is not above 0."""
+    lost = jnp.cumsum(~warm, axis=0, dtype=jnp.int32) > 0
+    return jnp.where(lost, jnp.nan, entropy)
 
 
 @compiled_when_eager
@@ -49,19 +87,22 @@ def evolve_driven(
     how: Integration,
     save: str,
 ) -> Evolution:
-    """See `evolve`. Work per time is Tr[Ḣ ρ]; with heat it adds up to the change of ⟨H⟩, particle energies apart."""
+    """See `evolve`. Work per time is Tr[Ḣ ρ]; with heat and chemical work it adds up to the change of ⟨H⟩."""
     d = rho.shape[0]
     check_size(d, "a driven evolution")
-
-    def field(time, packed):
-        return pack(_slope(protocol(time), unpack(packed)))
-
-    packed, arrived = how.run(field, pack(rho), start, times, lambda _, y: y)
-    matrices = jax.vmap(unpack)(packed)
-    levels, values, heat, work, codes = jax.vmap(lambda t, each: _seen(protocol, t, each, observables))(times, matrices)
+    nothing = jnp.zeros((), times.dtype)
+    empty = jnp.zeros_like(protocol(start).temperatures)
+    first = _Ledger(pack(rho), empty, empty, nothing, nothing)
+    passed, arrived = how.run(lambda t, y: _ledger(protocol, t, y), first, start, times, lambda _, y: y)
+    matrices = jax.vmap(unpack)(passed.rho)
+    seen = jax.vmap(lambda t, each: _seen(protocol, t, each, observables))(times, matrices)
+    levels, values, heat, work, energy, warm, codes = seen
     status = flags(arrived.astype(times.dtype))
     status = status | jnp.bitwise_or.reduce(codes)
     bad = is_fatal(status) | ~arrived
-    levels, heat, work, values = jax.tree.map(lambda x: jnp.where(bad, jnp.nan, x), (levels, heat, work, values))
-    matrices = jnp.where(bad, jnp.nan, matrices) if save == "density_matrix" else None
-    return Evolution(times, levels, matrices, values, heat, work, status)
+    flow = _entropy_flow(passed.entropy, warm)
+    account = Account(passed.heat, flow, passed.work, passed.chemical, energy)
+    hide = lambda tree: jax.tree.map(lambda x: jnp.where(bad, jnp.nan, x), tree)  # noqa: E731
+    levels, heat, work, values, account = hide((levels, heat, work, values, account))
+    matrices = hide(matrices) if save == "density_matrix" else None
+    return Evolution(times, levels, matrices, values, heat, work, account, status)

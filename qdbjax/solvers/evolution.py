@@ -44,13 +44,35 @@ class Integration(eqx.Module):
         return solution.ys, solution.result == diffrax.RESULTS.successful
 
 
+class Account(eqx.Module):
+    """What has passed since the start of a driven evolution, integrated along with the state; positive into the system.
+
+    heat (time, bath): ∫J^Q_b dt. entropy_flow (time, bath): ∫J^Q_b/T_b dt, NaN from where T_b is not above 0. work
+    (time,): ∫Tr[Ḣρ] dt. chemical_work (time,): ∫Σ_b μ_b J^N_b dt. energy (time,): ⟨H⟩ of the moment; its change is the
+    sum of heat and both kinds of work.
+    """
+
+    heat: Float[Array, "time bath"]
+    entropy_flow: Float[Array, "time bath"]
+    work: Times
+    chemical_work: Times
+    energy: Times
+
+    def __repr__(self) -> str:
+        if is_traced(self.heat) or self.heat.ndim > 2:
+            return f"Account({self.heat.shape[-1]} baths)"
+        heat = np.array2string(np.asarray(self.heat[-1]), precision=4, threshold=8)
+        return f"Account(heat={heat}, work={float(self.work[-1] + self.chemical_work[-1]):.4g})"
+
+
 class Evolution(eqx.Module):
     """A state at given times.
 
     times (time,). populations (time, d) of the energy levels. density_matrix (time, d, d) in the basis of the
     Hamiltonian, None unless saved. expectations: Tr[A ρ(t)] (time,) of each observable that was asked for, by name.
-    heat_currents (time, bath) and work_current (time,), positive into the system, of a driven evolution; None
-    otherwise. status: 0 or flags (`explain`); NaN stands where the integration did not arrive.
+    Of a driven evolution, None otherwise: heat_currents (time, bath) and work_current (time,), positive into the
+    system; `account`, what has passed since the start. status: 0 or flags (`explain`); NaN stands where the integration
+    did not arrive.
     """
 
     times: Times
@@ -59,6 +81,7 @@ class Evolution(eqx.Module):
     expectations: dict[str, Array]
     heat_currents: Array | None
     work_current: Array | None
+    account: Account | None
     status: StatusCode
 
     def __repr__(self) -> str:
@@ -68,7 +91,10 @@ class Evolution(eqx.Module):
             return f"Evolution(batch={self.populations.shape[:-2]}, dimension={self.populations.shape[-1]})"
         last = np.array2string(np.asarray(self.populations[-1]), precision=6, threshold=8)
         ends = f"{float(self.times[0]):g} … {float(self.times[-1]):g}"
-        return f"Evolution({len(self.times)} times {ends}, last populations={last}, status={explain(self.status)})"
+        passed = "" if self.account is None else f"{self.account}, "
+        return (
+            f"Evolution({len(self.times)} times {ends}, last populations={last}, {passed}status={explain(self.status)})"
+        )
 
 
 def expectation_weights(observable: Matrix, spectrum: Spectrum) -> Array:

@@ -117,7 +117,7 @@ def _evolve(
     if save == "density_matrix":
         back = basis.conj().T
         matrices = jax.vmap(lambda each: in_frame(back, unpack(each)))(whole)
-    return Evolution(times, levels, matrices, expectations, None, None, status)
+    return Evolution(times, levels, matrices, expectations, None, None, None, status)
 
 
 def checked_times(times: ArrayLike, start: ArrayLike) -> tuple[Times, Array]:
@@ -174,7 +174,8 @@ def evolve(
     A Generator: populations are integrated with dp/dt = W p and coherences follow in closed form; where coherences
     share a Bohr frequency they are integrated together, in the frame that turns with it. A protocol, a function of time
     that returns a Generator: ρ is integrated with the generator of the moment, for driving slow against the bath and
-    the level spacings; populations are those of the levels of the moment, and heat and work are reported.
+    the level spacings; populations are those of the levels of the moment, and heat and work are reported, at every
+    time and in total since the start.
 
     rho0: density matrix (d, d) or ket (d,) in the basis of the Hamiltonian. times (time,): ascending, from `start` on,
     inverse energy. save: "density_matrix" or "populations" (cheaper). observables: Hermitian A (d, d) by name, or a

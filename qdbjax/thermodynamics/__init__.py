@@ -14,12 +14,27 @@ from qdbjax.thermodynamics.currents import (
     micro_currents as micro_currents,
     particle_currents as particle_currents,
 )
+from qdbjax.thermodynamics.entropy import (
+    EntropyRates as EntropyRates,
+    entropy_rates as entropy_rates,
+    free_energy as free_energy,
+    spohn_entropy_production as spohn_entropy_production,
+)
 from qdbjax.thermodynamics.large_deviations import (
     fano_factor as fano_factor,
     fluctuation_symmetry as fluctuation_symmetry,
     generating_function as generating_function,
     uncertainty_ratio as uncertainty_ratio,
 )
+from qdbjax.thermodynamics.machines import (
+    Mode as Mode,
+    Performance as Performance,
+    Rectification as Rectification,
+    amplification as amplification,
+    performance as performance,
+    rectification as rectification,
+)
+from qdbjax.thermodynamics.protocol import SecondLaw as SecondLaw, second_law as second_law
 from qdbjax.thermodynamics.response import (
     affinities as affinities,
     conductances as conductances,

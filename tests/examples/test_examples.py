@@ -101,7 +101,8 @@ PRINTED = {
     "06_broken_detailed_balance": r"= 1\.5016156697, I\(0, \+\) = 1\.4542102495, I\(0, -\) = 0\.8722540427",
     "07_loop_current": r"largest loop current 3\.116e-04 at temperature 4\.00, flux 2\.00; ok",
     "08_largest_loop_current": r"loop current 5\.527e-05 -> \d\.\d+e-03[^\n]*\n[^\n]* inside its bounds \de-0[4-9]",
-    "10_balance_reports": r"equilibrium: detailed balance holds(.|\n)*driven steady state(.|\n)*decisive: 0 –hot→ 1 –hot→ 2",
+    "09_refrigerator_map": r"cooling 6\.834e-04, COP up to (0\.99\d|1\.000) of[^\n]*\n[^\n]* 0\.273 of Carnot's\nok",
+    "10_balance_reports": r"equilibrium: detailed balance holds(.|\n)*driven steady(.|\n)*: 0 –hot→ 1 –hot→ 2",
     "11_equal_temperatures": r"affinity -1\.125000 = mu/T, entropy production 1\.304e-03, Onsager asymmetry 0\.24",
     "12_noise_and_precision": r"noise = 1\.0000000\d+ (.|\n)*Fano factor 0\.5556(.|\n)*ratio 1\.00\d+ >= 1",
 }

@@ -160,6 +160,20 @@ def protocol(time):
     return qdb.davies(qdb.models.three_level(energies), baths)
 
 
+def check_account(found, energy, step):
+    """What was integrated along with ρ: first law to the tolerance, entropy flow from heat currents by Simpson."""
+    account = found.account
+    np.testing.assert_allclose(account.energy, energy, rtol=1e-12)
+    np.testing.assert_allclose(energy - energy[0], account.work + np.sum(account.heat, axis=1), rtol=0, atol=1e-8)
+    np.testing.assert_array_equal(account.chemical_work, 0)
+    temperatures = np.stack([0.7 + 0.02 * np.asarray(found.times), np.full(len(energy), 0.4)], axis=1)
+    flow = np.asarray(found.heat_currents) / temperatures
+    simpson = np.cumsum(step / 3 * (flow[:-2:2] + 4 * flow[1::2] + flow[2::2]), axis=0)
+    np.testing.assert_allclose(account.entropy_flow[2::2], simpson, rtol=0, atol=1e-6)
+    assert np.abs(simpson[-1]).min() > 1e-2
+    assert "Account(heat=[" in repr(found) and "status=ok" in repr(found)
+
+
 def test_driven_first_law():
     """d⟨H⟩/dt = heat + work along a protocol; ρ(t) against a Runge-Kutta loop with the Liouvillian of the moment."""
     times = np.linspace(0.0, 20.0, 201)
@@ -171,6 +185,7 @@ def test_driven_first_law():
     step = times[1] - times[0]
     simpson = np.cumsum(step / 3 * (gained[:-2:2] + 4 * gained[1::2] + gained[2::2]))
     np.testing.assert_allclose(energy[2::2] - energy[0], simpson, rtol=0, atol=1e-6)
+    check_account(found, energy, step)
     liouvillian = jax.jit(lambda t: protocol(t).liouvillian())
     rho, h = np.outer(KET, KET.conj()).astype(complex).reshape(-1), 0.01
     for n in range(500):

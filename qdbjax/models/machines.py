@@ -1,0 +1,188 @@
+"""Thermal machines: a system together with its baths, each parameter differentiable.
+
+Every function returns a `Machine`, which unpacks into what a maker takes: `davies(*absorption_refrigerator(...))`.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, as_real, as_scalar, is_traced
+from qdbjax.baths import Bath, Ohmic
+from qdbjax.models.zoo import three_level
+from qdbjax.operators import embed, sigma_x, transition
+from qdbjax.systems import System
+
+UP_OR_DOWN = {count: 1.0 - 2.0 * np.indices([2] * count).reshape(count, -1) for count in (2, 3)}  # ⟨σ_z⟩ (spin, state)
+
+
+class Machine(NamedTuple):
+    """A system and the baths it works between."""
+
+    system: System
+    baths: tuple[Bath, ...]
+
+
+def _vector(value: ArrayLike, name: str, length: int) -> Array:
+    value = as_real(value, name)
+    if value.shape != (length,):
+        raise ValueError(f"{name} must have shape ({length},); got {value.shape}.")
+    return value
+
+
+def _baths(names: tuple[str, ...], couplings: list, temperatures: ArrayLike, strengths: ArrayLike, cutoff: ArrayLike):
+    """One Ohmic bath per coupling; one strength for all of them, or one each."""
+    count = len(names)
+    temperatures, strengths = _vector(temperatures, "temperatures", count), as_real(strengths, "strengths")
+    if strengths.shape not in ((), (count,)):
+        raise ValueError(f"strengths must be a single number or have shape ({count},); got {strengths.shape}.")
+    strengths = jnp.broadcast_to(strengths, (count,))
+    return tuple(
+        Bath(coupling, Ohmic(strengths[n], cutoff), temperature=temperatures[n], name=name)
+        for n, (name, coupling) in enumerate(zip(names, couplings, strict=True))
+    )
+
+
+def _hop(first: int, second: int, leak: ArrayLike = 0.0) -> np.ndarray | Array:
+    """|first⟩⟨second| + h.c. of three levels, and `leak` times the same of the two other pairs."""
+    through = transition(first, second, 3) + transition(second, first, 3)
+    if not is_traced(leak) and np.all(np.asarray(leak) == 0):
+        return through
+    leak = as_scalar(leak, "leak")
+    return jnp.asarray(through, leak.dtype) + leak * jnp.asarray(1 - np.eye(3) - through, leak.dtype)
+
+
+def three_level_maser(
+    energies: ArrayLike, temperatures: ArrayLike, *, strengths: ArrayLike = 0.01, cutoff: ArrayLike = 20.0
+) -> Machine:
+    """Maser as a heat engine: pumped 0-2 by a hot bath, emptied 1-2 into a cold one, working on 0-1.
+
+    H = diag(ε₀, ε₁, ε₂), couplings |m⟩⟨n| + h.c., baths "hot", "cold", "work" in this order. Each quantum ε₂ - ε₀ of
+    heat gives ε₁ - ε₀ of work: η = (ε₁ - ε₀)/(ε₂ - ε₀). The work reservoir is a bath of temperature far above the
+    others, whose energy brings hardly any entropy; it is Carnot's only in the limit T → ∞.
+    energies (3,), temperatures (3,): energy. strengths η of the Ohmic baths: one number or (3,). cutoff ω_c: energy.
+    Raises ValueError for another shape.
+    *Source:* H. E. D. Scovil and E. O. Schulz-DuBois, Phys. Rev. Lett. 2, 262 (1959).
+    """
+    couplings = [_hop(0, 2), _hop(1, 2), _hop(0, 1)]
+    return Machine(three_level(energies), _baths(("hot", "cold", "work"), couplings, temperatures, strengths, cutoff))
+
+
+def absorption_refrigerator(
+    energies: ArrayLike,
+    temperatures: ArrayLike,
+    *,
+    strengths: ArrayLike = 0.01,
+    cutoff: ArrayLike = 20.0,
+    leak: ArrayLike = 0.0,
+) -> Machine:
+    """Three levels that cool by heat: cold bath on 0-1, hot on 1-2, room on 0-2.
+
+    H = diag(ε₀, ε₁, ε₂), couplings |m⟩⟨n| + h.c. plus `leak` times the same on the two other transitions; baths "cold",
+    "hot", "room" in this order. Without leak the three currents are one: J_c/J_h = (ε₁ - ε₀)/(ε₂ - ε₁), and the machine
+    cools where this is below (1 - T_r/T_h) T_c/(T_r - T_c); leaks keep it away from that bound.
+    energies (3,), temperatures (3,): energy. strengths η of the Ohmic baths: one number or (3,). cutoff ω_c: energy.
+    Raises ValueError for another shape.
+    *Source:* J. P. Palao, R. Kosloff, J. M. Gordon, Phys. Rev. E 64, 056130 (2001).
+    """
+    couplings = [_hop(*pair, leak) for pair in ((0, 1), (1, 2), (0, 2))]
+    return Machine(three_level(energies), _baths(("cold", "hot", "room"), couplings, temperatures, strengths, cutoff))
+
+
+def three_qubit_refrigerator(
+    cold_splitting: ArrayLike,
+    hot_splitting: ArrayLike,
+    coupling: ArrayLike,
+    temperatures: ArrayLike,
+    *,
+    strengths: ArrayLike = 0.001,
+    cutoff: ArrayLike = 20.0,
+) -> Machine:
+    """The smallest refrigerator of qubits: H = Σ_i ½E_i σ_z^i + g (|010⟩⟨101| + h.c.), E_2 = E_1 + E_3.
+
+    Qubit 1 is cooled, 2 gives to the room, 3 is hot (1: excited; the basis has excited first, qubit 1 leftmost); each
+    couples by σ_x to its own bath, "cold", "room", "hot" in this order. The eigenbasis is supplied: |010⟩ and |101⟩ are
+    of one energy, split by ±g. The Davies generator of it is meant for rates far below g; at g = 0 the qubits are apart
+    and no heat flows, and what flows at g → 0 is not that: take `davies(..., window=)` there.
+    cold_splitting E_1, hot_splitting E_3, coupling g, temperatures (3,): energy. strengths η of the Ohmic baths: one
+    number or (3,). cutoff ω_c: energy. Raises ValueError for another shape.
+    *Source:* N. Linden, S. Popescu, P. Skrzypczyk, Phys. Rev. Lett. 105, 130401 (2010), whose baths are local.
+    """
+    cold, hot = as_scalar(cold_splitting, "cold_splitting"), as_scalar(hot_splitting, "hot_splitting")
+    coupling = as_scalar(coupling, "coupling")
+    dtype = np.result_type(cold.dtype, hot.dtype, coupling.dtype)
+    cold, hot, coupling = (x.astype(dtype) for x in (cold, hot, coupling))
+    single = _of_spins(jnp.stack([cold, cold + hot, hot]))
+    swapped, lifted = 2, 5  # |101⟩ and |010⟩
+    place = np.eye(8)
+    apart = jnp.asarray(1 - place[swapped] - place[lifted], dtype)  # their energy is 0 without rounding
+    flip = np.outer(place[swapped], place[lifted])
+    hamiltonian = jnp.diag(single * apart) + coupling * jnp.asarray(flip + flip.T, dtype)
+    energies = single * apart + coupling * jnp.asarray(place[swapped] - place[lifted], dtype)
+    basis = np.eye(8)
+    basis[np.ix_([swapped, lifted], [swapped, lifted])] = np.array([[1.0, 1.0], [1.0, -1.0]]) / np.sqrt(2)
+    couplings = [embed(sigma_x(), n, [2] * 3) for n in range(3)]
+    baths = _baths(("cold", "room", "hot"), couplings, temperatures, strengths, cutoff)
+    return Machine(System(hamiltonian, eigenbasis=basis, energies=energies), baths)
+
+
+def _of_spins(splittings: Array) -> Array:
+    """Σ ½ω_i σ_z^i of every basis state."""
+    signs = jnp.asarray(UP_OR_DOWN[splittings.shape[0]], splittings.dtype)
+    return jnp.sum(0.5 * splittings[:, None] * signs, axis=0)
+
+
+def _ising(splittings: Array, couplings: list[tuple[int, int, Array]]) -> System:
+    """Σ ½ω_i σ_z^i + Σ g_ij σ_z^i σ_z^j, diagonal in the basis it is written in."""
+    signs = UP_OR_DOWN[splittings.shape[0]]
+    pairs = [strength * jnp.asarray(signs[i] * signs[j], strength.dtype) for i, j, strength in couplings]
+    energies = _of_spins(splittings) + sum(pairs[1:], pairs[0])
+    return System(jnp.diag(energies), eigenbasis=np.eye(signs.shape[1]), energies=energies)
+
+
+def heat_rectifier(
+    splittings: ArrayLike,
+    coupling: ArrayLike,
+    temperatures: ArrayLike,
+    *,
+    strengths: ArrayLike = 0.01,
+    cutoff: ArrayLike = 20.0,
+) -> Machine:
+    """Two unequal qubits that let heat through one way: H = ½ω_L σ_z^L + ½ω_R σ_z^R + g σ_z^L σ_z^R.
+
+    Each qubit couples by σ_x to its own bath, "left" and "right" in this order. Left flips cost |ω_L ± 2g|, right ones
+    |ω_R ± 2g|; heat goes round the four states, and where the left bath is too cold to flip the stiff qubit none does.
+    Equal splittings and strengths do not rectify. The eigenbasis is supplied.
+    splittings ω (2,), coupling g, temperatures (2,): energy. strengths η of the Ohmic baths: one number or (2,).
+    cutoff ω_c: energy. Raises ValueError for another shape.
+    *Source:* T. Werlang, M. A. Marchiori, M. F. Cornelio, D. Valente, Phys. Rev. E 89, 062109 (2014).
+    """
+    splittings, coupling = _vector(splittings, "splittings", 2), as_scalar(coupling, "coupling")
+    couplings = [embed(sigma_x(), n, [2, 2]) for n in range(2)]
+    baths = _baths(("left", "right"), couplings, temperatures, strengths, cutoff)
+    return Machine(_ising(splittings, [(0, 1, coupling)]), baths)
+
+
+def heat_transistor(
+    splittings: ArrayLike,
+    couplings: ArrayLike,
+    temperatures: ArrayLike,
+    *,
+    strengths: ArrayLike = 0.01,
+    cutoff: ArrayLike = 20.0,
+) -> Machine:
+    """Three qubits in which a small heat current steers a large one: H = Σ_i ½ω_i σ_z^i + Σ_ij g_ij σ_z^i σ_z^j.
+
+    Qubits emitter, base, collector, each coupled by σ_x to its own bath of that name, in this order; couplings g
+    (emitter-base, base-collector, collector-emitter). The amplification is the `amplification` of the emitter's or
+    collector's current by the base's. The eigenbasis is supplied.
+    splittings ω (3,), couplings g (3,), temperatures (3,): energy. strengths η of the Ohmic baths: one number or (3,).
+    cutoff ω_c: energy. Raises ValueError for another shape.
+    *Source:* K. Joulain, J. Drevillon, Y. Ezzahri, J. Ordonez-Miranda, Phys. Rev. Lett. 116, 200601 (2016).
+    """
+    splittings, strength = _vector(splittings, "splittings", 3), _vector(couplings, "couplings", 3)
+    pairs = [(n, (n + 1) % 3, strength[n]) for n in range(3)]
+    flips = [embed(sigma_x(), n, [2] * 3) for n in range(3)]
+    baths = _baths(("emitter", "base", "collector"), flips, temperatures, strengths, cutoff)
+    return Machine(_ising(splittings, pairs), baths)

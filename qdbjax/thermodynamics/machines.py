@@ -1,0 +1,304 @@
+"""What a machine does with its baths: engine, refrigerator, rectifier, transistor."""
+
+import enum
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._status import explain
+from qdbjax._types import Array, Bool, Int, Scalar, StatusCode, compiled_when_eager, is_traced
+from qdbjax.generators.flows import exchanging
+from qdbjax.generators.generator import Generator, PerBath
+from qdbjax.solvers import AsymptoticState, SteadyState, steady_state
+from qdbjax.solvers.asymptotic import State, as_state
+from qdbjax.thermodynamics.currents import energy_currents, heat_currents
+
+Name = str | int
+ROUNDING = 256  # a current below this many eps of the two flows whose difference it is counts as none
+
+
+class Mode(enum.IntEnum):
+    """What a machine does; `Performance.operation` gives the word."""
+
+    UNDEFINED = -1  # a NaN among currents or temperatures
+    IDLE = 0  # no heat, no power
+    CONDUCTION = 1  # heat flows, nothing is gained
+    ENGINE = 2  # gives power
+    REFRIGERATOR = 3  # takes power, draws heat from the cold bath
+    HEAT_PUMP = 4  # takes power, lifts heat from the room to the hot bath
+    ACCELERATOR = 5  # takes power to move heat that would flow by itself
+    HEATER = 6  # takes power and heats every bath
+    ABSORPTION_REFRIGERATOR = 7  # draws heat from the cold bath, driven by heat from the hot one
+    HEAT_TRANSFORMER = 8  # lifts heat from the room to the hot bath, driven by what falls to the cold one
+
+
+class Performance(eqx.Module):
+    """What `performance` found.
+
+    heat_currents (bath,): positive into the system. power: work per time given, negative where it is taken.
+    efficiency, carnot_efficiency: of an engine. coefficient, carnot_coefficient: of performance, of a refrigerator.
+    mode: a `Mode` as an integer, so that it can be mapped; `operation` in words.
+    """
+
+    heat_currents: PerBath
+    power: Scalar
+    efficiency: Scalar
+    carnot_efficiency: Scalar
+    coefficient: Scalar
+    carnot_coefficient: Scalar
+    mode: Int[Array, ""]
+    names: tuple[str, ...] = eqx.field(static=True)
+
+    @property
+    def operation(self) -> str | np.ndarray:
+        """The mode in words; an array of words for a batch."""
+        word = np.vectorize(lambda code: Mode(code).name.lower().replace("_", " "), otypes=[object])
+        words = word(np.asarray(self.mode))
+        return words if words.ndim else str(words[()])
+
+    def __repr__(self) -> str:
+        if is_traced(self.mode):
+            return f"Performance(baths={', '.join(self.names)}, traced)"
+        if np.ndim(self.mode):
+            return f"Performance(batch={np.shape(self.mode)}, baths={', '.join(self.names)})"
+        heat = ", ".join(f"{name}={value:.4g}" for name, value in zip(self.names, self.heat_currents, strict=True))
+        return (
+            f"Performance({self.operation}, heat: {heat}; power={self.power:.4g}, efficiency={self.efficiency:.4g} of "
+            f"{self.carnot_efficiency:.4g}, coefficient={self.coefficient:.4g} of {self.carnot_coefficient:.4g})"
+        )
+
+
+def _index(generator: Generator, bath: Name, argument: str) -> int:
+    if isinstance(bath, str) and bath in generator.names:
+        return generator.names.index(bath)
+    if isinstance(bath, int) and not isinstance(bath, bool) and 0 <= bath < len(generator.names):
+        return bath
+    known = ", ".join(f"{n} or {name!r}" for n, name in enumerate(generator.names))
+    raise ValueError(f"{argument} must name a bath ({known}); got {bath!r}.")
+
+
+def performance(
+    generator: Generator,
+    state: State,
+    *,
+    cold: Name | None = None,
+    hot: Name | None = None,
+    work: Name | tuple[Name, ...] = (),
+) -> Performance:
+    """What a machine between any number of baths achieves, and the bound that the second law sets.
+
+    P = -Σ_b μ_b J^N_b - Σ_work J^E_b,   η = P/Σ_b max(J^Q_b, 0) <= 1 - T_min/T_max,
+    COP = J^Q_cold/(J^Q_hot - P) <= (1 - T_r/T_h) T_c/(T_r - T_c), or driven by power <= T_c/(T_r - T_c).
+
+    Power is chemical work, Σ_b J^Q_b in a stationary state, and what flows into baths named in `work`: reservoirs so
+    hot that their energy brings no entropy (the bounds are exact in that limit). All others are thermal: `cold` (by
+    default the coldest), `hot` (the hottest of the rest), and the room, all that remain, T_r the coldest of them; with
+    two thermal baths the hot one is the room and its heat does not drive, COP = J^Q_cold/(-P).
+    state: a SteadyState or AsymptoticState, or any density matrix (d, d). Currents positive into the system, power
+    positive out of it. Both ratios keep their meaning as ratios where the machine runs backwards (negative efficiency,
+    COP above its bound): see `mode`. NaN where nothing drives; a COP bound is inf where the cold bath is not the colder
+    one. The COP bound of four or more thermal baths holds where the room only takes heat.
+    Raises ValueError for an unknown bath, one with two roles, or fewer than two thermal ones.
+    *Source:* A. Levy and R. Kosloff, Phys. Rev. Lett. 108, 070604 (2012), for heat-driven cooling; H. B. Callen,
+    Thermodynamics (2nd edition, 1985), chapter 4.
+    """
+    given = (work,) if isinstance(work, str | int) else tuple(work)
+    works = tuple(_index(generator, each, "work") for each in given)
+    cold, hot = (
+        None if bath is None else _index(generator, bath, name) for bath, name in ((cold, "cold"), (hot, "hot"))
+    )
+    roles = [*works, *(each for each in (cold, hot) if each is not None)]
+    if len(set(roles)) < len(roles):
+        raise ValueError(f"a bath has one role; got work={works}, cold={cold}, hot={hot}.")
+    if len(generator.names) - len(works) < 2:
+        raise ValueError(
+            f"performance needs two thermal baths; the generator has {', '.join(generator.names)}, work={works}."
+        )
+    return _performance(generator, as_state(generator, state), cold, hot, works)
+
+
+class _Roles(eqx.Module):
+    """One-hot masks (bath,) of the thermal baths and their roles, and T of cold, hot and room."""
+
+    thermal: np.ndarray
+    cold: Bool[Array, " bath"]
+    hot: Bool[Array, " bath"]
+    room: Bool[Array, " bath"]
+    temperatures: tuple[Scalar, Scalar, Scalar]
+    has_room: bool = eqx.field(static=True)
+
+
+def _roles(temperatures: PerBath, cold: int | None, hot: int | None, works: tuple[int, ...]) -> _Roles:
+    place = np.arange(temperatures.shape[0])
+    thermal = ~np.isin(place, works)
+    free = thermal if hot is None else thermal & (place != hot)
+    coldest = place == cold if cold is not None else place == jnp.argmin(jnp.where(free, temperatures, jnp.inf))
+    rest = thermal & ~coldest
+    hottest = place == hot if hot is not None else place == jnp.argmax(jnp.where(rest, temperatures, -jnp.inf))
+    room = rest & ~hottest
+    has_room = int(thermal.sum()) > 2
+    one = lambda mask: jnp.sum(jnp.where(mask, temperatures, 0.0))  # noqa: E731
+    sink = jnp.min(jnp.where(room, temperatures, jnp.inf)) if has_room else one(hottest)
+    return _Roles(thermal, coldest, hottest, room, (one(coldest), one(hottest), sink), has_room)
+
+
+def _traffic(generator: Generator, state: SteadyState | AsymptoticState) -> PerBath:
+    """What each bath carries both ways, Σ (|ω| + |μ|) Γ p: a net current far below it is rounding."""
+    weight = jnp.abs(generator.spectrum.frequencies)[None] + jnp.abs(generator.chemical_potentials)[:, None, None]
+    return jnp.sum(weight * generator.rates * state.populations[None, None, :], axis=(1, 2))
+
+
+def _clear(current: Array, traffic: Array) -> Array:
+    """The current, 0 where it is rounding."""
+    return jnp.where(jnp.abs(current) <= ROUNDING * float(jnp.finfo(current.dtype).eps) * traffic, 0.0, current)
+
+
+def _ratio(x: Scalar, y: Scalar) -> Scalar:
+    return jnp.where(y == 0, jnp.nan, x / jnp.where(y == 0, 1.0, y))
+
+
+def _bounds(roles: _Roles, temperatures: PerBath, powered: Bool[Array, ""]) -> tuple[Scalar, Scalar]:
+    """1 - T_min/T_max of the thermal baths, and the largest COP."""
+    cold, hot, room = roles.temperatures
+    highest = jnp.max(jnp.where(roles.thermal, temperatures, -jnp.inf))
+    lowest = jnp.min(jnp.where(roles.thermal, temperatures, jnp.inf))
+    lifts = cold < room
+    lift = cold / jnp.where(lifts, room - cold, 1.0)
+    if roles.has_room:
+        warm = hot > room
+        lift = lift * jnp.where(powered, 1.0, jnp.where(warm, 1 - room / jnp.where(warm, hot, 1.0), 0.0))
+    return 1 - _ratio(lowest, highest), jnp.where(jnp.isnan(cold + room), jnp.nan, jnp.where(lifts, lift, jnp.inf))
+
+
+def _mode(roles: _Roles, heat: PerBath, power: Scalar) -> Int[Array, ""]:
+    cold, hot, room = roles.temperatures
+    part = lambda mask: jnp.sum(jnp.where(mask, heat, 0.0))  # noqa: E731
+    from_cold, from_hot, from_room = part(roles.cold), part(roles.hot), part(roles.room)
+    cooling = (from_cold > 0) & (cold < room)
+    pumping = (from_hot < 0) & (from_room > 0) & (hot > room)
+    supplied = jnp.any(jnp.where(roles.thermal, heat, 0.0) > 0)
+    taken = power < 0
+    choices = [
+        (jnp.isnan(part(roles.thermal) + power + cold + hot + room), Mode.UNDEFINED),
+        (power > 0, Mode.ENGINE),
+        (taken & cooling, Mode.REFRIGERATOR),
+        (taken & pumping, Mode.HEAT_PUMP),
+        (taken & supplied, Mode.ACCELERATOR),
+        (taken, Mode.HEATER),
+        (cooling & (from_hot > 0) & roles.has_room, Mode.ABSORPTION_REFRIGERATOR),
+        (pumping & (from_cold < 0), Mode.HEAT_TRANSFORMER),
+        (jnp.any(jnp.where(roles.thermal, heat, 0.0) != 0), Mode.CONDUCTION),
+    ]
+    conditions, modes = zip(*choices, strict=True)
+    return jnp.select(conditions, [jnp.int32(int(mode)) for mode in modes], jnp.int32(int(Mode.IDLE)))
+
+
+@compiled_when_eager
+def _performance(
+    generator: Generator,
+    state: SteadyState | AsymptoticState,
+    cold: int | None,
+    hot: int | None,
+    works: tuple[int, ...],
+) -> Performance:
+    heat, traffic, temperatures = heat_currents(generator, state), _traffic(generator, state), generator.temperatures
+    energy = energy_currents(generator, state) if exchanging(generator.jumps) else heat
+    roles = _roles(temperatures, cold, hot, works)
+    # μJ^N of a thermal bath is work; of a work reservoir everything is.
+    power = jnp.sum(jnp.where(roles.thermal, heat - energy, -energy))
+    whole = jnp.sum(traffic)
+    clear, given = _clear(heat, traffic), _clear(power, whole)
+    supplied = jnp.sum(jnp.where(roles.thermal, jnp.maximum(clear, 0.0), 0.0))
+    drawn = jnp.sum(jnp.where(roles.cold, clear, 0.0))
+    driving = jnp.sum(jnp.where(roles.hot, clear, 0.0)) - given if roles.has_room else -given
+    carnot, largest = _bounds(roles, temperatures, given < 0)
+    return Performance(
+        heat,
+        power,
+        _ratio(given, supplied),
+        carnot,
+        _ratio(drawn, _clear(driving, whole)),
+        largest,
+        _mode(roles, clear, given),
+        generator.names,
+    )
+
+
+class Rectification(eqx.Module):
+    """What `rectification` found: coefficient R, heat currents (bath,) forward and backward, status."""
+
+    coefficient: Scalar
+    forward: PerBath
+    backward: PerBath
+    status: StatusCode
+
+    def __repr__(self) -> str:
+        if is_traced(self.coefficient):
+            return "Rectification(traced)"
+        if np.ndim(self.coefficient):
+            return f"Rectification(batch={np.shape(self.coefficient)})"
+        forward, backward = (
+            np.array2string(np.asarray(x), precision=4, threshold=8) for x in (self.forward, self.backward)
+        )
+        return (
+            f"Rectification({float(self.coefficient):.4g}, forward={forward}, backward={backward}, "
+            f"status={explain(self.status)})"
+        )
+
+
+def rectification(generator: Generator, between: tuple[Name, Name] = (0, 1)) -> Rectification:
+    """How much better heat passes between two baths one way than the other.
+
+    R = |J_f + J_b|/max(|J_f|, |J_b|), J_f the heat from the first bath of `between` in the stationary state, J_b the
+    same with the two temperatures exchanged. 0: symmetric; 1: a diode. In [0, 1] wherever heat turns round with the
+    temperatures; NaN where neither way carries heat, as at equal temperatures.
+    between: two names or indices. Currents (bath,) positive into the system. Raises ValueError for an unknown bath or
+    one named twice.
+    *Source:* T. Werlang, M. A. Marchiori, M. F. Cornelio, D. Valente, Phys. Rev. E 89, 062109 (2014).
+    """
+    first, second = (_index(generator, bath, "between") for bath in between)
+    if first == second:
+        raise ValueError(f"between must name two different baths; got {between!r}.")
+    return _rectification(generator, first, second)
+
+
+@compiled_when_eager
+def _rectification(generator: Generator, first: int, second: int) -> Rectification:
+    order = np.arange(len(generator.names))
+    order[[first, second]] = second, first
+
+    def carried(temperatures):
+        made = generator.with_reservoirs(temperatures=temperatures)
+        state = steady_state(made)
+        heat = heat_currents(made, state)
+        return heat, _clear(heat, _traffic(made, state))[first], state.status
+
+    # One program for both directions: compiling is what takes time.
+    there = generator.temperatures
+    heat, through, status = jax.vmap(carried)(jnp.stack([there, there[order]]))
+    coefficient = _ratio(jnp.abs(jnp.sum(through)), jnp.max(jnp.abs(through)))
+    return Rectification(coefficient, heat[0], heat[1], status[0] | status[1])
+
+
+def amplification(generator: Generator, *, control: Name, output: Name) -> Scalar:
+    """How much the heat current of one bath changes with that of another as the latter's temperature moves.
+
+    α = (∂J^Q_output/∂T_control)/(∂J^Q_control/∂T_control) in the stationary state, by automatic differentiation; above
+    1 in size a heat transistor. control, output: names or indices. A number, currents positive into the system; NaN
+    where the control's current does not move or the state is flagged. Raises ValueError for an unknown bath.
+    *Source:* K. Joulain, J. Drevillon, Y. Ezzahri, J. Ordonez-Miranda, Phys. Rev. Lett. 116, 200601 (2016).
+    """
+    return _amplification(generator, _index(generator, control, "control"), _index(generator, output, "output"))
+
+
+@compiled_when_eager
+def _amplification(generator: Generator, control: int, output: int) -> Scalar:
+    def heat(temperature):
+        moved = generator.with_reservoirs(temperatures=generator.temperatures.at[control].set(temperature))
+        return heat_currents(moved, steady_state(moved))
+
+    start = generator.temperatures[control]
+    slopes = jax.jvp(heat, (start,), (jnp.ones_like(start),))[1]
+    return _ratio(slopes[output], slopes[control])

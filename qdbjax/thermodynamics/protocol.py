@@ -1,0 +1,80 @@
+"""The laws of thermodynamics along a protocol."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_scalar, compiled_when_eager, is_traced
+from qdbjax.solvers import Account, Evolution
+from qdbjax.solvers.evolution import Times
+from qdbjax.states.entropies import von_neumann_entropy
+
+
+class SecondLaw(eqx.Module):
+    """Both laws at every saved time, counted from the first; see `second_law`.
+
+    energy, entropy (time,): ⟨H⟩ and S of the moment. heat (time, bath), work and chemical_work (time,): received since.
+    entropy_produced (time,): Σ >= 0, nats. free_energy F = ⟨H⟩ - T S and dissipated_work (time,): None without a T.
+    """
+
+    times: Times
+    energy: Times
+    entropy: Times
+    heat: Float[Array, "time bath"]
+    work: Times
+    chemical_work: Times
+    entropy_produced: Times
+    free_energy: Times | None
+    dissipated_work: Times | None
+
+    def __repr__(self) -> str:
+        if is_traced(self.energy):
+            return "SecondLaw(traced)"
+        if np.ndim(self.energy) > 1:
+            return f"SecondLaw(batch={np.shape(self.energy)[:-1]})"
+        heat = np.array2string(np.asarray(self.heat[-1]), precision=4, threshold=8)
+        ends = f"{float(self.times[0]):g} … {float(self.times[-1]):g}"
+        lost = "" if self.dissipated_work is None else f", dissipated work={self.dissipated_work[-1]:.4g}"
+        return (
+            f"SecondLaw({ends}: heat={heat}, work={self.work[-1]:.4g}, "
+            f"entropy produced={self.entropy_produced[-1]:.4g}{lost})"
+        )
+
+
+def second_law(evolution: Evolution, *, temperature: ArrayLike | None = None) -> SecondLaw:
+    """Energy, entropy and what was dissipated along a driven evolution.
+
+    Δ⟨H⟩ = W + W_chem + Σ_b Q_b,   Σ = ΔS - Σ_b ∫J^Q_b/T_b dt >= 0,   W_diss = W + W_chem - ΔF,  F = ⟨H⟩ - T S.
+
+    Heat, work and entropy flow were integrated with the state (`Evolution.account`), to its tolerances. With one
+    temperature T throughout W_diss = T Σ, whatever the state; slow driving dissipates in proportion to its speed, and
+    W → ΔF. evolution: of a protocol, with its density matrices. temperature T >= 0 that F is meant against: energy.
+    All of shape (time,), heat (time, bath), positive into the system, zero at the first saved time. Σ is NaN from where
+    a bath has no temperature above 0. Raises ValueError for an evolution under a constant generator or without density
+    matrices.
+    *Source:* R. Alicki, J. Phys. A 12, L103 (1979).
+    """
+    if evolution.account is None:
+        raise ValueError(
+            "second_law needs a driven evolution: give evolve a protocol, `lambda time: generator` if it stands still."
+        )
+    if evolution.density_matrix is None:
+        raise ValueError('second_law needs the states: evolve with save="density_matrix".')
+    if temperature is not None:
+        temperature = as_scalar(temperature, "temperature", low=0)
+    return _second_law(evolution.times, evolution.density_matrix, evolution.account, temperature)
+
+
+@compiled_when_eager
+def _second_law(times: Times, states: Matrix, account: Account, temperature: Scalar | None) -> SecondLaw:
+    entropy = jax.vmap(von_neumann_entropy)(states)
+    heat, flow, work, chemical = (
+        x - x[:1] for x in (account.heat, account.entropy_flow, account.work, account.chemical_work)
+    )
+    produced = entropy - entropy[:1] - jnp.sum(flow, axis=1)
+    free = dissipated = None
+    if temperature is not None:
+        free = account.energy - temperature.astype(entropy.dtype) * entropy
+        dissipated = work + chemical - (free - free[:1])
+    return SecondLaw(times, account.energy, entropy, heat, work, chemical, produced, free, dissipated)
