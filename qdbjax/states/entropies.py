@@ -1,10 +1,11 @@
 """Entropy of a state and distance between two, in nats."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, compiled_when_eager
-from qdbjax.numerics.small import dagger, in_frame
+from qdbjax.numerics.small import in_frame
 
 
 def _state(value: ArrayLike, name: str) -> Matrix:
@@ -59,10 +60,21 @@ def relative_entropy(rho: ArrayLike, sigma: ArrayLike) -> Scalar:
     return _relative(rho, sigma)
 
 
-def log_expectation(rho: Matrix, change: Matrix) -> Scalar:
-    """Tr[dρ ln ρ], with ln 0 met by no change read as 0."""
-    values, vectors = _spectral(rho)
-    moved = jnp.real(jnp.diagonal(dagger(vectors) @ change @ vectors))
-    never = (values == 0) & (jnp.abs(moved) <= 1e3 * float(jnp.finfo(values.dtype).eps))
-    logs = jnp.where(values > 0, _log(values), -jnp.inf)
-    return jnp.sum(jnp.where(never, 0.0, moved * jnp.where(never, 0.0, logs)))
+class Logarithm(eqx.Module):
+    """ln of a state: its eigenvalues (0 where they are rounding) and eigenvectors."""
+
+    values: Float[Array, " d"]
+    vectors: Matrix
+
+    def expectation(self, change: Matrix) -> Scalar:
+        """Tr[dρ ln ρ]; 0 where ln 0 meets nothing."""
+        moved = jnp.real(jnp.diagonal(in_frame(self.vectors, change)))
+        empty = self.values <= 0
+        logs = jnp.where(empty, -jnp.inf, _log(self.values))
+        idle = empty & (jnp.abs(moved) <= 1e3 * float(jnp.finfo(logs.dtype).eps))
+        return jnp.sum(jnp.where(idle, 0.0, moved) * jnp.where(idle, 0.0, logs))
+
+
+def logarithm(rho: Matrix) -> Logarithm:
+    """ln ρ of a density matrix."""
+    return Logarithm(*_spectral(rho))

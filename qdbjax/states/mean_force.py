@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import ArrayLike, Matrix, Scalar, as_hermitian, compiled_when_eager
+from qdbjax._types import ArrayLike, Matrix, Scalar, as_hermitian, compiled_when_eager, is_traced
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.logarithm import logm_hermitian
 from qdbjax.states.generalized import normalized_exponential
@@ -21,6 +21,11 @@ class MeanForce(eqx.Module):
     hamiltonian: Matrix
     density_matrix: Matrix
     log_partition_function: Scalar
+
+    def __repr__(self) -> str:
+        if is_traced(self.hamiltonian) or self.hamiltonian.ndim > 2:
+            return f"MeanForce({'traced' if is_traced(self.hamiltonian) else 'batch'})"
+        return f"MeanForce(hamiltonian={np.array2string(np.asarray(self.hamiltonian), precision=6, threshold=16)})"
 
 
 def mean_force(

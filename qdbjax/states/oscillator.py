@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Scalar, as_scalar, compiled_when_eager
+from qdbjax._types import Array, ArrayLike, Float, Scalar, as_scalar, compiled_when_eager, is_traced
 
 TERMS = 16  # Matsubara terms summed one by one
 OCTAVES = 120  # the tail's integral, from the last of them on
@@ -24,6 +24,12 @@ class DampedOscillator(eqx.Module):
     momentum_variance: Scalar
     frequency: Scalar
     mass: Scalar
+
+    def __repr__(self) -> str:
+        if is_traced(self.frequency) or self.frequency.ndim:
+            return f"DampedOscillator({'traced' if is_traced(self.frequency) else 'batch'})"
+        names = ("position_variance", "momentum_variance", "frequency", "mass")
+        return f"DampedOscillator({', '.join(f'{name}={float(getattr(self, name)):.6g}' for name in names)})"
 
 
 def damped_oscillator(

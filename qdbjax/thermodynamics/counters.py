@@ -24,17 +24,14 @@ class Counter(eqx.Module):
     particles: PerBath
 
 
-def bath_index(generator: Generator, bath: str | int) -> int:
+def bath_index(generator: Generator, bath: str | int, argument: str = "bath") -> int:
     """The number of a bath from its name or number."""
-    if isinstance(bath, str):
-        if bath not in generator.names:
-            raise ValueError(f"bath must be one of {generator.names}; got {bath!r}.")
+    if isinstance(bath, str) and bath in generator.names:
         return generator.names.index(bath)
-    if not isinstance(bath, (int, np.integer)) or isinstance(bath, bool):
-        raise TypeError(f"bath must be a name or a number; got {bath!r}.")
-    if not 0 <= bath < len(generator.names):
-        raise ValueError(f"bath must be between 0 and {len(generator.names) - 1}; got {bath}.")
-    return int(bath)
+    if isinstance(bath, (int, np.integer)) and not isinstance(bath, bool) and 0 <= bath < len(generator.names):
+        return int(bath)
+    known = ", ".join(f"{n} or {name!r}" for n, name in enumerate(generator.names))
+    raise ValueError(f"{argument} must name a bath ({known}); got {bath!r}.")
 
 
 def counter(generator: Generator, of: str = "energy", bath: str | int | None = None) -> Counter:

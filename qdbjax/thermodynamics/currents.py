@@ -13,7 +13,7 @@ from qdbjax.solvers import AsymptoticState, SteadyState
 from qdbjax.solvers.asymptotic import State, as_state
 from qdbjax.solvers.hermitian import Packed, unpack
 from qdbjax.solvers.zero_block import cells_at_a_time
-from qdbjax.states.entropies import log_expectation
+from qdbjax.states.entropies import logarithm
 from qdbjax.systems import Spectrum
 
 
@@ -165,7 +165,7 @@ def _exported(generator: Generator, state: SteadyState | AsymptoticState) -> Flo
 def _growth(generator: Generator, state: AsymptoticState) -> Float[Array, ""]:
     rho = state.energy_density_matrix
     moved = jnp.matmul(energy_liouvillian(generator.spectrum, generator.jumps), rho.reshape(-1), precision="highest")
-    return -log_expectation(rho, moved.reshape(rho.shape))
+    return -logarithm(rho).expectation(moved.reshape(rho.shape))
 
 
 def entropy_production(generator: Generator, state: State) -> Float[Array, ""]:

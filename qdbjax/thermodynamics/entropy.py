@@ -4,13 +4,13 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_scalar, compiled_when_eager, is_traced
+from qdbjax._types import ArrayLike, Matrix, Scalar, as_scalar, compiled_when_eager, is_traced
 from qdbjax.generators.generator import Generator, PerBath, dissipator_matrix, turning_levels
 from qdbjax.numerics.small import compose, dagger
 from qdbjax.solvers import AsymptoticState, SteadyState, steady_state
 from qdbjax.solvers.asymptotic import State, as_state
 from qdbjax.solvers.zero_block import check_size
-from qdbjax.states.entropies import von_neumann_entropy
+from qdbjax.states.entropies import Logarithm, logarithm, von_neumann_entropy
 from qdbjax.thermodynamics.currents import heat_currents
 
 
@@ -40,31 +40,15 @@ class EntropyRates(eqx.Module):
         )
 
 
-class _Logarithm(eqx.Module):
-    """ln of a state in the energy eigenbasis: its eigenvalues (0 where they are rounding) and eigenvectors."""
-
-    values: Float[Array, " d"]
-    vectors: Matrix
-
-    def expectation(self, change: Matrix) -> Scalar:
-        """Tr[dρ ln ρ]; 0 where ln 0 meets nothing."""
-        moved = jnp.real(jnp.diagonal(compose(dagger(self.vectors), compose(change, self.vectors))))
-        empty = self.values <= 0
-        logs = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1.0, self.values)))
-        idle = empty & (jnp.abs(moved) <= 1e3 * float(jnp.finfo(logs.dtype).eps))
-        return jnp.sum(jnp.where(idle, 0.0, moved) * jnp.where(idle, 0.0, logs))
-
-
-def _logarithm(generator: Generator, state: SteadyState | AsymptoticState) -> _Logarithm:
+def _logarithm(generator: Generator, state: SteadyState | AsymptoticState) -> Logarithm:
     rho = state.energy_density_matrix
     unit = jnp.eye(rho.shape[0], dtype=rho.dtype)
     # A stationary state between different levels is diagonal, and its rarest population right to 1e-12 of itself:
     # what eigh makes of it would be right to 1e-16 of the largest.
     plain = ~generator.spectrum.degenerate if isinstance(state, SteadyState) else jnp.zeros((), bool)
     spread = jnp.diag(jnp.arange(rho.shape[0], dtype=rho.real.dtype)).astype(rho.dtype)
-    values, vectors = jnp.linalg.eigh(jnp.where(plain, spread, rho), symmetrize_input=False)
-    values = jnp.where(values > 8 * float(jnp.finfo(values.dtype).eps), values, 0.0)
-    return _Logarithm(jnp.where(plain, state.populations, values), jnp.where(plain, unit, vectors))
+    found = logarithm(jnp.where(plain, spread, rho))
+    return Logarithm(jnp.where(plain, state.populations, found.values), jnp.where(plain, unit, found.vectors))
 
 
 def _changes(generator: Generator, rho: Matrix) -> tuple[Matrix, list[Matrix]]:
@@ -102,8 +86,8 @@ def entropy_rates(generator: Generator, state: State, steady: SteadyState | None
 @compiled_when_eager
 def _entropy_rates(generator: Generator, state: SteadyState | AsymptoticState, steady: SteadyState) -> EntropyRates:
     turning, by_bath = _changes(generator, state.energy_density_matrix)
-    logarithm, final = _logarithm(generator, state), _logarithm(generator, steady)
-    gains = jnp.stack([-logarithm.expectation(change) for change in by_bath])
+    now, final = _logarithm(generator, state), _logarithm(generator, steady)
+    gains = jnp.stack([-now.expectation(change) for change in by_bath])
     heat, cold = heat_currents(generator, state), generator.temperatures == 0
     flow = heat / jnp.where(cold, 1.0, generator.temperatures)
     flow = jnp.where(cold, jnp.where(heat < 0, -jnp.inf, 0.0), flow)

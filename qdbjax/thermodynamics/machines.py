@@ -13,6 +13,7 @@ from qdbjax.generators.flows import exchanging
 from qdbjax.generators.generator import Generator, PerBath
 from qdbjax.solvers import AsymptoticState, SteadyState, steady_state
 from qdbjax.solvers.asymptotic import State, as_state
+from qdbjax.thermodynamics.counters import bath_index
 from qdbjax.thermodynamics.currents import energy_currents, heat_currents
 
 Name = str | int
@@ -70,15 +71,6 @@ class Performance(eqx.Module):
         )
 
 
-def _index(generator: Generator, bath: Name, argument: str) -> int:
-    if isinstance(bath, str) and bath in generator.names:
-        return generator.names.index(bath)
-    if isinstance(bath, int) and not isinstance(bath, bool) and 0 <= bath < len(generator.names):
-        return bath
-    known = ", ".join(f"{n} or {name!r}" for n, name in enumerate(generator.names))
-    raise ValueError(f"{argument} must name a bath ({known}); got {bath!r}.")
-
-
 def performance(
     generator: Generator,
     state: State,
@@ -105,9 +97,9 @@ def performance(
     Thermodynamics (2nd edition, 1985), chapter 4.
     """
     given = (work,) if isinstance(work, str | int) else tuple(work)
-    works = tuple(_index(generator, each, "work") for each in given)
+    works = tuple(bath_index(generator, each, "work") for each in given)
     cold, hot = (
-        None if bath is None else _index(generator, bath, name) for bath, name in ((cold, "cold"), (hot, "hot"))
+        None if bath is None else bath_index(generator, bath, name) for bath, name in ((cold, "cold"), (hot, "hot"))
     )
     roles = [*works, *(each for each in (cold, hot) if each is not None)]
     if len(set(roles)) < len(roles):
@@ -258,7 +250,7 @@ def rectification(generator: Generator, between: tuple[Name, Name] = (0, 1)) -> 
     one named twice.
     *Source:* T. Werlang, M. A. Marchiori, M. F. Cornelio, D. Valente, Phys. Rev. E 89, 062109 (2014).
     """
-    first, second = (_index(generator, bath, "between") for bath in between)
+    first, second = (bath_index(generator, bath, "between") for bath in between)
     if first == second:
         raise ValueError(f"between must name two different baths; got {between!r}.")
     return _rectification(generator, first, second)
@@ -290,7 +282,7 @@ def amplification(generator: Generator, *, control: Name, output: Name) -> Scala
     where the control's current does not move or the state is flagged. Raises ValueError for an unknown bath.
     *Source:* K. Joulain, J. Drevillon, Y. Ezzahri, J. Ordonez-Miranda, Phys. Rev. Lett. 116, 200601 (2016).
     """
-    return _amplification(generator, _index(generator, control, "control"), _index(generator, output, "output"))
+    return _amplification(generator, bath_index(generator, control, "control"), bath_index(generator, output, "output"))
 
 
 @compiled_when_eager

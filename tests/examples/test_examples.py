@@ -61,7 +61,7 @@ def test_example_01_runs_in_time_and_agrees_with_the_dense_solver(tmp_path):
 
 
 def test_readme_program(tmp_path, monkeypatch, capsys):
-    program, gas = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    program, gas, balance = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
     found = {"__name__": "readme"}
     exec(compile(program, "README.md", "exec"), found)
@@ -75,6 +75,9 @@ def test_readme_program(tmp_path, monkeypatch, capsys):
     assert found["data"]["heat_current"].shape == (60, 90)
     assert {path.name for path in tmp_path.iterdir()} == {"heat_current.png", "levels.png"}
     exec(compile(gas, "README.md", "exec"), found)
+    exec(compile(balance, "README.md", "exec"), {**found})
+    said = capsys.readouterr().out
+    assert "driven steady state" in said and "decisive: " in said
     loop = np.asarray(qdb.balance.probability_currents(found["generator"]))
     assert abs(loop[0, 1]) > 1e-6 and np.abs(loop.sum(axis=1)).max() < 1e-15
 
