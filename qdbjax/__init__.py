@@ -1,10 +1,16 @@
 """qdbjax: differentiable open quantum systems in and out of detailed balance.
 
 A system and its baths make a generator; a solver brings the generator to a state; thermodynamics and balance read the
-state; sweeps repeat the reading.
+state; sweeps repeat the reading and fitting inverts it.
 """
 
-from qdbjax import balance as balance, models as models, states as states, thermodynamics as thermodynamics
+from qdbjax import (
+    balance as balance,
+    fitting as fitting,
+    models as models,
+    states as states,
+    thermodynamics as thermodynamics,
+)
 from qdbjax._status import Status as Status, explain as explain
 from qdbjax.balance import balance_report as balance_report
 from qdbjax.baths import (
@@ -26,6 +32,7 @@ from qdbjax.baths import (
     bath_correlation as bath_correlation,
     memory_time as memory_time,
 )
+from qdbjax.fitting import fit as fit
 from qdbjax.generators import (
     Generator as Generator,
     davies as davies,
@@ -48,15 +55,16 @@ from qdbjax.operators import (
     site as site,
     transition as transition,
 )
-from qdbjax.plotting import plot_levels as plot_levels, plot_lines as plot_lines, plot_map as plot_map
+from qdbjax.plotting import (
+    plot_fit as plot_fit,
+    plot_levels as plot_levels,
+    plot_lines as plot_lines,
+    plot_map as plot_map,
+)
 from qdbjax.solvers import (
-    AsymptoticState as AsymptoticState,
     Auto as Auto,
     Dense as Dense,
-    Evolution as Evolution,
     Populations as Populations,
-    Relaxation as Relaxation,
-    SteadyState as SteadyState,
     ZeroFrequencyBlock as ZeroFrequencyBlock,
     asymptotic_state as asymptotic_state,
     correlation as correlation,

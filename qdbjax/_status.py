@@ -25,6 +25,8 @@ class Status(enum.IntFlag):
     TARGET_NOT_ATTAINED = 64
     BLOCK_TOO_LARGE = 128
     INACCURATE_INTEGRAL = 256
+    NOT_CONVERGED = 512
+    NOT_IDENTIFIABLE = 1024
 
 
 REMEDIES = {
@@ -36,6 +38,8 @@ REMEDIES = {
     Status.INTEGRATION_FAILED: "the time integration did not reach the end: allow more steps or looser tolerances",
     Status.TARGET_NOT_ATTAINED: "the optimum stays away from the target: it may lie outside what the model can reach",
     Status.INACCURATE_INTEGRAL: "an integral over scattering energies is not resolved: a resonance is too narrow",
+    Status.NOT_CONVERGED: "the search had not settled at its last step: allow more steps, or try another optimizer",
+    Status.NOT_IDENTIFIABLE: "the data do not fix every parameter: see the report on directions, fix or drop one",
     Status.BLOCK_TOO_LARGE: "degenerate levels among more than 32 need too large an ω = 0 block: lift the degeneracy",
 }
 

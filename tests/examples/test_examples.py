@@ -61,7 +61,9 @@ def test_example_01_runs_in_time_and_agrees_with_the_dense_solver(tmp_path):
 
 
 def test_readme_program(tmp_path, monkeypatch, capsys):
-    program, gas, balance = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    program, gas, balance = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     monkeypatch.chdir(tmp_path)
     found = {"__name__": "readme"}
     exec(compile(program, "README.md", "exec"), found)

@@ -9,7 +9,7 @@ import scipy.integrate
 
 import qdbjax as qdb
 from qdbjax import thermodynamics
-from qdbjax.solvers import Account
+from qdbjax.solvers import Account, Evolution
 
 TEMPERATURE, POINTS = 0.6, 9
 Z, X = qdb.sigma_z(), qdb.sigma_x()
@@ -119,10 +119,10 @@ def test_chemical_work():
 
 def test_what_second_law_refuses():
     """A constant generator, and an evolution without its states."""
-    constant = qdb.Evolution(jnp.arange(2.0), jnp.eye(2), None, {}, None, None, None, jnp.int32(0))
+    constant = Evolution(jnp.arange(2.0), jnp.eye(2), None, {}, None, None, None, jnp.int32(0))
     with pytest.raises(ValueError, match="second_law needs a driven evolution"):
         thermodynamics.second_law(constant)
     account = Account(*[jnp.zeros((2, 1))] * 2, *[jnp.zeros(2)] * 3)
-    driven = qdb.Evolution(jnp.arange(2.0), jnp.eye(2), None, {}, None, None, account, jnp.int32(0))
+    driven = Evolution(jnp.arange(2.0), jnp.eye(2), None, {}, None, None, account, jnp.int32(0))
     with pytest.raises(ValueError, match="second_law needs the states"):
         thermodynamics.second_law(driven)

@@ -1,0 +1,126 @@
+"""What a fit found, how sure it is, and whether to believe it."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from qdbjax._status import Status, explain
+from qdbjax.fitting.uncertainty import Identifiability, identifiability
+
+VERDICTS = {
+    "converged": "converged, target attained",
+    "stalled": "converged, target not attained: the optimum stays away from it",
+    "unfinished": "not converged: the loss was still falling at the last step",
+    "failed": "failed: no start has a finite loss",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """The best parameters and what speaks for them; `print` it to read it.
+
+    parameters: by name, in the units they were given in, trees whole. values: every free value by name. loss, losses
+    (start,) of all starts, history (stretch or step, start). achieved: the outputs of the model. table: achieved
+    against wanted, term by term. verdict: "converged", "stalled" (target not attained), "unfinished" or "failed".
+    status: flags (`explain`). covariance of the free reals `labels`, standard_errors and 95 % intervals of the values,
+    where the objective is of least squares. identifiability: what the data cannot tell apart.
+    """
+
+    parameters: dict[str, Any]
+    values: dict[str, np.ndarray]
+    loss: float
+    losses: np.ndarray
+    history: np.ndarray
+    steps: int
+    achieved: dict[str, np.ndarray]
+    wanted: dict[str, tuple[np.ndarray, np.ndarray]]
+    over: dict[str, np.ndarray]
+    table: dict[str, str]
+    verdict: str
+    status: int
+    covariance: np.ndarray | None
+    standard_errors: dict[str, np.ndarray]
+    intervals: dict[str, tuple[np.ndarray, np.ndarray]]
+    identifiability: Identifiability
+
+    def __repr__(self) -> str:
+        lines = [f"Fit: {VERDICTS[self.verdict]} (loss {self.loss:.4g} after {self.steps} steps)"]
+        for name, value in self.values.items():
+            shown = np.array2string(value, precision=6, threshold=8)
+            error = self.standard_errors.get(name)
+            lines.append(f"  {name} = {shown}" + ("" if error is None else f" ± {_brief(error)}"))
+        lines += [f"  {name}: {row}" for name, row in self.table.items()]
+        if len(self.losses) > 1:
+            near = np.sum(self.losses <= self.loss + 1e-6 * abs(self.loss) + 1e-12)
+            lines.append(f"  {near} of {len(self.losses)} starts came to this loss")
+        lines += [f"  {line}" for line in self.identifiability.sloppy]
+        if self.status:
+            lines.append(f"  {explain(self.status)}")
+        return "\n".join(lines)
+
+    def save(self, path: str | pathlib.Path) -> None:
+        """Write it to a JSON file; trees by their free values only."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        plain["parameters"] = {name: x for name, x in self.parameters.items() if name in self.values or np.isscalar(x)}
+        report = plain.pop("identifiability")
+        plain["labels"], plain["jacobian"] = report.labels, report.singular_values[:, None] * report.directions
+        pathlib.Path(path).write_text(json.dumps(_plain(plain), indent=1), encoding="utf-8")
+
+
+def _brief(value: np.ndarray) -> str:
+    return np.array2string(np.asarray(value), formatter={"float_kind": lambda x: f"{x:.2g}"}, threshold=8)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.ndarray) and np.iscomplexobj(value):
+        return {"re": value.real.tolist(), "im": value.imag.tolist()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return value if isinstance(value, str | int | float | bool | None) else np.asarray(value).tolist()
+
+
+def _array(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"re", "im"}:
+        return np.array(value["re"]) + 1j * np.array(value["im"])
+    return np.array(value)
+
+
+def load_fit(path: str | pathlib.Path) -> Fit:
+    """A Fit from the file that `Fit.save` wrote. Raises ValueError for another file."""
+    try:
+        found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        report = identifiability(np.array(found.pop("jacobian")), found.pop("labels"))
+        arrays = {
+            name: {key: _array(each) for key, each in found[name].items()}
+            for name in ("parameters", "values", "achieved", "over", "standard_errors")
+        }
+        pairs = {
+            name: {key: tuple(map(_array, each)) for key, each in found[name].items()}
+            for name in ("wanted", "intervals")
+        }
+        matrix = None if found["covariance"] is None else np.array(found["covariance"])
+        single = {"losses": np.array(found["losses"]), "history": np.array(found["history"]), "covariance": matrix}
+        return Fit(**{**found, **arrays, **pairs, **single, "identifiability": report})
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} does not hold a fit that was saved with Fit.save: {error!r}.") from None
+
+
+def flags(verdict: str, report: Identifiability) -> int:
+    """Status of a fit."""
+    status = Status.OK
+    if verdict == "failed":
+        status |= Status.NONFINITE_INPUT
+    if verdict == "stalled":
+        status |= Status.TARGET_NOT_ATTAINED
+    if verdict == "unfinished":
+        status |= Status.NOT_CONVERGED
+    if verdict != "failed" and report.rank < len(report.labels):
+        status |= Status.NOT_IDENTIFIABLE
+    return int(status)
