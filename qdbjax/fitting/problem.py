@@ -39,11 +39,6 @@ class Problem(eqx.Module):
         return self.objective.residuals(self.outputs(free))
 
     @property
-    def residuals_known(self) -> bool:
-        """Whether every term has residuals."""
-        return jax.eval_shape(self.residuals, self.parameters.start()) is not None
-
-    @property
     def aims(self) -> bool:
         """Whether the objective has targets to attain, and nothing beside them that goes on for ever."""
         terms = self.objective.terms.values()

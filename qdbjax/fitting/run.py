@@ -18,12 +18,12 @@ from qdbjax.fitting.objectives import AbstractTerm, Match, as_objective
 from qdbjax.fitting.parameters import as_parameters
 from qdbjax.fitting.problem import Problem
 from qdbjax.fitting.result import Fit, flags
-from qdbjax.fitting.search import PATIENCE, Walker, begin, descend, least_squares
+from qdbjax.fitting.search import PATIENCE, Solver, Walker, begin, descend, solve
 from qdbjax.fitting.transforms import Free
 from qdbjax.fitting.uncertainty import NORMAL, covariance, identifiability
 
-Optimizer = optax.GradientTransformation | optx.AbstractLeastSquaresSolver
-STRETCH, SQUARES = 50, 100  # steps in one compiled stretch, of an optax optimizer and of least squares
+Optimizer = optax.GradientTransformation | Solver
+STRETCH, WHOLE = 50, 100  # steps in one compiled stretch, of an optax optimizer and of a solver of optimistix
 
 
 def fit(
@@ -48,17 +48,17 @@ def fit(
     objective: for each output a term (`match`, `to_state`, `maximize`, `minimize`, `at_most`, `at_least`), or any
     function of the outputs that returns a number. parameters: by name free ones (`positive`, `bounded`, `real`,
     `simplex`, `hermitian`, `leaves`, `trainable`) and fixed values. over: conditions by name (n,), for each of which
-    the model is called; outputs then have a leading axis n. optimizer: any of optax, or a least-squares solver of
-    optimistix; by default Levenberg and Marquardt where every term has residuals, L-BFGS otherwise. steps: the most to
-    take; tolerance: of the gradient (of steps and loss for least squares) at which a start rests; it also rests after
-    100 steps without progress. starts: the first from the given start, others from the ranges, by seed. progress: show
-    the loss. checkpoint: a file to go on from, and to write to after every stretch.
+    the model is called; outputs then have a leading axis n. optimizer: any of optax, or a least-squares solver
+    or minimiser of optimistix; by default Levenberg and Marquardt where every term has residuals, BFGS otherwise.
+    steps: the most to take; tolerance: of the gradient (of steps and loss for optimistix) at which a start rests; it
+    also rests after 100 steps without progress. starts: the first from the given start, others from the ranges, by
+    seed. progress: show the loss. checkpoint: a file to go on from, and to write to after every stretch.
     Returns a Fit with its verdict. Raises ValueError for wrong names, starts out of range, outputs of another shape.
     *Source:* R. A. Vargas-Hernández, R. T. Q. Chen, K. A. Jung, P. Brumer, arXiv:2103.12604, for gradients through
     stationary states.
     """
     problem = _problem(model, objective, parameters, over or {})
-    squares = problem.residuals_known
+    squares = _check_outputs(problem)
     optimizer = _default(optimizer, squares, tolerance)
     if starts < 1 or steps < 1:
         raise ValueError(f"starts and steps must be at least 1; got {starts} and {steps}.")
@@ -69,15 +69,15 @@ def fit(
 
 def _default(optimizer: Optimizer | None, squares: bool, tolerance: float) -> Optimizer:
     if optimizer is None:
-        return optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance) if squares else optax.lbfgs()
+        return optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance) if squares else optx.BFGS(tolerance, tolerance)
     if isinstance(optimizer, optx.AbstractLeastSquaresSolver):
         if not squares:
             raise ValueError(
                 f"{type(optimizer).__name__} needs residuals, and a term of this objective has none: take an optimizer "
-                "of optax, such as optax.lbfgs() or optax.adam(1e-2)."
+                "of optax, such as optax.adam(1e-2), or a minimiser of optimistix."
             )
-    elif not isinstance(optimizer, optax.GradientTransformation):
-        raise TypeError(f"optimizer must be one of optax or a least-squares solver of optimistix; got {optimizer!r}.")
+    elif not isinstance(optimizer, optax.GradientTransformation | optx.AbstractMinimiser):
+        raise TypeError(f"optimizer must be one of optax or a solver of optimistix; got {optimizer!r}.")
     return optimizer
 
 
@@ -91,12 +91,11 @@ def _problem(model: Callable, objective: Any, parameters: Mapping[str, Any], ove
     twice = set(conditions) & set(parameters)
     if twice:
         raise ValueError(f"{sorted(twice)} are both parameters and conditions.")
-    problem = Problem(model, as_parameters(parameters), as_objective(objective), conditions)
-    _check_outputs(problem)
-    return problem
+    return Problem(model, as_parameters(parameters), as_objective(objective), conditions)
 
 
-def _check_outputs(problem: Problem) -> None:
+def _check_outputs(problem: Problem) -> bool:
+    """Whether every term has residuals; the model is traced once, for its shapes."""
     shapes = jax.eval_shape(problem.outputs, problem.parameters.start())
     for name, term in problem.objective.terms.items():
         if name not in shapes:
@@ -107,6 +106,7 @@ def _check_outputs(problem: Problem) -> None:
                 f"match for {name!r} has shape {term.value.shape}, the model returns {shapes[name].shape}"
                 f"{' (conditions first)' if problem.over else ''}."
             )
+    return jax.eval_shape(problem.objective.residuals, shapes) is not None
 
 
 def _begin(problem: Problem, optimizer: Optimizer, starts: int, seed: int) -> Walker:
@@ -127,15 +127,15 @@ def _search(
     progress: bool,
     checkpoint: str | pathlib.Path | None,
 ) -> tuple[Walker, np.ndarray, int]:
-    squares = isinstance(optimizer, optx.AbstractLeastSquaresSolver)
-    stretch = min(SQUARES if squares else STRETCH, steps)
+    whole = not isinstance(optimizer, optax.GradientTransformation)
+    stretch = min(WHOLE if whole else STRETCH, steps)
     history: list[np.ndarray] = []
     taken = 0
     if checkpoint is not None:
         walkers, history, taken = restore(checkpoint, problem, walkers)
     while taken < steps and not _resting(walkers):
-        if squares:
-            walkers, losses = least_squares(problem, optimizer, walkers, stretch)
+        if whole:
+            walkers, losses = solve(problem, optimizer, walkers, stretch)
         else:
             walkers, losses = descend(problem, optimizer, walkers, jnp.asarray(tolerance), stretch)
         history.append(np.asarray(losses))

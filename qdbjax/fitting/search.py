@@ -9,7 +9,7 @@ import optax
 import optimistix as optx
 
 from qdbjax._types import Array, Bool, Float, Int
-from qdbjax.fitting.problem import Problem
+from qdbjax.fitting.problem import FORWARD, Problem
 from qdbjax.fitting.transforms import Free
 
 PATIENCE = 100  # steps without progress after which a start is given up
@@ -80,16 +80,26 @@ def descend(
     return jax.lax.scan(step, walkers, None, length=length)
 
 
+Solver = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser
+
+
 @eqx.filter_jit
-def least_squares(
-    problem: Problem, solver: optx.AbstractLeastSquaresSolver, walkers: Walker, length: int
-) -> tuple[Walker, Float[Array, "step start"]]:
-    """The same with a least-squares solver; one loss for the whole stretch, and its damping begun anew."""
+def solve(problem: Problem, solver: Solver, walkers: Walker, length: int) -> tuple[Walker, Float[Array, "step start"]]:
+    """The same with a solver of optimistix; one loss for the whole stretch, whose inner state is begun anew.
+
+    Half the time to compile of L-BFGS with its line search, which writes the model out at every place it looks at it.
+    """
 
     def run(walker):
-        found = optx.least_squares(
-            lambda free, _: problem.residuals(free), solver, walker.free, max_steps=length, throw=False
-        )
+        if isinstance(solver, optx.AbstractLeastSquaresSolver):
+            found = optx.least_squares(
+                lambda free, _: problem.residuals(free), solver, walker.free, max_steps=length, throw=False
+            )
+        else:
+            mode = {"autodiff_mode": "fwd" if walker.free.shape[0] <= FORWARD else "bwd"}
+            found = optx.minimise(
+                lambda free, _: problem.loss(free), solver, walker.free, options=mode, max_steps=length, throw=False
+            )
         loss = problem.loss(found.value)
         better = loss < walker.loss
         gained = better & ~(walker.loss - loss <= PROGRESS * jnp.abs(loss))

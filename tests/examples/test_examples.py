@@ -109,7 +109,7 @@ PRINTED = {
     "09_refrigerator_map": r"cooling 6\.834e-04, COP up to (0\.99\d|1\.000) of[^\n]*\n[^\n]* 0\.273 of Carnot's\nok",
     "10_balance_reports": r"equilibrium: detailed balance holds(.|\n)*driven steady(.|\n)*: 0 –hot→ 1 –hot→ 2",
     "11_equal_temperatures": r"affinity -1\.125000 = mu/T, entropy production 1\.304e-03, Onsager asymmetry 0\.24",
-    "12_noise_and_precision": r"noise = 1\.0000000\d+ (.|\n)*Fano factor 0\.5556(.|\n)*ratio 1\.00\d+ >= 1",
+    "12_noise_and_precision": r"noise = 1\.0000000\d+ (.|\n)*Fano factor 0\.55557\d(.|\n)*ratio 1\.00\d+ >= 1",
 }
 
 

@@ -127,6 +127,7 @@ BATHS = {
 }
 
 
+@pytest.mark.slow
 def test_a_state_within_reach():
     """Fidelity 1 - 1e-8 to a state that two baths hold."""
     target = np.asarray(state(2.1, 0.25, 0.02))
@@ -137,6 +138,7 @@ def test_a_state_within_reach():
     assert 1 - fidelity < 1e-8
 
 
+@pytest.mark.slow
 def test_a_state_out_of_reach():
     """Inverted levels: said to be out of reach; the loss is the optimum of a global search without gradients."""
     target = np.diag([0.1, 0.3, 0.6])
@@ -189,6 +191,7 @@ def test_stopped_and_taken_up_again(tmp_path):
         qdb.fit(current, fitting.match(2 * DATA), STARTS, steps=150, checkpoint=file, **options)
 
 
+@pytest.mark.slow
 def test_leaves_of_a_bath():
     """Parameters inside a bath, shared by every place that uses it; and an inequality."""
     template = qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.004, 10.0), temperature=0.6)

@@ -11,6 +11,7 @@ from helpers import Reference
 
 import qdbjax as qdb
 from qdbjax.thermodynamics import (
+    conductances,
     counter,
     fluctuation_symmetry,
     generating_function,
@@ -226,6 +227,30 @@ def test_driven_dot():
     np.testing.assert_allclose(found["entropy"][0], found["production"], rtol=1e-12)
     onsager = np.asarray(found["onsager"])
     assert np.abs(onsager - 0.5 * np.asarray(found["noise"])).max() > 1e-3 * np.abs(onsager).max()
+
+
+def level_currents(reservoirs):
+    """(μ, T) of two leads in turn → particles and heat of each, one level between them in closed form."""
+    found = []
+    occupations, rates = [1 / (np.exp((0.1 - m) / t) + 1) for m, t in reservoirs], [1e-3, 2e-3]
+    flow = rates[0] * rates[1] * 2 * np.pi / sum(rates) * (occupations[0] - occupations[1])
+    for sign, (potential, _) in zip((1, -1), reservoirs, strict=True):
+        found += [sign * flow, sign * flow * (0.1 - potential)]
+    return np.array(found)
+
+
+def test_conductances():
+    """Particles and heat against μ and T of each lead, driven, against differences of the closed form."""
+    reservoirs = np.array([[0.2, 0.05], [-0.1, 0.08]])
+    leads = [
+        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(rate), temperature=t, chemical_potential=m, name=str(n))
+        for n, (rate, (m, t)) in enumerate(zip((1e-3, 2e-3), reservoirs, strict=True))
+    ]
+    found = np.asarray(conductances(qdb.davies(qdb.models.quantum_dot(0.1), leads)))
+    for column in range(4):
+        step = 1e-5 * np.eye(4)[column].reshape(2, 2)
+        wanted = (level_currents(reservoirs + step) - level_currents(reservoirs - step)) / 2e-5
+        np.testing.assert_allclose(found[:, column], wanted, rtol=1e-6, atol=1e-9)
 
 
 def test_what_is_refused():
