@@ -114,11 +114,12 @@ def leaves(tree: Any, *pairs: tuple[Callable[[Any], Any], Callable[..., Paramete
 
 def trainable(module: Any) -> Tree:
     """A module all of whose real arrays are free, such as an equinox network as J(ω)."""
-    arrays = lambda tree: tuple(leaf for leaf in jax.tree.leaves(tree) if eqx.is_inexact_array(leaf))  # noqa: E731
-    found = arrays(module)
-    if not found:
+    places = [n for n, leaf in enumerate(jax.tree.leaves(module)) if eqx.is_inexact_array(leaf)]
+    if not places:
         raise ValueError(f"trainable needs a module with arrays of numbers; got {type(module).__name__} without.")
-    return Tree(module, arrays, tuple(Parameter(Real(), leaf, None) for leaf in found))
+    # By place, because tree_at asks with placeholders in the leaves.
+    arrays = lambda tree: tuple(jax.tree.leaves(tree)[n] for n in places)  # noqa: E731
+    return Tree(module, arrays, tuple(Parameter(Real(), leaf, None) for leaf in arrays(module)))
 
 
 class Parameters(eqx.Module):

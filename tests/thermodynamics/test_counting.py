@@ -11,6 +11,7 @@ from helpers import Reference
 
 import qdbjax as qdb
 from qdbjax.thermodynamics import (
+    affinities,
     conductances,
     counter,
     fluctuation_symmetry,
@@ -20,6 +21,7 @@ from qdbjax.thermodynamics import (
     noise_matrix,
     noise_spectrum,
     onsager_matrix,
+    second_order_response,
     uncertainty_ratio,
 )
 
@@ -162,23 +164,32 @@ def test_noise_spectrum_against_time(found):
         np.testing.assert_allclose(spectrum, wanted, rtol=1e-8, atol=1e-12)
 
 
+TILT = [0.3, -0.2]
+
+
 def noise(parameters):
     flux, hot, cold = parameters
     generator = ring(flux, hot, cold)
-    return qdb.cumulants(generator, qdb.steady_state(generator), "0", order=2)[1]
+    tilted = generating_function(generator, [counter(generator, "energy", name) for name in "01"], jnp.asarray(TILT))
+    return qdb.cumulants(generator, qdb.steady_state(generator), "0", order=2)[1] + tilted
+
+
+def dense_noise(parameters):
+    dense = reference(*parameters)
+    return dense.cumulants(0, 2)[1] + dense.generating_function(TILT).real
 
 
 slopes = jax.jit(jax.vmap(jax.grad(noise)))
 
 
 def test_gradient_of_noise():
-    """Derivative of the noise in flux and temperatures, at crossings too, against differences of the dense route."""
+    """Derivatives of noise and λ(χ) in flux and temperatures, at crossings too, against dense differences."""
     points = jnp.asarray([[flux, HOT, COLD] for flux in FLUXES])
     grads = np.asarray(slopes(points))
     for flux, grad in zip(FLUXES, grads, strict=True):
         for n, step in enumerate((1e-6, 1e-4, 1e-4)):
             moved = np.eye(3)[n] * step
-            ends = [reference(*(np.array([flux, HOT, COLD]) + sign * moved)).cumulants(0, 2)[1] for sign in (1, -1)]
+            ends = [dense_noise(np.array([flux, HOT, COLD]) + sign * moved) for sign in (1, -1)]
             np.testing.assert_allclose(grad[n], (ends[0] - ends[1]) / (2 * step), rtol=2e-6, atol=3e-8)
 
 
@@ -239,18 +250,63 @@ def level_currents(reservoirs):
     return np.array(found)
 
 
-def test_conductances():
-    """Particles and heat against μ and T of each lead, driven, against differences of the closed form."""
-    reservoirs = np.array([[0.2, 0.05], [-0.1, 0.08]])
+RESERVOIRS = np.array([[0.2, 0.05], [-0.1, 0.08]])
+
+
+def one_level():
     leads = [
         qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(rate), temperature=t, chemical_potential=m, name=str(n))
-        for n, (rate, (m, t)) in enumerate(zip((1e-3, 2e-3), reservoirs, strict=True))
+        for n, (rate, (m, t)) in enumerate(zip((1e-3, 2e-3), RESERVOIRS, strict=True))
     ]
-    found = np.asarray(conductances(qdb.davies(qdb.models.quantum_dot(0.1), leads)))
+    return qdb.davies(qdb.models.quantum_dot(0.1), leads)
+
+
+def test_conductances():
+    """Particles and heat against μ and T of each lead, driven, against differences of the closed form."""
+    found = np.asarray(conductances(one_level()))
     for column in range(4):
         step = 1e-5 * np.eye(4)[column].reshape(2, 2)
-        wanted = (level_currents(reservoirs + step) - level_currents(reservoirs - step)) / 2e-5
+        wanted = (level_currents(RESERVOIRS + step) - level_currents(RESERVOIRS - step)) / 2e-5
         np.testing.assert_allclose(found[:, column], wanted, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_second_order_response():
+    """∂²J/∂X∂X of a driven dot against second differences of the closed form in the affinities (μ/T, -1/T)."""
+    generator = one_level()
+    found = np.asarray(second_order_response(generator))
+    forces = np.asarray(affinities(generator))
+
+    def currents(x):
+        pairs = np.array([[-x[0] / x[1], -1 / x[1]], [-x[2] / x[3], -1 / x[3]]])
+        particles, _, back, _ = level_currents(pairs)
+        return np.array([particles, 0.1 * particles, back, 0.1 * back])
+
+    for j in range(4):
+        for k in range(4):
+            a, b = 1e-3 * np.eye(4)[j], 1e-3 * np.eye(4)[k]
+            corners = [s * t * currents(forces + s * a + t * b) for s in (1, -1) for t in (1, -1)]
+            np.testing.assert_allclose(found[:, j, k], sum(corners) / 4e-6, rtol=1e-5, atol=1e-10)
+
+
+@pytest.mark.slow
+def test_precision_has_its_price():
+    """Q >= 1 for the energy from every bath of 2000 random classical machines."""
+    rng = np.random.default_rng(4)
+    energies = np.sort(rng.uniform(0.0, 3.0, size=(2000, 3)), axis=1) + np.array([0.0, 0.1, 0.2])
+    couplings = rng.normal(size=(2000, 2, 3, 3))
+    temperatures = np.exp(rng.uniform(np.log(0.2), np.log(5.0), size=(2000, 2)))
+
+    def ratio(levels, couplings, temperatures):
+        baths = [
+            qdb.Bath(couplings[n] + couplings[n].T, qdb.Ohmic(0.01, 10.0), temperature=temperatures[n], name=str(n))
+            for n in range(2)
+        ]
+        generator = qdb.davies(qdb.models.three_level(levels), baths)
+        return uncertainty_ratio(generator, qdb.steady_state(generator), 0)
+
+    found = np.asarray(jax.jit(jax.vmap(ratio))(energies, couplings, temperatures))
+    assert found.min() >= 1 - 1e-9 and np.median(found) > 1.001
 
 
 def test_what_is_refused():
