@@ -22,7 +22,7 @@ from qdbjax.generators.generator import Generator
 from qdbjax.numerics.cells import where_asked
 from qdbjax.numerics.kernel import inverse
 from qdbjax.solvers import SteadyState
-from qdbjax.solvers.zero_block import cells_at_a_time
+from qdbjax.solvers.zero_block import BLOCK_LIMIT, cells_at_a_time
 from qdbjax.thermodynamics.counters import Counter, all_counters, counter, stack_counters, weight_polynomial
 from qdbjax.thermodynamics.walk import Walk, block_walk, kinds, population_walk
 
@@ -75,6 +75,8 @@ def in_walk(
         return function(block_walk(spectrum, jumps, populations, coherences, powers), *operands)
 
     simple = function(population_walk(spectrum, jumps, generator.rates, state.populations, powers), *operands)
+    if d > BLOCK_LIMIT:  # the state is NaN there where levels are degenerate
+        return simple
     handed = spectrum, jumps, state.populations, state.coherences, operands
     return where_asked(spectrum.degenerate, of_block, handed, simple, cells_at_a_time(d))
 

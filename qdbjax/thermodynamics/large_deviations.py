@@ -12,7 +12,7 @@ from qdbjax.numerics.dominant import dominant_eigenvalue
 from qdbjax.numerics.gth import off_diagonal
 from qdbjax.numerics.small import compose
 from qdbjax.solvers import SteadyState
-from qdbjax.solvers.zero_block import block_matrix, cells_at_a_time, real_tensor
+from qdbjax.solvers.zero_block import BLOCK_LIMIT, block_matrix, cells_at_a_time, real_tensor
 from qdbjax.systems import Spectrum
 from qdbjax.thermodynamics.counters import Counter, counter, stack_counters
 from qdbjax.thermodynamics.counting import cumulants
@@ -60,6 +60,8 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
 def _generating_function(generator: Generator, counters: Counter, fields: RealVector) -> Scalar:
     energy, particles = fields @ counters.energy, fields @ counters.particles
     simple = dominant_eigenvalue(_tilted_rates(generator, energy, particles))
+    if generator.dimension > BLOCK_LIMIT:
+        return jnp.where(generator.spectrum.degenerate, jnp.nan, simple)
     handed = generator.spectrum, generator.jumps, energy, particles
     degenerate, cells = generator.spectrum.degenerate, cells_at_a_time(generator.dimension)
     return where_asked(degenerate, _tilted_block, handed, simple, cells)

@@ -1,4 +1,4 @@
-"""Exponential and logarithm of Hermitian matrices: values and two derivatives, at exactly equal eigenvalues too."""
+"""Exponential, logarithm, root and inverse of Hermitian matrices, two derivatives each, at equal eigenvalues too."""
 
 import jax
 import numpy as np
@@ -8,10 +8,16 @@ from helpers import random_hermitian, with_spectrum
 
 from qdbjax.numerics.exponential import expm_hermitian
 from qdbjax.numerics.logarithm import logm_hermitian
+from qdbjax.numerics.roots import inverse_hermitian, sqrt_hermitian
 
 RNG = np.random.default_rng(8)
 MOVE = random_hermitian(RNG, 4)
-PAIRS = {"exp": (expm_hermitian, scipy.linalg.expm), "log": (logm_hermitian, scipy.linalg.logm)}
+PAIRS = {
+    "exp": (expm_hermitian, scipy.linalg.expm),
+    "log": (logm_hermitian, scipy.linalg.logm),
+    "root": (sqrt_hermitian, scipy.linalg.sqrtm),
+    "inverse": (inverse_hermitian, np.linalg.inv),
+}
 PLACES = {
     "random": with_spectrum(RNG, [0.2, 0.5, 1.4, 2.0]),
     "equal in a basis": with_spectrum(RNG, [0.7, 0.7, 0.7, 1.5]),
