@@ -1,5 +1,6 @@
 """A strict session: double precision, no implicit promotion of dtype or rank, warnings as errors."""
 
+import gc
 import os
 
 # One LAPACK kind at a time on small machines: see "Sharp bits" in the README. Set before JAX starts its backend.
@@ -21,3 +22,21 @@ def rng():
     import numpy as np
 
     return np.random.default_rng(20231)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_mapped_regions():
+    """Drop compiled programs after a file when they hold many memory maps.
+
+    Every program that JAX compiles for a CPU maps regions of memory, up to 3000 a test file here. Linux grants a process
+    65 530; the one beyond them ends it in a segmentation fault, which is how a whole run of these tests ended.
+    """
+    yield
+    try:
+        with open("/proc/self/maps") as regions:
+            mapped = sum(1 for _ in regions)
+    except OSError:  # not Linux: no such limit
+        return
+    if mapped > 20_000:
+        jax.clear_caches()
+        gc.collect()
