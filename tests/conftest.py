@@ -28,8 +28,8 @@ def rng():
 def _few_mapped_regions():
     """Drop compiled programs after a file when they hold many memory maps.
 
-    Every program that JAX compiles for a CPU maps regions of memory, up to 3000 a test file here. Linux grants a process
-    65 530; the one beyond them ends it in a segmentation fault, which is how a whole run of these tests ended.
+    Every program that JAX compiles for a CPU maps regions of memory, 3000 for a file of tests and more. Linux grants a
+    process 65 530; one beyond them ends it in a segmentation fault, which is how a whole run of these tests ended.
     """
     yield
     try:

@@ -15,6 +15,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 RANKS = {
     "_types": 0,
     "_status": 0,
+    "_progress": 0,
     "numerics": 1,
     "operators": 2,
     "baths": 2,

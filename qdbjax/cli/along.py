@@ -1,10 +1,13 @@
 """The part of a run that follows a state in time."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Matrix
+from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.cli.build import operator_of
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.quantities import QUANTITIES
@@ -14,16 +17,19 @@ from qdbjax.solvers import evolve
 from qdbjax.solvers.asymptotic import density_matrix
 
 
-def check_evolution(run: RunFile, levels: int) -> None:
-    """Raise InputError for an initial state or observable that does not fit the system."""
+def check_evolution(run: RunFile, levels: int, asked: Iterable[tuple[str, str]]) -> None:
+    """Raise InputError for an initial state or observable that does not fit the system.
+
+    asked: (key of the file, quantity) for each quantity that is asked for.
+    """
     table = run.evolution.initial
     for name in ("level", "site"):
         number = getattr(table, name)
         if number is not None and number >= levels:
             raise InputError(f"evolution.initial.{name}: must be from 0 to {levels - 1}; got {number}")
-    for name, quantity in QUANTITIES.items():
-        if name in run.output.quantities and quantity.reads == "stationary state":
-            raise InputError(f"output.quantities: {name} belongs to stationary states, not to an evolution")
+    for key, name in asked:
+        if name in QUANTITIES and QUANTITIES[name].reads == "stationary state":
+            raise InputError(f"{key}: {name} belongs to stationary states, not to an evolution")
     for name in run.evolution.observables:
         if name in QUANTITIES or name in run.sweep or name in ("time", "status"):
             raise InputError(f"evolution.observables.{name}: the name is taken")
@@ -59,14 +65,19 @@ def _initial(table: Initial, generator: Generator) -> Matrix | np.ndarray:
     return ket[:, None] * ket.conj()[None, :]
 
 
-def quantities_along(run: RunFile, generator: Generator) -> dict[str, Array]:
-    """What the file asks for, with the time in front where it changes in time."""
+def quantities_along(
+    run: RunFile, generator: Generator, names: list[str], times: ArrayLike, adjoint: Any = None
+) -> dict[str, Array]:
+    """The named quantities and every observable of the file, with the time in front where they change in time.
+
+    adjoint: of diffrax, as `evolve` takes it.
+    """
     levels = generator.dimension
     observables = {name: _observable(run, name, levels) for name in run.evolution.observables}
     start = _initial(run.evolution.initial, generator)
-    found = evolve(generator, start, run.evolution.times.coordinates(), observables=observables)
+    found = evolve(generator, start, times, observables=observables, adjoint=adjoint)
     values = dict(found.expectations)
-    for name in run.output.quantities:
+    for name in names:
         compute = QUANTITIES[name].compute
         if QUANTITIES[name].reads == "generator":
             values[name] = compute(generator, None)

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.figure import draw
-from qdbjax.cli.job import check, drawn_variable, results_of
+from qdbjax.cli.fits import Task
+from qdbjax.cli.job import check, results_of
 from qdbjax.cli.main import STOPPED
 from qdbjax.cli.reader import read
 from qdbjax.cli.schema import RunFile
@@ -39,7 +40,7 @@ VersionOption = typer.Option("--version", callback=_version, is_eager=True, help
 
 @app.callback()
 def _options(version: Annotated[bool, VersionOption] = False) -> None:
-    """Stationary states, evolutions and currents of open quantum systems, from a file."""
+    """Stationary states, evolutions, currents and fits of open quantum systems, from a file."""
 
 
 @app.command()
@@ -49,7 +50,7 @@ def run(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run has written.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
-    """Sweep or evolve what FILE.toml describes; write FILE.zarr and FILE.png into DIR and print a summary."""
+    """Sweep, evolve or fit what FILE.toml describes; write FILE.zarr (of a fit FILE.json) and FILE.png into DIR."""
     stops = _Stops()
     before = [(number, signal.signal(number, stops.heard)) for number in (signal.SIGINT, signal.SIGTERM)]
     report, sys.unraisablehook = sys.unraisablehook, stops.swallowed
@@ -107,19 +108,25 @@ def _fail(message: str, code: int) -> None:
 def _run(file: Path, output: Path, stops: _Stops, *, overwrite: bool, quiet: bool) -> None:
     jax.config.update("jax_enable_x64", True)  # a process of its own: nobody else's setting is changed
     description, text = read(file)
-    _checked(file, description)
-    data_file, plot_file = output / f"{file.stem}.zarr", output / f"{file.stem}.png"
+    task = _checked(file, description)
+    suffix = ".zarr" if task is None else ".json"
+    data_file, plot_file = output / f"{file.stem}{suffix}", output / f"{file.stem}.png"
     claim(output, [data_file, plot_file], overwrite=overwrite)
-    data = results_of(description, text, progress=False if quiet else None)
+    progress = False if quiet else None
+    found = results_of(description, text, progress=progress) if task is None else task.result(progress=progress)
     stops.check()
-    write_data(data, data_file)
-    draw(data, description, plot_file)
+    write_data(found, data_file)
+    draw(found, description, plot_file)
     if not quiet:
-        print_summary(data, drawn_variable(description), [data_file, plot_file], Console())
+        print_summary(found, description, [data_file, plot_file], Console())
 
 
-def _checked(file: Path, description: RunFile) -> None:
+def _checked(file: Path, description: RunFile) -> Task | None:
+    """The fit that the file describes, None for a sweep or an evolution."""
     try:
+        if description.fit is not None:
+            return Task(description, file.parent)
         check(description)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
+    return None

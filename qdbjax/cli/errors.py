@@ -48,7 +48,7 @@ def in_words(error: ValidationError, keys_at: Mapping[str, list[str]]) -> str:
 
 def _path(location: tuple, keys_at: Mapping[str, list[str]]) -> str:
     """Dotted path as written in the file: without the tags that tell kinds apart."""
-    written = {*keys_at[""], "terms", "coupling", "initial", "times"}
+    written = {*keys_at[""], "terms", "coupling", "initial", "times", "parameters", "over", "aims"}
     return ".".join(str(part) for part in location if part in written or str(part) not in keys_at)
 
 

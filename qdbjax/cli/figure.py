@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from qdbjax.cli.job import axes_of, drawn_variable
 from qdbjax.cli.schema import RunFile
 from qdbjax.cli.store import finished_under
-from qdbjax.plotting import plot_lines, plot_map
+from qdbjax.fitting import Fit
+from qdbjax.plotting import plot_fit, plot_lines, plot_map
 
 if TYPE_CHECKING:
+    import matplotlib.figure
     import xarray
 
 DPI = 200
@@ -34,31 +36,36 @@ def selection(data: "xarray.Dataset", variable: str, run: RunFile) -> dict:
     return {**first, **middle, **select}
 
 
-def draw(data: "xarray.Dataset", run: RunFile, target: Path) -> None:
-    """Draw the plotted quantity and save it as a PNG."""
+def draw(found: "xarray.Dataset | Fit", run: RunFile, target: Path) -> None:
+    """Draw the plotted quantity, or how a fit went, and save it as a PNG."""
     import matplotlib
 
+    with matplotlib.rc_context({"backend": "agg"}):
+        figure = plot_fit(found) if isinstance(found, Fit) else _drawn(found, run)
+        with finished_under(target) as partial:
+            figure.savefig(partial, dpi=DPI)
+        _close(figure)
+
+
+def _drawn(data: "xarray.Dataset", run: RunFile) -> "matplotlib.figure.Figure":
     variable = drawn_variable(run)
     select = selection(data, variable, run)
     free = [name for name in axes_of(run, variable) if name not in select]
-    with matplotlib.rc_context({"backend": "agg"}):
-        if len(free) == 1:
-            lines = {
-                name: value
-                for name, value in select.items()
-                if name in run.sweep or name == "time" or name in run.output.select
-            }
-            several = [name for name in data[variable].dims if name not in lines and name not in free]
-            lines |= {name: select[name] for name in several[1:]}
-            ax = plot_lines(data, variable, x=free[0], select=lines, crossings=_shown(run, free), title=run.title)
-        else:
-            extra = _words({name: value for name, value in select.items() if data.sizes[name] > 1})
-            title = f"{run.title} ({extra})" if run.title and extra else run.title
-            shown = _shown(run, free)
-            ax = plot_map(data, variable, x=free[-1], y=free[0], select=select, crossings=shown, title=title)
-        with finished_under(target) as partial:
-            ax.figure.savefig(partial, dpi=DPI)
-        _close(ax.figure)
+    if len(free) == 1:
+        lines = {
+            name: value
+            for name, value in select.items()
+            if name in run.sweep or name == "time" or name in run.output.select
+        }
+        several = [name for name in data[variable].dims if name not in lines and name not in free]
+        lines |= {name: select[name] for name in several[1:]}
+        ax = plot_lines(data, variable, x=free[0], select=lines, crossings=_shown(run, free), title=run.title)
+    else:
+        extra = _words({name: value for name, value in select.items() if data.sizes[name] > 1})
+        title = f"{run.title} ({extra})" if run.title and extra else run.title
+        shown = _shown(run, free)
+        ax = plot_map(data, variable, x=free[-1], y=free[0], select=select, crossings=shown, title=title)
+    return ax.figure
 
 
 def _shown(run: RunFile, free: list[str]) -> dict:

@@ -8,7 +8,7 @@ import numpy as np
 from qdbjax.cli.along import check_evolution, quantities_along
 from qdbjax.cli.build import generator_of, parts_of
 from qdbjax.cli.errors import InputError, nearest
-from qdbjax.cli.parameters import axes_to_paths, tree_of, with_values
+from qdbjax.cli.parameters import paths_of, tree_of, with_values
 from qdbjax.cli.quantities import QUANTITIES
 from qdbjax.cli.schema import RunFile
 from qdbjax.solvers import steady_state
@@ -34,12 +34,12 @@ def check(run: RunFile) -> None:
         if name in QUANTITIES:
             raise InputError(f"sweep.{name}: the axis has the name of a quantity; call it something else")
     tree = tree_of(run)
-    paths = axes_to_paths(run, tree)
+    paths = paths_of(run, tree)
     for end in (np.min, np.max):
         ends = {name: float(end(axis.coordinates())) for name, axis in run.sweep.items()}
         system, _ = parts_of(with_values(tree, paths, ends))
     if run.evolution is not None:
-        check_evolution(run, system.dimension)
+        check_evolution(run, system.dimension, [("output.quantities", name) for name in run.output.quantities])
     _check_selection(run, system.dimension)
 
 
@@ -80,13 +80,13 @@ def axes_of(run: RunFile, variable: str) -> list[str]:
 def function_of(run: RunFile) -> Callable[..., dict]:
     """The quantities as a function of the swept numbers by name; every other number is a constant in it."""
     tree = tree_of(run)
-    paths = axes_to_paths(run, tree)
+    paths = paths_of(run, tree)
     names = list(dict.fromkeys([*run.output.quantities, "residual"]))
 
     def quantities(**values):
         generator = generator_of(with_values(tree, paths, values))
         if run.evolution is not None:
-            return quantities_along(run, generator)
+            return quantities_along(run, generator, run.output.quantities, run.evolution.times.coordinates())
         steady = steady_state(generator)
         return {name: QUANTITIES[name].compute(generator, steady) for name in names}
 

@@ -33,28 +33,38 @@ def numbers(tree: Any, path: str = "") -> Iterator[tuple[str, float | None]]:
             yield here, value
 
 
-def axes_to_paths(run: RunFile, tree: dict) -> dict[str, list[str]]:
-    """The paths that each axis moves. Raises InputError for a path that is not there, or taken twice, or never set."""
+def paths_of(run: RunFile, tree: dict) -> dict[str, list[str]]:
+    """The paths that each axis of a sweep moves, or each parameter and condition of a fit.
+
+    Raises InputError for a path that is not there, or taken twice, or never set.
+    """
     known = dict(numbers(tree))
+    sections = {"sweep": run.sweep}
+    if run.fit is not None:
+        over = {name: each for name, each in run.fit.over.items() if each.parameter != "time"}
+        sections = {"fit.parameters": run.fit.parameters, "fit.over": over}
     paths: dict[str, list[str]] = {}
-    for name, axis in run.sweep.items():
-        paths[name] = [axis.parameter] if isinstance(axis.parameter, str) else axis.parameter
-        for path in paths[name]:
-            if path not in known:
-                hint = nearest(path, known) or f"; parameters are {', '.join(known)}"
-                raise InputError(f"sweep.{name}.parameter: {path!r} names nothing{hint}")
-    swept = [path for group in paths.values() for path in group]
-    for path in swept:
-        if swept.count(path) > 1:
-            raise InputError(f"sweep: {path} is swept more than once")
+    for section, tables in sections.items():
+        for name, table in tables.items():
+            paths[name] = [table.parameter] if isinstance(table.parameter, str) else table.parameter
+            for path in paths[name]:
+                if path not in known:
+                    hint = nearest(path, known) or f"; parameters are {', '.join(known)}"
+                    raise InputError(f"{section}.{name}.parameter: {path!r} names nothing{hint}")
+    moved = [path for group in paths.values() for path in group]
+    for path in moved:
+        if moved.count(path) > 1:
+            raise InputError(
+                f"{'fit' if run.fit else 'sweep'}: {path} is {'moved' if run.fit else 'swept'} more than once"
+            )
     for path, value in known.items():
-        if value is None and path not in swept:
-            raise InputError(f"{path}: is missing; give it a value or sweep it")
+        if value is None and path not in moved:
+            raise InputError(f"{path}: is missing; give it a value or {'fit' if run.fit else 'sweep'} it")
     return paths
 
 
 def with_values(tree: dict, paths: Mapping[str, list[str]], values: Mapping[str, Any]) -> dict:
-    """A copy of the tree in which the paths of each axis hold its value; all else stays the constant it was."""
+    """A copy of the tree in which the paths of each name hold its value; all else stays the constant it was."""
     tree = copy.deepcopy(tree)
     for name, group in paths.items():
         for path in group:

@@ -2,14 +2,14 @@
 
 import cmath
 import itertools
-import keyword
 import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
-STRICT = ConfigDict(extra="forbid", strict=True)
+from qdbjax.cli.wanted import STRICT, Aim, Condition, FitTable, FreeNumber, plain_name
+
 RESERVED = ("fn", "batch_size", "progress", "status", "bath", "level", "to", "from", "time", "point")
 
 
@@ -259,12 +259,14 @@ class Evolution(BaseModel):
 
     model_config = STRICT
     initial: Initial
-    times: Axis
+    times: Axis | None = None
     observables: dict[str, Coupling] = {}
 
     @field_validator("times")
     @classmethod
-    def _ascending(cls, times: Axis) -> Axis:
+    def _ascending(cls, times: Axis | None) -> Axis | None:
+        if times is None:
+            return None
         if times.parameter is not None:
             raise ValueError("times move no parameter")
         points = times.values if times.values is not None else [times.start, times.stop]
@@ -292,20 +294,32 @@ class RunFile(BaseModel):
     baths: list[BathTable] = Field(min_length=1)
     sweep: dict[str, Axis] = {}
     evolution: Evolution | None = None
+    fit: FitTable | None = None
     output: Output = Output()
 
     @model_validator(mode="after")
     def _something_to_do(self):
-        if not self.sweep and self.evolution is None:
-            raise ValueError("give [sweep.NAME] for stationary states, [evolution] for a state in time, or both")
+        if self.fit is not None:
+            if self.sweep:
+                raise ValueError("give [sweep.NAME] or [fit], not both: conditions of a fit are [fit.over.NAME]")
+            if "output" in self.model_fields_set:
+                raise ValueError("[output] belongs to a sweep or an evolution; a fit shows its [fit.aims]")
+            timed = any(each.parameter == "time" for each in self.fit.over.values())
+            if timed != (self.evolution is not None) or (self.evolution and self.evolution.times):
+                raise ValueError('the fit of an evolution needs [evolution] without times and a condition "time"')
+        elif not self.sweep and self.evolution is None:
+            raise ValueError(
+                "give [sweep.NAME] for stationary states, [evolution] for a state in time, or both; or [fit]"
+            )
+        elif self.evolution is not None and self.evolution.times is None:
+            raise ValueError("evolution.times is missing")
         return self
 
     @field_validator("sweep")
     @classmethod
     def _names(cls, axes: dict[str, Axis]) -> dict[str, Axis]:
         for name in axes:
-            if not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED:
-                raise ValueError(f"axis name {name!r} must be a plain name (letters, digits, _), not one of {RESERVED}")
+            plain_name(name, "axis name", RESERVED)
             if axes[name].parameter is None:
                 raise ValueError(f"{name}.parameter is missing")
         return axes
@@ -315,6 +329,7 @@ def keys_at() -> dict[str, list[str]]:
     """Known keys by the name of their section, kind or model; the top level is ''."""
     named = {"": RunFile, "baths": BathTable, "sweep": Axis, "output": Output, "coupling": Coupling, "terms": Term}
     named |= {"evolution": Evolution, "initial": Initial, "times": Axis}
+    named |= {"fit": FitTable, "parameters": FreeNumber, "over": Condition, "aims": Aim}
     named |= {model.model_fields["model"].annotation.__args__[0]: model for model in Systems}
     named |= {density.model_fields["kind"].annotation.__args__[0]: density for density in Densities}
     return {name: list(model.model_fields) for name, model in named.items()}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qdbjax.cli.errors import InputError
+from qdbjax.fitting import Fit
 
 if TYPE_CHECKING:
     import xarray
@@ -54,7 +55,10 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_data(data: "xarray.Dataset", target: Path) -> None:
-    """The dataset as a zarr directory store (format 2, which every reader of zarr knows)."""
+def write_data(found: "xarray.Dataset | Fit", target: Path) -> None:
+    """A dataset as a zarr directory store (format 2, which every reader of zarr knows), a fit as JSON."""
     with finished_under(target) as partial:
-        data.to_zarr(partial, mode="w", zarr_format=2, consolidated=True)
+        if isinstance(found, Fit):
+            found.save(partial)
+        else:
+            found.to_zarr(partial, mode="w", zarr_format=2, consolidated=True)

@@ -8,13 +8,30 @@ from rich.console import Console
 from rich.table import Table
 
 from qdbjax._status import REMEDIES, Status
+from qdbjax.cli.job import drawn_variable
+from qdbjax.cli.schema import RunFile
+from qdbjax.fitting import Fit
 
 if TYPE_CHECKING:
     import xarray
 
 
-def print_summary(data: "xarray.Dataset", variable: str, files: list[Path], console: Console) -> None:
-    """Extremes and where they are, residual, flags, speed, files."""
+def print_summary(found: "xarray.Dataset | Fit", run: RunFile, files: list[Path], console: Console) -> None:
+    """What came out, in a screen at most, and the files."""
+    if isinstance(found, Fit):
+        title = [run.title] if run.title else []
+        console.print("\n".join([*title, repr(found)]), highlight=False, markup=False, soft_wrap=True)
+        lines = []
+    else:
+        _print_extremes(found, drawn_variable(run), console)
+        lines = _about(found)
+    console.print()
+    for name, text in [*lines, *(("written", str(path)) for path in files)]:
+        console.print(f"{name:<17} {text}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_extremes(data: "xarray.Dataset", variable: str, console: Console) -> None:
+    """Largest and smallest values and where they are."""
     axes = [*data["status"].dims, *(["time"] if "time" in data[variable].dims else [])]
     called = data[variable].attrs.get("long_name", variable)
     table = Table(title=data.attrs["title"] or None, title_justify="left", box=None, pad_edge=False)
@@ -26,7 +43,10 @@ def print_summary(data: "xarray.Dataset", variable: str, files: list[Path], cons
             numbers = [f"{data[name].values[n]:.6g}" for name, n in zip(axes, where, strict=True)]
             table.add_row(label, word, f"{values[where]:.6g}", *numbers)
     console.print(table)
-    console.print()
+
+
+def _about(data: "xarray.Dataset") -> list[tuple[str, str]]:
+    """Residual, flags and speed."""
     lines = [("largest residual", _largest(data["residual"].values))] if "residual" in data else []
     codes = data["status"].values
     flagged = [(flag, int(np.count_nonzero(codes & int(flag)))) for flag in Status if flag.value]
@@ -34,9 +54,7 @@ def print_summary(data: "xarray.Dataset", variable: str, files: list[Path], cons
     lines.append(("flagged cells", "; ".join(counted) or "none"))
     rate, compilation = data.attrs["points_per_second"], data.attrs["compile_seconds"]
     speed = f"{rate:,.0f} points/s after {compilation:.2f} s of compilation, on {data.attrs['device']}"
-    lines += [("speed", speed), *(("written", str(path)) for path in files)]
-    for name, text in lines:
-        console.print(f"{name:<17} {text}", highlight=False, markup=False, soft_wrap=True)
+    return [*lines, ("speed", speed)]
 
 
 def _slices(array: "xarray.DataArray", axes: list[str]) -> list[tuple[str, np.ndarray]]:

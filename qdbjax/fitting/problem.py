@@ -22,6 +22,7 @@ class Problem(eqx.Module):
     parameters: Parameters
     objective: Objective
     over: dict[str, Array]
+    forward: bool = eqx.field(static=True)
 
     def outputs(self, free: Free) -> dict[str, Array]:
         """Outputs by name, with a leading axis of conditions if there are any."""
@@ -45,8 +46,8 @@ class Problem(eqx.Module):
         return self.objective.function is None and not any(isinstance(term, Push) for term in terms)
 
     def slope(self, free: Free) -> tuple[Scalar, Free]:
-        """Loss and its gradient, forward for a few reals and backward for many."""
-        if free.shape[0] > FORWARD:
+        """Loss and its gradient, forward or backward."""
+        if not self.forward:
             return jax.value_and_grad(self.loss)(free)
         value, slope = jax.vmap(lambda x: jax.jvp(self.loss, (free,), (x,)))(jnp.eye(free.shape[0], dtype=free.dtype))
         return value[0], slope
@@ -60,7 +61,7 @@ class Problem(eqx.Module):
 
     def jacobian(self, free: Free) -> Float[Array, "m n"]:
         """Change of the features with the free reals."""
-        return (jax.jacfwd if free.shape[0] <= FORWARD else jax.jacrev)(self.features)(free)
+        return (jax.jacfwd if self.forward else jax.jacrev)(self.features)(free)
 
 
 def _reals(leaf: Any) -> Array:

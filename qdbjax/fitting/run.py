@@ -1,7 +1,7 @@
 """Fit: parameters of a model from what it should do."""
 
+import dataclasses
 import pathlib
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,11 +12,12 @@ import numpy as np
 import optax
 import optimistix as optx
 
+from qdbjax._progress import progress_bar
 from qdbjax._types import Array, ArrayLike, as_real
 from qdbjax.fitting.checkpoint import restore, store
 from qdbjax.fitting.objectives import AbstractTerm, Match, as_objective
 from qdbjax.fitting.parameters import as_parameters
-from qdbjax.fitting.problem import Problem
+from qdbjax.fitting.problem import FORWARD, Problem
 from qdbjax.fitting.result import Fit, flags
 from qdbjax.fitting.search import PATIENCE, Solver, Walker, begin, descend, solve
 from qdbjax.fitting.transforms import Free
@@ -37,13 +38,13 @@ def fit(
     starts: int = 1,
     seed: int = 0,
     tolerance: float = 1e-10,
-    progress: bool = False,
+    mode: str | None = None,
+    progress: bool | None = None,
     checkpoint: str | pathlib.Path | None = None,
 ) -> Fit:
     """Parameters with which a model does what is wanted of it.
 
-    Minimises the objective over the free parameters, z → loss(model(parameters(z))), from one or many starts at once;
-    derivatives forward for up to 12 free reals, backward for more.
+    Minimises the objective over the free parameters, z → loss(model(parameters(z))), from one or many starts at once.
     model: a function of named parameters, the same that `sweep` takes; returns an array or a dict of arrays.
     objective: for each output a term (`match`, `to_state`, `maximize`, `minimize`, `at_most`, `at_least`), or any
     function of the outputs that returns a number. parameters: by name free ones (`positive`, `bounded`, `real`,
@@ -52,18 +53,29 @@ def fit(
     or minimiser of optimistix; by default Levenberg and Marquardt where every term has residuals, BFGS otherwise.
     steps: the most to take; tolerance: of the gradient (of steps and loss for optimistix) at which a start rests; it
     also rests after 100 steps without progress. starts: the first from the given start, others from the ranges, by
-    seed. progress: show the loss. checkpoint: a file to go on from, and to write to after every stretch.
+    seed. mode: "forward" or "reverse" derivatives; by default forward for up to 12 free reals, and in reverse for more
+    and for models that allow nothing else, such as `evolve` with its own adjoint. progress: a bar with the loss; None
+    draws it on a terminal only. checkpoint: a file to go on from, and to write to after every stretch.
     Returns a Fit with its verdict. Raises ValueError for wrong names, starts out of range, outputs of another shape.
     *Source:* R. A. Vargas-Hernández, R. T. Q. Chen, K. A. Jung, P. Brumer, arXiv:2103.12604, for gradients through
     stationary states.
     """
-    problem = _problem(model, objective, parameters, over or {})
+    if mode not in (None, "forward", "reverse"):
+        raise ValueError(f"mode must be 'forward', 'reverse' or None; got {mode!r}.")
+    problem = _problem(model, objective, parameters, over or {}, mode)
     squares = _check_outputs(problem)
     optimizer = _default(optimizer, squares, tolerance)
     if starts < 1 or steps < 1:
         raise ValueError(f"starts and steps must be at least 1; got {starts} and {steps}.")
     walkers = _begin(problem, optimizer, starts, seed)
-    walkers, history, taken = _search(problem, optimizer, walkers, steps, tolerance, progress, checkpoint)
+    settings = (steps, tolerance, progress, checkpoint)
+    try:
+        walkers, history, taken = _search(problem, optimizer, walkers, *settings)
+    except TypeError as error:
+        if mode is not None or not problem.forward or "custom_vjp" not in str(error):
+            raise
+        problem = dataclasses.replace(problem, forward=False)
+        walkers, history, taken = _search(problem, optimizer, walkers, *settings)
     return _report(problem, walkers, history, taken, squares)
 
 
@@ -81,7 +93,9 @@ def _default(optimizer: Optimizer | None, squares: bool, tolerance: float) -> Op
     return optimizer
 
 
-def _problem(model: Callable, objective: Any, parameters: Mapping[str, Any], over: Mapping[str, ArrayLike]) -> Problem:
+def _problem(
+    model: Callable, objective: Any, parameters: Mapping[str, Any], over: Mapping[str, ArrayLike], mode: str | None
+) -> Problem:
     if not callable(model):
         raise TypeError(f"model must be a function of the parameters; got {model!r}.")
     conditions = {name: as_real(values, f"over[{name!r}]") for name, values in over.items()}
@@ -91,7 +105,9 @@ def _problem(model: Callable, objective: Any, parameters: Mapping[str, Any], ove
     twice = set(conditions) & set(parameters)
     if twice:
         raise ValueError(f"{sorted(twice)} are both parameters and conditions.")
-    return Problem(model, as_parameters(parameters), as_objective(objective), conditions)
+    given = as_parameters(parameters)
+    forward = given.size <= FORWARD if mode is None else mode == "forward"
+    return Problem(model, given, as_objective(objective), conditions, forward)
 
 
 def _check_outputs(problem: Problem) -> bool:
@@ -124,7 +140,7 @@ def _search(
     walkers: Walker,
     steps: int,
     tolerance: float,
-    progress: bool,
+    progress: bool | None,
     checkpoint: str | pathlib.Path | None,
 ) -> tuple[Walker, np.ndarray, int]:
     whole = not isinstance(optimizer, optax.GradientTransformation)
@@ -133,20 +149,18 @@ def _search(
     taken = 0
     if checkpoint is not None:
         walkers, history, taken = restore(checkpoint, problem, walkers)
-    while taken < steps and not _resting(walkers):
-        if whole:
-            walkers, losses = solve(problem, optimizer, walkers, stretch)
-        else:
-            walkers, losses = descend(problem, optimizer, walkers, jnp.asarray(tolerance), stretch)
-        history.append(np.asarray(losses))
-        taken += stretch
-        if checkpoint is not None:
-            store(checkpoint, problem, walkers, history, taken)
-        if progress:
-            best = float(np.min(np.asarray(walkers.loss)))
-            print(f"\rfit: step {taken} of {steps}, loss {best:.6g}", end="", file=sys.stderr, flush=True)
-    if progress:
-        print(file=sys.stderr)
+    with progress_bar(steps, "fit", progress, "steps") as advance:
+        advance(taken)
+        while taken < steps and not _resting(walkers):
+            if whole:
+                walkers, losses = solve(problem, optimizer, walkers, stretch)
+            else:
+                walkers, losses = descend(problem, optimizer, walkers, jnp.asarray(tolerance), stretch)
+            history.append(np.asarray(losses))
+            taken += stretch
+            if checkpoint is not None:
+                store(checkpoint, problem, walkers, history, taken)
+            advance(stretch, f"loss {float(np.min(np.asarray(walkers.loss))):.6g}")
     return walkers, np.concatenate(history) if history else np.zeros((0, walkers.loss.shape[0])), taken
 
 

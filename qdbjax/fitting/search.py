@@ -9,7 +9,7 @@ import optax
 import optimistix as optx
 
 from qdbjax._types import Array, Bool, Float, Int
-from qdbjax.fitting.problem import FORWARD, Problem
+from qdbjax.fitting.problem import Problem
 from qdbjax.fitting.transforms import Free
 
 PATIENCE = 100  # steps without progress after which a start is given up
@@ -90,13 +90,21 @@ def solve(problem: Problem, solver: Solver, walkers: Walker, length: int) -> tup
     Half the time to compile of L-BFGS with its line search, which writes the model out at every place it looks at it.
     """
 
+    way = "fwd" if problem.forward else "bwd"
+
     def run(walker):
         if isinstance(solver, optx.AbstractLeastSquaresSolver):
+            mode = {"jac": way}
             found = optx.least_squares(
-                lambda free, _: problem.residuals(free), solver, walker.free, max_steps=length, throw=False
+                lambda free, _: problem.residuals(free),
+                solver,
+                walker.free,
+                options=mode,
+                max_steps=length,
+                throw=False,
             )
         else:
-            mode = {"autodiff_mode": "fwd" if walker.free.shape[0] <= FORWARD else "bwd"}
+            mode = {"autodiff_mode": way}
             found = optx.minimise(
                 lambda free, _: problem.loss(free), solver, walker.free, options=mode, max_steps=length, throw=False
             )

@@ -8,35 +8,57 @@ from qdbjax.fitting import Fit
 from qdbjax.plotting.figure import BATH_COLOURS, pyplot
 
 if TYPE_CHECKING:
+    import matplotlib.axes
     import matplotlib.figure
+
+LINES = 6  # values of further conditions that can still be told apart as lines
 
 
 def plot_fit(fit: Fit) -> "matplotlib.figure.Figure":
     """Loss of every start over the search, and each matched output beside its data.
 
     fit: from `fit`. Data with their standard errors where these were given, over the first condition if there is one
-    of matching length. Returns the Figure.
+    of matching length; more than six values of further conditions are drawn as data over fit. Returns the Figure.
     """
     matched = [name for name in fit.wanted if fit.wanted[name][0].ndim == 1]
     figure, axes = pyplot().subplots(
         1, 1 + len(matched), figsize=(4.2 * (1 + len(matched)), 3.4), layout="constrained", squeeze=False
     )
     left, *others = axes[0]
-    left.semilogy(_positive(fit.history))
+    left.semilogy(_positive(fit.history), marker="o" if len(fit.history) < 10 else None)
     left.set(xlabel="step" if len(fit.history) >= fit.steps else "stretch", ylabel="loss", title=f"Fit: {fit.verdict}")
-    for ax, name, colour in zip(others, matched, np.resize(BATH_COLOURS, len(matched)), strict=True):
-        value, error = fit.wanted[name]
-        across = next((x for x in fit.over.values() if x.shape == value.shape), np.arange(len(value)))
-        order = np.argsort(across)
-        measured = fit.standard_errors and np.ptp(error) > 0
-        ax.errorbar(
-            across, value, np.broadcast_to(error, value.shape) if measured else None, fmt="o", ms=4, color="0.5"
-        )
-        ax.plot(across[order], fit.achieved[name][order], color=colour)
-        ax.set(xlabel=next(iter(fit.over), "entry"), ylabel=name, title=name)
+    for ax, name in zip(others, matched, strict=True):
+        _compare(ax, fit, name)
     for ax in axes[0]:
         ax.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _compare(ax: "matplotlib.axes.Axes", fit: Fit, name: str) -> None:
+    """Data and fit over the first condition, a line for each value of the others; data over fit if these are many."""
+    value, error = fit.wanted[name]
+    measured = bool(fit.standard_errors) and np.ptp(error) > 0
+    bars = np.broadcast_to(error, value.shape) if measured else np.zeros(value.shape)
+    over = {key: x for key, x in fit.over.items() if x.shape == value.shape}
+    label, across = next(iter(over.items()), ("entry", np.arange(len(value))))
+    others = np.stack([x for key, x in over.items() if key != label] or [np.zeros(len(value))])
+    kinds, kind = np.unique(others, axis=1, return_inverse=True)
+    ax.set(title=name)
+    if kinds.shape[1] > LINES:
+        ax.errorbar(fit.achieved[name], value, bars, fmt="o", ms=4, color="0.5")
+        ends = [min(value.min(), fit.achieved[name].min()), max(value.max(), fit.achieved[name].max())]
+        ax.plot(ends, ends, color=BATH_COLOURS[0])
+        ax.set(xlabel="fit", ylabel="data")
+        return
+    for n, colour in zip(range(kinds.shape[1]), np.resize(BATH_COLOURS, kinds.shape[1]), strict=True):
+        rows = np.flatnonzero(kind.reshape(-1) == n)
+        rows = rows[np.argsort(across[rows])]
+        called = ", ".join(f"{key} = {x[rows[0]]:g}" for key, x in over.items() if key != label)
+        ax.errorbar(across[rows], value[rows], bars[rows] if measured else None, fmt="o", ms=4, color=colour, alpha=0.5)
+        ax.plot(across[rows], fit.achieved[name][rows], color=colour, label=called or None)
+    if kinds.shape[1] > 1:
+        ax.legend(frameon=False)
+    ax.set(xlabel=label, ylabel=name)
 
 
 def _positive(history: np.ndarray) -> np.ndarray:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
+from qdbjax._progress import progress_bar
 from qdbjax._status import Status
 from qdbjax._types import ArrayLike
 from qdbjax.sweeps.axes import as_axes, check_function, function_name
 from qdbjax.sweeps.grid import STATUS
-from qdbjax.sweeps.progress import progress_bar
 from qdbjax.sweeps.run import Results, run
 
 if TYPE_CHECKING:

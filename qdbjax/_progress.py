@@ -4,21 +4,26 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
+Advance = Callable[..., None]
+
 
 @contextlib.contextmanager
-def progress_bar(total: int, label: str, wanted: bool | None) -> Iterator[Callable[[int], None]]:
-    """Gives advance(points). wanted: None draws on a terminal only, True always (a line without rich), False never."""
+def progress_bar(total: int, label: str, wanted: bool | None, unit: str = "points") -> Iterator[Advance]:
+    """Gives advance(count, note=""), the note beside the label.
+
+    wanted: None draws on a terminal only, True always (a line without rich), False never.
+    """
     terminal = sys.stderr.isatty()
     if wanted is False or (wanted is None and not terminal):
-        yield lambda points: None
+        yield lambda count, note="": None
         return
     bar = _rich_bar() if terminal else None
     if bar is None:
-        yield _plain(total, label)
+        yield _plain(total, label, unit)
         return
     with bar:
         task = bar.add_task(label, total=total)
-        yield lambda points: bar.advance(task, points)
+        yield lambda count, note="": bar.update(task, advance=count, description=f"{label} {note}".strip())
 
 
 def _rich_bar():
@@ -39,12 +44,12 @@ def _rich_bar():
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def _plain(total: int, label: str) -> Callable[[int], None]:
+def _plain(total: int, label: str, unit: str) -> Advance:
     done = 0
 
-    def advance(points: int) -> None:
+    def advance(count: int, note: str = "") -> None:
         nonlocal done
-        done += points
-        print(f"{label}: {done} of {total} points", file=sys.stderr)
+        done += count
+        print(f"{label}: {done} of {total} {unit}{f', {note}' if note else ''}", file=sys.stderr)
 
     return advance

@@ -1,0 +1,192 @@
+"""A run file as a fit: its model, what is free, what is wanted, and the data."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import diffrax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import optimistix as optx
+
+from qdbjax._types import Array
+from qdbjax.cli.along import check_evolution, quantities_along
+from qdbjax.cli.build import generator_of, parts_of
+from qdbjax.cli.columns import columns
+from qdbjax.cli.errors import InputError, nearest
+from qdbjax.cli.parameters import numbers, paths_of, tree_of, with_values
+from qdbjax.cli.quantities import QUANTITIES
+from qdbjax.cli.schema import RunFile
+from qdbjax.cli.wanted import Aim, FreeNumber
+from qdbjax.fitting import (
+    AbstractTerm,
+    Fit,
+    Parameter,
+    at_least,
+    at_most,
+    bounded,
+    fit,
+    match,
+    maximize,
+    minimize,
+    positive,
+    real,
+)
+from qdbjax.fitting.problem import FORWARD
+from qdbjax.generators import Generator
+from qdbjax.solvers import steady_state
+
+LIMITS = {"at_most": at_most, "at_least": at_least}
+PUSHES = {"maximize": maximize, "minimize": minimize}
+
+
+class Task:
+    """The fit of a run file, checked: whatever can be known wrong is said before anything is computed."""
+
+    def __init__(self, run: RunFile, folder: Path):
+        self.run, self.table = run, run.fit
+        self.tree = tree_of(run)
+        self.paths = paths_of(run, self.tree)
+        self.data = self._data(folder)
+        self.free = {name: self._parameter(name, each) for name, each in run.fit.parameters.items()}
+        self.over = {
+            name: np.asarray(each.values, float) if each.column is None else self.data[each.column]
+            for name, each in run.fit.over.items()
+        }
+        lengths = {name: len(values) for name, values in self.over.items()}
+        if len(set(lengths.values())) > 1:
+            raise InputError(f"fit.over: conditions must have the same length; got {lengths}")
+        self._check_parts()
+        self.indices = {name: self._index(name, aim) for name, aim in run.fit.aims.items()}
+        self.terms = {name: self._term(name, aim) for name, aim in run.fit.aims.items()}
+
+    def result(self, *, progress: bool | None) -> Fit:
+        """The fit itself. Raises InputError for what `fit` refuses."""
+        table = self.table
+        optimizer = {
+            None: None,
+            "levenberg_marquardt": optx.LevenbergMarquardt(rtol=table.tolerance, atol=table.tolerance),
+            "bfgs": optx.BFGS(table.tolerance, table.tolerance),
+            "adam": optax.adam(table.learning_rate),
+        }[table.optimizer]
+        settings = {"steps": table.steps, "starts": table.starts, "seed": table.seed, "tolerance": table.tolerance}
+        try:
+            return fit(
+                self.model(), self.terms, self.free, over=self.over, optimizer=optimizer, progress=progress, **settings
+            )
+        except (ValueError, TypeError) as error:
+            raise InputError(f"fit: {error}") from None
+
+    def model(self) -> Callable[..., dict[str, Array]]:
+        """The aimed-at quantities by aim, as a function of the free numbers and one condition."""
+        clock = next((name for name, each in self.table.over.items() if each.parameter == "time"), None)
+        asked = [aim.quantity for aim in self.table.aims.values()]
+        adjoint = diffrax.ForwardMode() if len(self.free) <= FORWARD else None
+
+        def model(**values):
+            generator = generator_of(with_values(self.tree, self.paths, values))
+            if clock is None:
+                found = self._stationary(generator, asked)
+            else:
+                names = [name for name in asked if name in QUANTITIES]
+                along = quantities_along(self.run, generator, names, values[clock][None], adjoint)
+                still = {name for name in names if QUANTITIES[name].reads == "generator"}
+                found = {name: value if name in still else value[0] for name, value in along.items()}
+            return {name: found[aim.quantity][self.indices[name]] for name, aim in self.table.aims.items()}
+
+        return model
+
+    def _stationary(self, generator: Generator, asked: list[str]) -> dict[str, Array]:
+        steady = steady_state(generator)
+        return {name: jnp.asarray(QUANTITIES[name].compute(generator, steady)) for name in asked}
+
+    def _data(self, folder: Path) -> dict[str, np.ndarray]:
+        wanted = [each.column for each in (*self.table.over.values(), *self.table.aims.values())]
+        wanted += [aim.error for aim in self.table.aims.values() if isinstance(aim.error, str)]
+        wanted = [name for name in wanted if name is not None]
+        return columns(folder / self.table.data, wanted) if wanted else {}
+
+    def _parameter(self, name: str, given: FreeNumber) -> Parameter:
+        known = dict(numbers(self.tree))
+        start = given.start if given.start is not None else known[self.paths[name][0]]
+        if start is None and given.range is not None:
+            low, high = given.range
+            start = float(np.sqrt(low * high)) if given.kind == "positive" else 0.5 * (low + high)
+        if start is None:
+            raise InputError(f"fit.parameters.{name}: give a start, a range, or {self.paths[name][0]} itself")
+        span = None if given.range is None else tuple(given.range)
+        try:
+            if given.kind == "bounded":
+                return bounded(*span, start)
+            return (positive if given.kind == "positive" else real)(start, range=span)
+        except ValueError as error:
+            raise InputError(f"fit.parameters.{name}: {error}") from None
+
+    def _check_parts(self) -> None:
+        """System and baths at the start, at the first condition."""
+        begin = {name: float(each.start) for name, each in self.free.items()}
+        begin |= {name: float(values[0]) for name, values in self.over.items()}
+        system, _ = parts_of(with_values(self.tree, self.paths, begin))
+        self.levels = system.dimension
+        known = [*QUANTITIES, *(self.run.evolution.observables if self.run.evolution else ())]
+        for name, aim in self.table.aims.items():
+            if aim.quantity not in known:
+                hint = nearest(aim.quantity, known)
+                raise InputError(
+                    f"fit.aims.{name}.quantity: {aim.quantity!r} is unknown; allowed are {', '.join(known)}{hint}"
+                )
+        if self.run.evolution is not None:
+            asked = [(f"fit.aims.{name}.quantity", aim.quantity) for name, aim in self.table.aims.items()]
+            check_evolution(self.run, self.levels, asked)
+
+    def _index(self, name: str, aim: Aim) -> tuple:
+        """Where the aim stands in its quantity; dimensions that are not selected stay whole."""
+        dims = QUANTITIES[aim.quantity].dims if aim.quantity in QUANTITIES else ()
+        baths = [bath.name for bath in self.run.baths]
+        index = []
+        for key, value in aim.select.items():
+            allowed = baths if key == "bath" else list(range(self.levels))
+            if key not in dims:
+                raise InputError(f"fit.aims.{name}.select: {key!r} is no dimension of {aim.quantity}{_listed(dims)}")
+            if value not in allowed:
+                raise InputError(f"fit.aims.{name}.select.{key}: must be one of {_brief(allowed)}; got {value!r}")
+        for dim in dims:
+            chosen = aim.select.get(dim)
+            whole = chosen is None
+            index.append(slice(None) if whole else baths.index(chosen) if dim == "bath" else chosen)
+            if whole and aim.column is not None:
+                raise InputError(f"fit.aims.{name}.select: a column needs one number: choose {dim} as well")
+        return tuple(index)
+
+    def _term(self, name: str, aim: Aim) -> AbstractTerm:
+        if aim.goal in PUSHES:
+            return PUSHES[aim.goal](aim.weight)
+        shape = self._shape(aim)
+        value = self.data[aim.column] if aim.column is not None else np.asarray(aim.value, float)
+        error = self.data[aim.error] if isinstance(aim.error, str) else aim.error
+        for given in (value, error):
+            if given is not None and (np.ndim(given) > len(shape) or np.shape(given)[:1] not in ((), shape[-1:])):
+                raise InputError(
+                    f"fit.aims.{name}: has shape {np.shape(given)}, the quantity {shape}, conditions first"
+                )
+        value = np.broadcast_to(value, shape)
+        try:
+            if aim.goal in LIMITS:
+                return LIMITS[aim.goal](value, weight=aim.weight)
+            return match(value, error=error, weight=aim.weight)
+        except ValueError as wrong:
+            raise InputError(f"fit.aims.{name}: {wrong}") from None
+
+    def _shape(self, aim: Aim) -> tuple[int, ...]:
+        """Of the aim, conditions first."""
+        dims = QUANTITIES[aim.quantity].dims if aim.quantity in QUANTITIES else ()
+        sizes = [len(self.run.baths) if dim == "bath" else self.levels for dim in dims if dim not in aim.select]
+        return (*(len(values) for values in list(self.over.values())[:1]), *sizes)
+
+
+def _listed(dims: tuple[str, ...]) -> str:
+    return f", which has {', '.join(dims)}" if dims else ", which is a single number"
+
+
+def _brief(allowed: list) -> str:
+    return ", ".join(map(str, allowed))
