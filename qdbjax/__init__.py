@@ -69,6 +69,7 @@ from qdbjax.solvers import (
     asymptotic_state as asymptotic_state,
     correlation as correlation,
     correlation_spectrum as correlation_spectrum,
+    decay_rates as decay_rates,
     evolve as evolve,
     propagator as propagator,
     relaxation as relaxation,

@@ -4,7 +4,12 @@ from qdbjax.solvers.asymptotic import AsymptoticState as AsymptoticState, asympt
 from qdbjax.solvers.correlations import correlation as correlation, correlation_spectrum as correlation_spectrum
 from qdbjax.solvers.evolution import Account as Account, Evolution as Evolution
 from qdbjax.solvers.evolve import evolve as evolve
-from qdbjax.solvers.relaxation import Relaxation as Relaxation, propagator as propagator, relaxation as relaxation
+from qdbjax.solvers.relaxation import (
+    Relaxation as Relaxation,
+    decay_rates as decay_rates,
+    propagator as propagator,
+    relaxation as relaxation,
+)
 from qdbjax.solvers.steady_state import (
     AbstractSolver as AbstractSolver,
     Auto as Auto,

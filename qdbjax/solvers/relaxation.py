@@ -11,6 +11,8 @@ from qdbjax.generators.rotating import rotating_matrix
 from qdbjax.numerics.exponential import expm_superoperator
 from qdbjax.solvers.zero_block import check_size, kernel_tolerance
 
+EQUAL = 1e-9  # rates closer than this part of the largest entry have no eigenvectors of their own
+
 
 @compiled_when_eager
 def _propagator(generator: Generator, time: Array) -> Matrix:
@@ -63,8 +65,8 @@ def relaxation(generator: Generator) -> Relaxation:
     """Relaxation spectrum of a generator, L(X) = λX.
 
     Returns a Relaxation of NumPy arrays. Eigenvalues of a matrix that is not symmetric have no derivative rule worth
-    relying on at crossings: this function does not run inside jit, grad or vmap and says so (TypeError); differentiate
-    `propagator` or `evolve` instead. Raises ValueError above d = 32.
+    relying on at crossings: this function does not run inside jit, grad or vmap and says so (TypeError); `decay_rates`
+    does. Raises ValueError above d = 32.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
     """
     check_size(generator.dimension, "relaxation")
@@ -81,3 +83,38 @@ def relaxation(generator: Generator) -> Relaxation:
         times = np.where(stays, np.inf, 1 / decay)
     gap = float(decay[~stays].min()) if not np.all(stays) else 0.0
     return Relaxation(eigenvalues, vectors.T[order].reshape(-1, d, d), times, gap)
+
+
+@jax.custom_jvp
+def _decays(matrix: Matrix) -> Array:
+    return jnp.sort(-jnp.real(jnp.linalg.eig(matrix)[0]))
+
+
+@_decays.defjvp
+def _decays_jvp(primals, tangents):
+    """dλ = lᵀdM r/lᵀr; rates that are equal share the mean of theirs, which does not ask for their eigenvectors."""
+    (matrix,), (change,) = primals, tangents
+    values, right = jnp.linalg.eig(matrix)
+    order = jnp.argsort(-jnp.real(values))
+    decays, right = -jnp.real(values)[order], right[:, order]
+    slopes = -jnp.real(jnp.sum(jnp.linalg.inv(right) * jnp.matmul(change, right, precision="highest").T, axis=1))
+    size = jnp.max(jnp.abs(matrix))
+    equal = (jnp.abs(decays[:, None] - decays[None, :]) <= EQUAL * size).astype(slopes.dtype)
+    return decays, jnp.matmul(equal / jnp.sum(equal, axis=1, keepdims=True), slopes, precision="highest")
+
+
+@compiled_when_eager
+def _decay_rates(generator: Generator) -> Array:
+    return _decays(rotating_matrix(generator.spectrum, generator.jumps))
+
+
+def decay_rates(generator: Generator) -> Array:
+    """Decay rates of a generator, the slowest first: what 1/T₁ and 1/T₂ are among.
+
+    -Re λ of every eigenvalue λ of L, (d²,), inverse time; 0 for what stays. Runs inside jit and vmap and has first
+    derivatives; rates that are equal to 1e-9 of the largest share the derivative of their mean. Second derivatives
+    raise NotImplementedError. Raises ValueError above d = 32.
+    *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
+    """
+    check_size(generator.dimension, "decay_rates")
+    return _decay_rates(generator)

@@ -92,6 +92,45 @@ def test_relaxation():
         jax.jit(lambda t: qdb.relaxation(machine(jnp.stack([t, t + 1, t + 2.3]))).gap)(0.0)
 
 
+@jax.jit
+def decays(strength, tilt, temperature):
+    """Rates and their slopes, of a qubit whose bath also dephases it."""
+
+    def rates(strength, tilt, temperature):
+        bath = qdb.Bath(qdb.sigma_x() + tilt * qdb.sigma_z(), qdb.Ohmic(strength, 5.0), temperature=temperature)
+        return qdb.decay_rates(qdb.davies(qdb.models.qubit(1.0), bath))
+
+    return rates(strength, tilt, temperature), jax.jacfwd(rates, (0, 1, 2))(strength, tilt, temperature)
+
+
+@pytest.mark.parametrize("tilt", [0.3, 1.1])
+def test_decay_rates_and_their_derivatives(tilt):
+    """1/T₁ and twice 1/T₂ in closed form, slopes of the closed form by differences; two equal rates share a slope."""
+
+    def closed(strength, tilt, temperature):
+        scale = 2 * np.pi * strength * np.exp(-0.2)
+        flip = scale / np.tanh(0.5 / temperature)
+        turn = 0.5 * flip + 4 * np.pi * strength * temperature * tilt**2
+        return np.sort([0.0, flip, turn, turn])
+
+    place = np.array([0.02, tilt, 0.8])
+    found, slopes = decays(*place)
+    np.testing.assert_allclose(found, closed(*place), rtol=1e-12, atol=1e-16)
+    for n, slope in enumerate(slopes):
+        step = 1e-4 * place * np.eye(3)[n]
+        expected = (closed(*(place + step)) - closed(*(place - step))) / (2 * step[n])
+        np.testing.assert_allclose(slope, expected, rtol=1e-6, atol=1e-10)
+
+
+def test_decay_rates_are_those_of_the_relaxation_spectrum():
+    generator = machine([0.0, 1.0, 2.3])
+    np.testing.assert_allclose(
+        qdb.decay_rates(generator), np.sort(-qdb.relaxation(generator).eigenvalues.real), rtol=1e-9, atol=1e-15
+    )
+    with pytest.raises(NotImplementedError):
+        jax.hessian(lambda gap: qdb.decay_rates(machine(jnp.stack([0.0 * gap, gap, 2.3 * gap])))[1])(1.0)
+
+
 def test_spectrum_is_the_transform_of_the_correlation():
     """S_AB(ω) against the Fourier integral; its integral is the equal-time value; S_AA† real and positive."""
     generator = machine([0.0, 1.0, 2.3])
