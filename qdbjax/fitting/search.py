@@ -1,5 +1,6 @@
 """The search itself: many starts at once, in compiled stretches of steps."""
 
+import functools as ft
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import optax
 import optimistix as optx
 
 from qdbjax._types import Array, Bool, Float, Int
-from qdbjax.fitting.problem import FORWARD, Problem
+from qdbjax.fitting.problem import FORWARD, Problem, View
 from qdbjax.fitting.transforms import Free
 
 PATIENCE = 100  # steps without progress after which a start is given up
@@ -19,25 +20,34 @@ PROGRESS = 1e-9  # relative decrease of the loss that counts as progress
 class Walker(eqx.Module):
     """One start on its way: where it is, the optimizer's state, the best it has seen, and whether it rests.
 
-    idle: steps since the last progress. settled: gradient below the tolerance, or loss zero to rounding.
+    view: of the best, or where it has seen nothing finite of the last. idle: steps since the last progress. settled:
+    gradient below the tolerance, or loss zero to rounding.
     """
 
     free: Free
     state: Any
     best: Free
+    view: View
     loss: Float[Array, ""]
     idle: Int[Array, ""]
     settled: Bool[Array, ""]
 
 
-def begin(problem: Problem, optimizer: optax.GradientTransformation | None, free: Free) -> Walker:
-    """A walker at its start."""
+def begin(view: View, optimizer: optax.GradientTransformation | None, free: Free) -> Walker:
+    """A walker at its start, which has seen nothing yet."""
     state = None if optimizer is None else optimizer.init(free)
-    return Walker(free, state, free, jnp.asarray(jnp.inf, free.dtype), jnp.zeros((), jnp.int32), jnp.zeros((), bool))
+    nothing = jnp.asarray(jnp.inf, free.dtype)
+    return Walker(free, state, free, view, nothing, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
+
+
+def _seen(walker: Walker, view: View, better: Array) -> View:
+    taken = better | jnp.isinf(walker.loss)
+    return jax.tree.map(lambda new, old: jnp.where(taken, new, old), view, walker.view)
 
 
 def _step(problem: Problem, optimizer: optax.GradientTransformation, walker: Walker, tolerance: Array) -> Walker:
-    loss, slope = problem.slope(walker.free)
+    view, slope = problem.view(walker.free)
+    loss = view.loss
     fine = jnp.isfinite(loss) & jnp.all(jnp.isfinite(slope))
     better = fine & (loss < walker.loss)
     gained = better & ~(walker.loss - loss <= PROGRESS * jnp.abs(loss))
@@ -56,7 +66,8 @@ def _step(problem: Problem, optimizer: optax.GradientTransformation, walker: Wal
         moving & jnp.all(jnp.isfinite(moved)), moved, jnp.where(settled, walker.free, _between(walker, best))
     )
     state = jax.tree.map(lambda new, old: jnp.where(moving, new, old), state, walker.state)
-    return Walker(free, state, best, lowest, jnp.where(gained, 0, walker.idle + 1), settled)
+    idle = jnp.where(gained, 0, walker.idle + 1)
+    return Walker(free, state, best, _seen(walker, view, better), lowest, idle, settled)
 
 
 def _between(walker: Walker, best: Free) -> Free:
@@ -92,26 +103,56 @@ def solve(problem: Problem, solver: Solver, walkers: Walker, length: int) -> tup
 
     def run(walker):
         if isinstance(solver, optx.AbstractLeastSquaresSolver):
-            found = optx.least_squares(
-                lambda free, _: problem.residuals(free), solver, walker.free, max_steps=length, throw=False
-            )
+            search, options = optx.least_squares, None
         else:
-            mode = {"autodiff_mode": "fwd" if walker.free.shape[0] <= FORWARD else "bwd"}
-            found = optx.minimise(
-                lambda free, _: problem.loss(free), solver, walker.free, options=mode, max_steps=length, throw=False
-            )
-        loss = problem.loss(found.value)
-        better = loss < walker.loss
-        gained = better & ~(walker.loss - loss <= PROGRESS * jnp.abs(loss))
-        best = jnp.where(better, found.value, walker.best)
+            search, options = optx.minimise, {"autodiff_mode": "fwd" if walker.free.shape[0] <= FORWARD else "bwd"}
+        found = search(
+            ft.partial(_linear, problem, search is optx.least_squares),
+            solver,
+            walker.free,
+            options=options,
+            has_aux=True,
+            max_steps=length,
+            throw=False,
+        )
+        # What the solver last accepted; its `aux` is of one step before.
+        view = getattr(found.state, "aux", found.aux)
+        better = view.loss < walker.loss
+        gained = better & ~(walker.loss - view.loss <= PROGRESS * jnp.abs(view.loss))
+        best = jnp.where(better, view.free, walker.best)
         return Walker(
             best,
             None,
             best,
-            jnp.where(better, loss, walker.loss),
+            _seen(walker, view, better),
+            jnp.where(better, view.loss, walker.loss),
             jnp.where(gained, 0, walker.idle + length),
-            walker.settled | (jnp.isfinite(loss) & (found.result == optx.RESULTS.successful)),
+            walker.settled | (jnp.isfinite(view.loss) & (found.result == optx.RESULTS.successful)),
         )
 
     walkers = jax.vmap(run)(walkers)
     return walkers, walkers.loss[None]
+
+
+# Compiled as part of the search; by itself so that optimistix, which traces what it is given four times, finds one call.
+@eqx.filter_jit
+def _forward_view(problem: Problem, free: Free) -> tuple[View, Free, Array]:
+    return problem.forward_view(free)
+
+
+@eqx.filter_jit
+def _view(problem: Problem, free: Free) -> tuple[View, Free]:
+    return problem.view(free)
+
+
+def _linear(problem: Problem, squares: bool, free: Free, _: None) -> tuple[Array, View]:
+    """Residuals or loss, right in value and first derivative, and linear in what is differentiated.
+
+    Whatever a solver does with the derivative, the model is written out once, with it.
+    """
+    here = jax.lax.stop_gradient(free)
+    if squares:
+        view, _, residuals = _forward_view(problem, here)
+        return residuals + jnp.matmul(view.jacobian, free - here, precision="highest"), view
+    view, slope = _view(problem, here)
+    return view.loss + jnp.sum(slope * (free - here)), view
