@@ -16,6 +16,7 @@ RANKS = {
     "_types": 0,
     "_status": 0,
     "_progress": 0,
+    "_programs": 0,
     "numerics": 1,
     "operators": 2,
     "baths": 2,

@@ -33,6 +33,7 @@ from qdbjax.fitting import (
     real,
 )
 from qdbjax.fitting.problem import FORWARD
+from qdbjax.fitting.search import ShortBFGS
 from qdbjax.generators import Generator
 from qdbjax.solvers import steady_state
 
@@ -66,7 +67,7 @@ class Task:
         optimizer = {
             None: None,
             "levenberg_marquardt": optx.LevenbergMarquardt(rtol=table.tolerance, atol=table.tolerance),
-            "bfgs": optx.BFGS(table.tolerance, table.tolerance),
+            "bfgs": ShortBFGS(table.tolerance, table.tolerance),
             "adam": optax.adam(table.learning_rate),
         }[table.optimizer]
         settings = {"steps": table.steps, "starts": table.starts, "seed": table.seed, "tolerance": table.tolerance}

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from qdbjax._types import Array, Float, Scalar
 from qdbjax.fitting.objectives import Objective, Push, as_outputs
@@ -15,6 +16,19 @@ from qdbjax.fitting.transforms import Free
 FORWARD = 12  # up to this many free reals derivatives go forward: cheaper to compile and to run
 
 
+class View(eqx.Module):
+    """A problem at one place: loss, outputs and Jacobian of the features there (None where derivatives go backward).
+
+    Carried along by a search, because whoever asks again afterwards has the model compiled again: half of the time
+    that a first fit takes.
+    """
+
+    free: Free
+    loss: Scalar
+    outputs: dict[str, Array] | None
+    jacobian: Float[Array, "m n"] | None
+
+
 class Problem(eqx.Module):
     """A model, called for each of its conditions, and what it is asked for."""
 
@@ -22,7 +36,7 @@ class Problem(eqx.Module):
     parameters: Parameters
     objective: Objective
     over: dict[str, Array]
-    forward: bool = eqx.field(static=True)
+    forward: bool = eqx.field(static=True, default=True)
 
     def outputs(self, free: Free) -> dict[str, Array]:
         """Outputs by name, with a leading axis of conditions if there are any."""
@@ -35,33 +49,51 @@ class Problem(eqx.Module):
         """What is minimised."""
         return self.objective.loss(self.outputs(free))
 
-    def residuals(self, free: Free) -> Array | None:
-        """What least squares squares and adds up, None where there is no such thing."""
-        return self.objective.residuals(self.outputs(free))
-
     @property
     def aims(self) -> bool:
         """Whether the objective has targets to attain, and nothing beside them that goes on for ever."""
         terms = self.objective.terms.values()
         return self.objective.function is None and not any(isinstance(term, Push) for term in terms)
 
-    def slope(self, free: Free) -> tuple[Scalar, Free]:
-        """Loss and its gradient, forward or backward."""
-        if not self.forward:
-            return jax.value_and_grad(self.loss)(free)
-        value, slope = jax.vmap(lambda x: jax.jvp(self.loss, (free,), (x,)))(jnp.eye(free.shape[0], dtype=free.dtype))
-        return value[0], slope
+    def whole_view(self, free: Free) -> tuple[View, Free, Float[Array, " m"]]:
+        """The view with its Jacobian, the gradient of the loss, and the features."""
 
-    def features(self, free: Free) -> Float[Array, " m"]:
+        def at(free):
+            outputs = jax.tree.map(jnp.asarray, self.outputs(free))
+            loss, features = self.objective.loss(outputs), self.features_of(outputs)
+            return (loss, features), (loss, features, outputs)
+
+        (slope, jacobian), (loss, features, outputs) = (jax.jacfwd if self.forward else jax.jacrev)(at, has_aux=True)(
+            free
+        )
+        return View(free, loss, outputs, jacobian), slope, features
+
+    def view(self, free: Free) -> tuple[View, Free]:
+        """The view and the gradient of the loss; no Jacobian where derivatives go backward."""
+        if self.forward:
+            return self.whole_view(free)[:2]
+        loss, slope = jax.value_and_grad(self.loss)(free)
+        return View(free, loss, None, None), slope
+
+    def unseen(self, shapes: dict[str, Any], whole: bool) -> View:
+        """Zeros in the place of a view; shapes: of the outputs. NumPy arrays, for which nothing is compiled."""
+        free = jax.eval_shape(self.parameters.start)
+        at = lambda outputs: (self.objective.loss(outputs), self.features_of(outputs))  # noqa: E731
+        loss, features = jax.eval_shape(at, shapes)
+        slopes = jax.ShapeDtypeStruct(features.shape + free.shape, features.dtype)
+        view = View(free, loss, shapes, slopes) if whole else View(free, loss, None, None)
+        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), view)
+
+    def features_of(self, outputs: dict[str, Array]) -> Float[Array, " m"]:
         """Residuals, or where there are none every output as reals: what tells parameters apart."""
-        found = self.residuals(free)
+        found = self.objective.residuals(outputs)
         if found is not None:
             return found
-        return jnp.concatenate([_reals(leaf) for leaf in jax.tree.leaves(self.outputs(free))])
+        return jnp.concatenate([_reals(leaf) for leaf in jax.tree.leaves(outputs)])
 
     def jacobian(self, free: Free) -> Float[Array, "m n"]:
-        """Change of the features with the free reals."""
-        return (jax.jacfwd if self.forward else jax.jacrev)(self.features)(free)
+        """Change of the features with the free reals, backward."""
+        return jax.jacrev(lambda free: self.features_of(self.outputs(free)))(free)
 
 
 def _reals(leaf: Any) -> Array:

@@ -12,14 +12,15 @@ import numpy as np
 import optax
 import optimistix as optx
 
+from qdbjax._programs import programs_of
 from qdbjax._progress import progress_bar
 from qdbjax._types import Array, ArrayLike, as_real
 from qdbjax.fitting.checkpoint import restore, store
 from qdbjax.fitting.objectives import AbstractTerm, Match, as_objective
 from qdbjax.fitting.parameters import as_parameters
-from qdbjax.fitting.problem import FORWARD, Problem
+from qdbjax.fitting.problem import FORWARD, Problem, View
 from qdbjax.fitting.result import Fit, flags
-from qdbjax.fitting.search import PATIENCE, Solver, Walker, begin, descend, solve
+from qdbjax.fitting.search import PATIENCE, ShortBFGS, Solver, Walker, begin, descend, solve
 from qdbjax.fitting.transforms import Free
 from qdbjax.fitting.uncertainty import NORMAL, covariance, identifiability
 
@@ -50,39 +51,49 @@ def fit(
     function of the outputs that returns a number. parameters: by name free ones (`positive`, `bounded`, `real`,
     `simplex`, `hermitian`, `leaves`, `trainable`) and fixed values. over: conditions by name (n,), for each of which
     the model is called; outputs then have a leading axis n. optimizer: any of optax, or a least-squares solver
-    or minimiser of optimistix; by default Levenberg and Marquardt where every term has residuals, BFGS otherwise.
-    steps: the most to take; tolerance: of the gradient (of steps and loss for optimistix) at which a start rests; it
-    also rests after 100 steps without progress. starts: the first from the given start, others from the ranges, by
-    seed. mode: "forward" or "reverse" derivatives; by default forward for up to 12 free reals, and in reverse for more
-    and for models that allow nothing else, such as `evolve` with its own adjoint. progress: a bar with the loss; None
-    draws it on a terminal only. checkpoint: a file to go on from, and to write to after every stretch.
+    or minimiser of optimistix; by default Levenberg and Marquardt where every term has residuals, else BFGS in short
+    steps. steps: the most to take; tolerance: of the gradient (of steps and loss for optimistix) at which a start
+    rests; it also rests after 100 steps without progress. starts: the first from the given start, others from the
+    ranges, by seed. mode: "forward" or "reverse" derivatives; by default forward for up to 12 free reals, and in
+    reverse for more and for models that allow nothing else, such as `evolve` with its own adjoint. progress: a bar
+    with the loss; None draws it on a terminal only. checkpoint: a file to go on from, and to write to after every
+    stretch.
     Returns a Fit with its verdict. Raises ValueError for wrong names, starts out of range, outputs of another shape.
     *Source:* R. A. Vargas-Hernández, R. T. Q. Chen, K. A. Jung, P. Brumer, arXiv:2103.12604, for gradients through
     stationary states.
     """
     if mode not in (None, "forward", "reverse"):
         raise ValueError(f"mode must be 'forward', 'reverse' or None; got {mode!r}.")
-    problem = _problem(model, objective, parameters, over or {}, mode)
-    squares = _check_outputs(problem)
-    optimizer = _default(optimizer, squares, tolerance)
     if starts < 1 or steps < 1:
         raise ValueError(f"starts and steps must be at least 1; got {starts} and {steps}.")
-    walkers = _begin(problem, optimizer, starts, seed)
-    settings = (steps, tolerance, progress, checkpoint)
+    problem = _problem(model, objective, parameters, over or {})
+    shapes = _check_outputs(problem)
+    squares = jax.eval_shape(problem.objective.residuals, shapes) is not None
+    optimizer = _default(optimizer, squares, tolerance)
+    few = problem.parameters.size <= FORWARD or _by_squares(optimizer)
+    forward = few if mode is None else mode == "forward"
+    keys = jax.random.split(jax.random.key(seed), starts)
+
+    def search(problem):
+        unseen = problem.unseen(shapes, problem.forward or _by_squares(optimizer))
+        walkers = _begin(problem, optimizer, unseen, keys)
+        return _search(problem, optimizer, walkers, steps, tolerance, progress, checkpoint)
+
+    problem = dataclasses.replace(problem, forward=forward)
     try:
-        walkers, history, taken = _search(problem, optimizer, walkers, *settings)
+        walkers, history, taken = search(problem)
     except TypeError as error:
-        if mode is not None or not problem.forward or "custom_vjp" not in str(error):
+        if mode is not None or not forward or "custom_vjp" not in str(error):
             raise
         problem = dataclasses.replace(problem, forward=False)
-        walkers, history, taken = _search(problem, optimizer, walkers, *settings)
+        walkers, history, taken = search(problem)
     return _report(problem, walkers, history, taken, squares)
 
 
 def _default(optimizer: Optimizer | None, squares: bool, tolerance: float) -> Optimizer:
     if optimizer is None:
-        return optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance) if squares else optx.BFGS(tolerance, tolerance)
-    if isinstance(optimizer, optx.AbstractLeastSquaresSolver):
+        return optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance) if squares else ShortBFGS(tolerance, tolerance)
+    if _by_squares(optimizer):
         if not squares:
             raise ValueError(
                 f"{type(optimizer).__name__} needs residuals, and a term of this objective has none: take an optimizer "
@@ -93,9 +104,11 @@ def _default(optimizer: Optimizer | None, squares: bool, tolerance: float) -> Op
     return optimizer
 
 
-def _problem(
-    model: Callable, objective: Any, parameters: Mapping[str, Any], over: Mapping[str, ArrayLike], mode: str | None
-) -> Problem:
+def _by_squares(optimizer: Optimizer) -> bool:
+    return isinstance(optimizer, optx.AbstractLeastSquaresSolver)
+
+
+def _problem(model: Callable, objective: Any, parameters: Mapping[str, Any], over: Mapping[str, ArrayLike]) -> Problem:
     if not callable(model):
         raise TypeError(f"model must be a function of the parameters; got {model!r}.")
     conditions = {name: as_real(values, f"over[{name!r}]") for name, values in over.items()}
@@ -105,14 +118,12 @@ def _problem(
     twice = set(conditions) & set(parameters)
     if twice:
         raise ValueError(f"{sorted(twice)} are both parameters and conditions.")
-    given = as_parameters(parameters)
-    forward = given.size <= FORWARD if mode is None else mode == "forward"
-    return Problem(model, given, as_objective(objective), conditions, forward)
+    return Problem(model, as_parameters(parameters), as_objective(objective), conditions)
 
 
-def _check_outputs(problem: Problem) -> bool:
-    """Whether every term has residuals; the model is traced once, for its shapes."""
-    shapes = jax.eval_shape(problem.outputs, problem.parameters.start())
+def _check_outputs(problem: Problem) -> dict[str, Any]:
+    """Shapes of the outputs, which must be those of the targets."""
+    shapes = _shapes(problem)
     for name, term in problem.objective.terms.items():
         if name not in shapes:
             known = ", ".join(map(repr, shapes))
@@ -122,16 +133,43 @@ def _check_outputs(problem: Problem) -> bool:
                 f"match for {name!r} has shape {term.value.shape}, the model returns {shapes[name].shape}"
                 f"{' (conditions first)' if problem.over else ''}."
             )
-    return jax.eval_shape(problem.objective.residuals, shapes) is not None
+    return shapes
 
 
-def _begin(problem: Problem, optimizer: Optimizer, starts: int, seed: int) -> Walker:
-    keys = jax.random.split(jax.random.key(seed), starts)
+def _shapes(problem: Problem) -> dict[str, Any]:
+    """Shapes of the outputs. The model is traced for them with its fixed values known, so that it can refuse them.
+
+    Kept, because that is most of what a second fit of the same model would do.
+    """
+    kept, key = programs_of(problem.model), _key(problem)
+    if key not in kept:
+        kept[key] = jax.eval_shape(problem.outputs, problem.parameters.start())
+    return kept[key]
+
+
+def _key(problem: Problem) -> tuple:
+    """What shapes depend on, and the fixed values, arrays by their bytes; a fresh key where one cannot be hashed."""
+    tree = jax.tree.structure((problem.parameters, problem.over))
+    free = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves((problem.parameters.free, problem.over))]
+    fixed = []
+    for leaf in jax.tree.leaves(problem.parameters.fixed):
+        known = isinstance(leaf, np.ndarray | jax.Array) and not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
+        fixed.append((leaf.shape, str(leaf.dtype), np.asarray(leaf).tobytes()) if known else (type(leaf), leaf))
+    key = ("shapes", tree, *free, *fixed)
+    try:
+        hash(key)
+    except TypeError:
+        return ("shapes", object())
+    return key
+
+
+@eqx.filter_jit
+def _begin(problem: Problem, optimizer: Optimizer, unseen: View, keys: Array) -> Walker:
     others = [problem.parameters.sample(key) for key in keys[1:]]
     gradient = optimizer if isinstance(optimizer, optax.GradientTransformation) else None
     points = jnp.stack([problem.parameters.start(), *others])
     with jax.numpy_dtype_promotion("standard"):
-        return jax.vmap(lambda free: begin(problem, gradient, free))(points)
+        return jax.vmap(lambda free: begin(jax.tree.map(jnp.asarray, unseen), gradient, free))(points)
 
 
 def _search(
@@ -169,19 +207,25 @@ def _resting(walkers: Walker) -> bool:
 
 
 @eqx.filter_jit
-def _judge(problem: Problem, free: Free) -> tuple[dict, Array, Array, dict[str, Array], dict[str, Array]]:
-    """Outputs, miss, Jacobian of the features, and values and their slopes at the free reals."""
-    outputs = problem.outputs(free)
-    slopes = jax.jacfwd(problem.parameters.table)(free)
-    values = problem.parameters.table(free)
-    return outputs, problem.objective.miss(outputs), problem.jacobian(free), values, slopes
+def _look(problem: Problem, free: Free) -> tuple[dict[str, Array], Array]:
+    """Outputs, and Jacobian of the features."""
+    return problem.outputs(free), problem.jacobian(free)
+
+
+@eqx.filter_jit
+def _judge(problem: Problem, free: Free, outputs: dict[str, Array]) -> tuple[Array, dict, dict]:
+    """Miss, and values and their slopes at the free reals."""
+    table = problem.parameters.table
+    return problem.objective.miss(outputs), table(free), jax.jacfwd(table)(free)
 
 
 def _report(problem: Problem, walkers: Walker, history: np.ndarray, taken: int, squares: bool) -> Fit:
     losses = np.asarray(walkers.loss)
     best = int(np.argmin(losses))
-    free = walkers.best[best]
-    outputs, miss, jacobian, values, slopes = _judge(problem, free)
+    free, view = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[best]), (walkers.best, walkers.view))
+    seen = view.jacobian is not None and np.array_equal(view.free, free)
+    outputs, jacobian = (view.outputs, view.jacobian) if seen else _look(problem, free)
+    miss, values, slopes = _judge(problem, free, outputs)
     report = identifiability(np.asarray(jacobian), problem.parameters.labels)
     resting = bool(walkers.settled[best]) or int(walkers.idle[best]) >= PATIENCE
     verdict = "failed"

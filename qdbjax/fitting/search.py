@@ -1,5 +1,7 @@
 """The search itself: many starts at once, in compiled stretches of steps."""
 
+import functools as ft
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +11,7 @@ import optax
 import optimistix as optx
 
 from qdbjax._types import Array, Bool, Float, Int
-from qdbjax.fitting.problem import Problem
+from qdbjax.fitting.problem import Problem, View
 from qdbjax.fitting.transforms import Free
 
 PATIENCE = 100  # steps without progress after which a start is given up
@@ -19,25 +21,34 @@ PROGRESS = 1e-9  # relative decrease of the loss that counts as progress
 class Walker(eqx.Module):
     """One start on its way: where it is, the optimizer's state, the best it has seen, and whether it rests.
 
-    idle: steps since the last progress. settled: gradient below the tolerance, or loss zero to rounding.
+    view: of the best, or where it has seen nothing finite of the last. idle: steps since the last progress. settled:
+    gradient below the tolerance, or loss zero to rounding.
     """
 
     free: Free
     state: Any
     best: Free
+    view: View
     loss: Float[Array, ""]
     idle: Int[Array, ""]
     settled: Bool[Array, ""]
 
 
-def begin(problem: Problem, optimizer: optax.GradientTransformation | None, free: Free) -> Walker:
-    """A walker at its start."""
+def begin(view: View, optimizer: optax.GradientTransformation | None, free: Free) -> Walker:
+    """A walker at its start, which has seen nothing yet."""
     state = None if optimizer is None else optimizer.init(free)
-    return Walker(free, state, free, jnp.asarray(jnp.inf, free.dtype), jnp.zeros((), jnp.int32), jnp.zeros((), bool))
+    nothing = jnp.asarray(jnp.inf, free.dtype)
+    return Walker(free, state, free, view, nothing, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
+
+
+def _seen(walker: Walker, view: View, better: Array) -> View:
+    taken = better | jnp.isinf(walker.loss)
+    return jax.tree.map(lambda new, old: jnp.where(taken, new, old), view, walker.view)
 
 
 def _step(problem: Problem, optimizer: optax.GradientTransformation, walker: Walker, tolerance: Array) -> Walker:
-    loss, slope = problem.slope(walker.free)
+    view, slope = problem.view(walker.free)
+    loss = view.loss
     fine = jnp.isfinite(loss) & jnp.all(jnp.isfinite(slope))
     better = fine & (loss < walker.loss)
     gained = better & ~(walker.loss - loss <= PROGRESS * jnp.abs(loss))
@@ -56,7 +67,8 @@ def _step(problem: Problem, optimizer: optax.GradientTransformation, walker: Wal
         moving & jnp.all(jnp.isfinite(moved)), moved, jnp.where(settled, walker.free, _between(walker, best))
     )
     state = jax.tree.map(lambda new, old: jnp.where(moving, new, old), state, walker.state)
-    return Walker(free, state, best, lowest, jnp.where(gained, 0, walker.idle + 1), settled)
+    idle = jnp.where(gained, 0, walker.idle + 1)
+    return Walker(free, state, best, _seen(walker, view, better), lowest, idle, settled)
 
 
 def _between(walker: Walker, best: Free) -> Free:
@@ -83,6 +95,42 @@ def descend(
 Solver = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser
 
 
+class ShortSteps(optx.AbstractDescent):
+    """Newton's step, cut where it moves a free real by more than 1: a factor e of what is positive.
+
+    The first step of BFGS is as long as the gradient. A steep penalty throws bounded parameters onto their bounds with
+    it, where nothing has a slope: a refrigerator asked for its best gap between 0.1 and 1.8, begun at 0.3, ended at 1.8
+    and called it converged.
+    """
+
+    newton: optx.NewtonDescent
+
+    def init(self, y: Free, f_info_struct: Any) -> Any:
+        """Of Newton's descent."""
+        return self.newton.init(y, f_info_struct)
+
+    def query(self, y: Free, f_info: Any, state: Any) -> Any:
+        """Of Newton's descent."""
+        return self.newton.query(y, f_info, state)
+
+    def step(self, step_size: Array, state: Any) -> tuple[Free, optx.RESULTS]:
+        """The step, and whether it could be computed."""
+        move, result = self.newton.step(step_size, state)
+        return move / jnp.maximum(1.0, jnp.max(jnp.abs(move))), result
+
+
+class ShortBFGS(optx.AbstractBFGS):
+    """BFGS that begins with short steps."""
+
+    rtol: float
+    atol: float
+    norm: Callable[[Any], Array] = optx.max_norm
+    use_inverse: bool = True
+    descent: ShortSteps = ShortSteps(optx.NewtonDescent())
+    search: optx.BacktrackingArmijo = optx.BacktrackingArmijo()
+    verbose: Callable[..., None] = lambda **_: None
+
+
 @eqx.filter_jit
 def solve(problem: Problem, solver: Solver, walkers: Walker, length: int) -> tuple[Walker, Float[Array, "step start"]]:
     """The same with a solver of optimistix; one loss for the whole stretch, whose inner state is begun anew.
@@ -90,36 +138,58 @@ def solve(problem: Problem, solver: Solver, walkers: Walker, length: int) -> tup
     Half the time to compile of L-BFGS with its line search, which writes the model out at every place it looks at it.
     """
 
-    way = "fwd" if problem.forward else "bwd"
-
     def run(walker):
         if isinstance(solver, optx.AbstractLeastSquaresSolver):
-            mode = {"jac": way}
-            found = optx.least_squares(
-                lambda free, _: problem.residuals(free),
-                solver,
-                walker.free,
-                options=mode,
-                max_steps=length,
-                throw=False,
-            )
+            search, options = optx.least_squares, None
         else:
-            mode = {"autodiff_mode": way}
-            found = optx.minimise(
-                lambda free, _: problem.loss(free), solver, walker.free, options=mode, max_steps=length, throw=False
-            )
-        loss = problem.loss(found.value)
-        better = loss < walker.loss
-        gained = better & ~(walker.loss - loss <= PROGRESS * jnp.abs(loss))
-        best = jnp.where(better, found.value, walker.best)
+            search, options = optx.minimise, {"autodiff_mode": "fwd" if problem.forward else "bwd"}
+        found = search(
+            ft.partial(_linear, problem, search is optx.least_squares),
+            solver,
+            walker.free,
+            options=options,
+            has_aux=True,
+            max_steps=length,
+            throw=False,
+        )
+        # What the solver last accepted; its `aux` is of one step before.
+        view = getattr(found.state, "aux", found.aux)
+        better = view.loss < walker.loss
+        gained = better & ~(walker.loss - view.loss <= PROGRESS * jnp.abs(view.loss))
+        best = jnp.where(better, view.free, walker.best)
         return Walker(
             best,
             None,
             best,
-            jnp.where(better, loss, walker.loss),
+            _seen(walker, view, better),
+            jnp.where(better, view.loss, walker.loss),
             jnp.where(gained, 0, walker.idle + length),
-            walker.settled | (jnp.isfinite(loss) & (found.result == optx.RESULTS.successful)),
+            walker.settled | (jnp.isfinite(view.loss) & (found.result == optx.RESULTS.successful)),
         )
 
     walkers = jax.vmap(run)(walkers)
     return walkers, walkers.loss[None]
+
+
+# Compiled as part of the search; by itself so that optimistix, which traces it four times, finds one call.
+@eqx.filter_jit
+def _whole_view(problem: Problem, free: Free) -> tuple[View, Free, Array]:
+    return problem.whole_view(free)
+
+
+@eqx.filter_jit
+def _view(problem: Problem, free: Free) -> tuple[View, Free]:
+    return problem.view(free)
+
+
+def _linear(problem: Problem, squares: bool, free: Free, _: None) -> tuple[Array, View]:
+    """Residuals or loss, right in value and first derivative, and linear in what is differentiated.
+
+    Whatever a solver does with the derivative, the model is written out once, with it.
+    """
+    here = jax.lax.stop_gradient(free)
+    if squares:
+        view, _, residuals = _whole_view(problem, here)
+        return residuals + jnp.matmul(view.jacobian, free - here, precision="highest"), view
+    view, slope = _view(problem, here)
+    return view.loss + jnp.sum(slope * (free - here)), view

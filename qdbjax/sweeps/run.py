@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
+from qdbjax._programs import programs_of
 from qdbjax.sweeps import memory
 from qdbjax.sweeps.blocks import Region, block_shape, padded, split
-from qdbjax.sweeps.cache import programs_of
 from qdbjax.sweeps.exposure import warn_if_exposed
 from qdbjax.sweeps.grid import Cell, cell_of, over_grid, without_jit
 

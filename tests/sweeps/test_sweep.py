@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import qdbjax as qdb
+from qdbjax._programs import programs_of
 from qdbjax._status import Status
 from qdbjax.sweeps import run as sweep_run, sweep
-from qdbjax.sweeps.cache import programs_of
 
 
 def power(a, b):

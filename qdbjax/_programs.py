@@ -1,4 +1,4 @@
-"""Compiled programs by function, so that a second sweep of the same function does not compile.
+"""Compiled programs by function, so that a second sweep or fit of the same function does not compile.
 
 Programs hold no reference to the function and go when it goes. What a function closes over is baked into its program
 as a constant: rebinding a global or a variable of the enclosing function makes a new program; changing an object in
