@@ -167,9 +167,7 @@ class Task:
         error = self.data[aim.error] if isinstance(aim.error, str) else aim.error
         for given in (value, error):
             if given is not None and (np.ndim(given) > len(shape) or np.shape(given)[:1] not in ((), shape[-1:])):
-                raise InputError(
-                    f"fit.aims.{name}: has shape {np.shape(given)}, the quantity {shape}, conditions first"
-                )
+                raise InputError(f"fit.aims.{name}: has shape {np.shape(given)}, the quantity {shape}, rows first")
         value = np.broadcast_to(value, shape)
         try:
             if aim.goal in LIMITS:
@@ -179,7 +177,7 @@ class Task:
             raise InputError(f"fit.aims.{name}: {wrong}") from None
 
     def _shape(self, aim: Aim) -> tuple[int, ...]:
-        """Of the aim, conditions first."""
+        """Of the aim, rows first."""
         dims = QUANTITIES[aim.quantity].dims if aim.quantity in QUANTITIES else ()
         sizes = [len(self.run.baths) if dim == "bath" else self.levels for dim in dims if dim not in aim.select]
         return (*(len(values) for values in list(self.over.values())[:1]), *sizes)

@@ -12,6 +12,8 @@ import pytest
 import xarray
 
 import qdbjax as qdb
+from qdbjax.cli.columns import columns
+from qdbjax.cli.errors import InputError
 from qdbjax.cli.main import main
 
 EXAMPLE = Path(__file__).parents[2] / "examples/18_fit_to_measured_currents.toml"
@@ -118,21 +120,29 @@ def test_example_18(tmp_path, capsys):
     assert (tmp_path / f"{EXAMPLE.stem}.png").stat().st_size > 20_000
 
 
-@pytest.mark.parametrize("kind", ["csv", "nc"])
-def test_evolution_from_csv_and_netcdf(tmp_path, kind):
+def test_evolution_from_csv(tmp_path):
     """Strength and temperature of a bath from the decay of a qubit."""
-    data = decay()
-    table = xarray.Dataset({name: ("t", data[name]) for name in ("p", "z")}, coords={"t": data["t"]})
-    table["error"] = ("t", np.full(31, 0.01))
-    if kind == "csv":
-        table.to_dataframe().to_csv(tmp_path / "decay.csv", float_format="%.17g")
-    else:
-        table.to_netcdf(tmp_path / "decay.nc", engine="h5netcdf")
-    text = QUBIT.replace("decay.csv", f"decay.{kind}")
-    assert main(["run", str(job(tmp_path, text)), "--output", str(tmp_path), "--quiet"]) == 0
+    rows = [f"{t:.17g},{p:.17g},{z:.17g},0.01" for t, p, z in zip(*decay().values(), strict=True)]
+    (tmp_path / "decay.csv").write_text("\n".join(["t,p,z,error", *rows]))
+    assert main(["run", str(job(tmp_path, QUBIT)), "--output", str(tmp_path), "--quiet"]) == 0
     found = json.loads((tmp_path / "job.json").read_text())
     assert found["verdict"] == "converged"
     np.testing.assert_allclose([found["values"]["strength"], found["values"]["T"]], [0.012, 0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("engine", "form"), [("h5netcdf", "NETCDF4"), ("scipy", "NETCDF3_64BIT")])
+def test_netcdf(tmp_path, engine, form):
+    """A grid of two dimensions becomes rows, its coordinates columns, in both formats."""
+    heat = np.arange(6.0).reshape(2, 3)
+    grid = xarray.Dataset({"heat": (("flux", "T"), heat)}, coords={"flux": [0.1, 0.4], "T": [1.0, 1.5, 2.0]})
+    grid.to_netcdf(tmp_path / "grid.nc", engine=engine, format=form)
+    found = columns(tmp_path / "grid.nc", ["T", "flux", "heat"])
+    np.testing.assert_array_equal(found["heat"], np.arange(6.0))
+    np.testing.assert_array_equal(found["T"], [1.0, 1.5, 2.0] * 2)
+    np.testing.assert_array_equal(found["flux"], [0.1] * 3 + [0.4] * 3)
+    (tmp_path / "broken.nc").write_bytes(b"no netcdf")
+    with pytest.raises(InputError, match=r"broken.nc: cannot be read"):
+        columns(tmp_path / "broken.nc", ["T"])
 
 
 def test_goals_without_data(tmp_path):
