@@ -23,10 +23,10 @@ class Fit:
     """The best parameters and what speaks for them; `print` it to read it.
 
     parameters: by name, in the units they were given in, trees whole. values: every free value by name. loss, losses
-    (start,) of all starts, history (stretch or step, start). achieved: the outputs of the model. table: achieved
-    against wanted, term by term. verdict: "converged", "stalled" (target not attained), "unfinished" or "failed".
-    status: flags (`explain`). covariance of the free reals `labels`, standard_errors and 95 % intervals of the values,
-    where the objective is of least squares. identifiability: what the data cannot tell apart.
+    (start,) of all starts, history (step, start): the best loss so far. achieved: the outputs of the model. table:
+    achieved against wanted, term by term. verdict: "converged", "stalled" (target not attained), "unfinished" or
+    "failed". status: flags (`explain`). covariance of the free reals `labels`, standard_errors and 95 % intervals of
+    the values, where the objective is of least squares. identifiability: what the data cannot tell apart.
     """
 
     parameters: dict[str, Any]

@@ -20,12 +20,9 @@ from qdbjax.fitting.objectives import AbstractTerm, Match, as_objective
 from qdbjax.fitting.parameters import as_parameters
 from qdbjax.fitting.problem import FORWARD, Problem, View
 from qdbjax.fitting.result import Fit, flags
-from qdbjax.fitting.search import PATIENCE, ShortBFGS, Solver, Walker, begin, descend, solve
+from qdbjax.fitting.search import STRETCH, Optimizer, ShortBFGS, Walker, advance, begin, resting
 from qdbjax.fitting.transforms import Free
 from qdbjax.fitting.uncertainty import NORMAL, covariance, identifiability
-
-Optimizer = optax.GradientTransformation | Solver
-STRETCH, WHOLE = 50, 100  # steps in one compiled stretch, of an optax optimizer and of a solver of optimistix
 
 
 def fit(
@@ -166,10 +163,9 @@ def _key(problem: Problem) -> tuple:
 @eqx.filter_jit
 def _begin(problem: Problem, optimizer: Optimizer, unseen: View, keys: Array) -> Walker:
     others = [problem.parameters.sample(key) for key in keys[1:]]
-    gradient = optimizer if isinstance(optimizer, optax.GradientTransformation) else None
     points = jnp.stack([problem.parameters.start(), *others])
     with jax.numpy_dtype_promotion("standard"):
-        return jax.vmap(lambda free: begin(jax.tree.map(jnp.asarray, unseen), gradient, free))(points)
+        return jax.vmap(lambda free: begin(problem, optimizer, jax.tree.map(jnp.asarray, unseen), free))(points)
 
 
 def _search(
@@ -181,29 +177,21 @@ def _search(
     progress: bool | None,
     checkpoint: str | pathlib.Path | None,
 ) -> tuple[Walker, np.ndarray, int]:
-    whole = not isinstance(optimizer, optax.GradientTransformation)
-    stretch = min(WHOLE if whole else STRETCH, steps)
     history: list[np.ndarray] = []
     taken = 0
     if checkpoint is not None:
         walkers, history, taken = restore(checkpoint, problem, walkers)
-    with progress_bar(steps, "fit", progress, "steps") as advance:
-        advance(taken)
-        while taken < steps and not _resting(walkers):
-            if whole:
-                walkers, losses = solve(problem, optimizer, walkers, stretch)
-            else:
-                walkers, losses = descend(problem, optimizer, walkers, jnp.asarray(tolerance), stretch)
-            history.append(np.asarray(losses))
-            taken += stretch
+    with progress_bar(steps, "fit", progress, "steps") as shown:
+        shown(taken)
+        while taken < steps and not np.all(np.asarray(resting(walkers))):
+            length = jnp.asarray(min(STRETCH, steps - taken), jnp.int32)
+            walkers, losses, count = advance(problem, optimizer, walkers, jnp.asarray(tolerance), length)
+            history.append(np.asarray(losses)[: int(count)])
+            taken += int(count)
             if checkpoint is not None:
                 store(checkpoint, problem, walkers, history, taken)
-            advance(stretch, f"loss {float(np.min(np.asarray(walkers.loss))):.6g}")
+            shown(int(count), f"loss {float(np.min(np.asarray(walkers.loss))):.6g}")
     return walkers, np.concatenate(history) if history else np.zeros((0, walkers.loss.shape[0])), taken
-
-
-def _resting(walkers: Walker) -> bool:
-    return bool(np.all(np.asarray(walkers.settled) | (np.asarray(walkers.idle) >= PATIENCE)))
 
 
 @eqx.filter_jit
@@ -227,11 +215,11 @@ def _report(problem: Problem, walkers: Walker, history: np.ndarray, taken: int, 
     outputs, jacobian = (view.outputs, view.jacobian) if seen else _look(problem, free)
     miss, values, slopes = _judge(problem, free, outputs)
     report = identifiability(np.asarray(jacobian), problem.parameters.labels)
-    resting = bool(walkers.settled[best]) or int(walkers.idle[best]) >= PATIENCE
+    rests = bool(np.asarray(resting(walkers))[best])
     verdict = "failed"
     if np.isfinite(losses[best]):
-        attained = float(miss) <= 1 and (resting or problem.aims)
-        verdict = "converged" if attained else "stalled" if resting else "unfinished"
+        attained = float(miss) <= 1 and (rests or problem.aims)
+        verdict = "converged" if attained else "stalled" if rests else "unfinished"
     matrix, errors, intervals = None, {}, {}
     if squares and verdict != "failed":
         matrix = covariance(report, _variance(problem, float(losses[best]), jacobian.shape))

@@ -14,6 +14,7 @@ from qdbjax._types import Array, Bool, Float, Int
 from qdbjax.fitting.problem import Problem, View
 from qdbjax.fitting.transforms import Free
 
+STRETCH = 50  # steps in one compiled stretch, after which progress is shown and a checkpoint written
 PATIENCE = 100  # steps without progress after which a start is given up
 PROGRESS = 1e-9  # relative decrease of the loss that counts as progress
 
@@ -34,9 +35,10 @@ class Walker(eqx.Module):
     settled: Bool[Array, ""]
 
 
-def begin(view: View, optimizer: optax.GradientTransformation | None, free: Free) -> Walker:
-    """A walker at its start, which has seen nothing yet."""
-    state = None if optimizer is None else optimizer.init(free)
+def begin(problem: Problem, optimizer: "Optimizer", view: View, free: Free) -> Walker:
+    """A walker at its start, which has seen nothing yet. view: zeros in its shape."""
+    by_slope = isinstance(optimizer, optax.GradientTransformation)
+    state = optimizer.init(free) if by_slope else _Stepper(problem, optimizer, free).leaves
     nothing = jnp.asarray(jnp.inf, free.dtype)
     return Walker(free, state, free, view, nothing, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
 
@@ -73,23 +75,6 @@ def _step(problem: Problem, optimizer: optax.GradientTransformation, walker: Wal
 
 def _between(walker: Walker, best: Free) -> Free:
     return 0.5 * (walker.free + best)
-
-
-@eqx.filter_jit
-def descend(
-    problem: Problem,
-    optimizer: optax.GradientTransformation,
-    walkers: Walker,
-    tolerance: Array,
-    length: int,
-) -> tuple[Walker, Float[Array, "step start"]]:
-    """A stretch of steps of every walker, and the best loss after each."""
-
-    def step(walkers, _):
-        walkers = jax.vmap(lambda each: _step(problem, optimizer, each, tolerance))(walkers)
-        return walkers, walkers.loss
-
-    return jax.lax.scan(step, walkers, None, length=length)
 
 
 Solver = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser
@@ -131,44 +116,73 @@ class ShortBFGS(optx.AbstractBFGS):
     verbose: Callable[..., None] = lambda **_: None
 
 
+class _Stepper:
+    """A solver of optimistix taken step by step, its state as a list of arrays."""
+
+    def __init__(self, problem: Problem, solver: Solver, free: Free):
+        squares = isinstance(solver, optx.AbstractLeastSquaresSolver)
+        self.solver, self.fn = solver, ft.partial(_linear, problem, squares)
+        self.options = {"jac": "fwd"} if squares else {"autodiff_mode": "fwd"}
+        shapes = jax.eval_shape(self.fn, free, None)
+        state = solver.init(self.fn, free, None, self.options, *shapes, frozenset())
+        if not hasattr(state, "f_info"):
+            raise TypeError(f"optimizer {type(solver).__name__} does without derivatives; take one that uses them.")
+        dynamic, self.static = eqx.partition(state, eqx.is_array)
+        self.leaves, self.tree = jax.tree.flatten(dynamic)
+
+    def step(self, free: Free, leaves: list[Array]) -> tuple[Free, list[Array], View, Array, Array]:
+        """Next place and state, the view of what was last accepted, whether it is done, and whether it gave up."""
+        state = eqx.combine(jax.tree.unflatten(self.tree, leaves), self.static)
+        free, state, _ = self.solver.step(self.fn, free, None, self.options, state, frozenset())
+        done, result = self.solver.terminate(self.fn, free, None, self.options, state, frozenset())
+        lost = result != optx.RESULTS.successful
+        # The state's own, of the place that was last accepted; what a step returns as `aux` is of one step before.
+        view = state.aux
+        return free, jax.tree.leaves(eqx.filter(state, eqx.is_array)), view, done & ~lost, lost
+
+
+def _solver_step(problem: Problem, solver: Solver, walker: Walker) -> Walker:
+    free, state, view, done, lost = _Stepper(problem, solver, walker.free).step(walker.free, walker.state)
+    loss = view.loss
+    better = loss < walker.loss
+    gained = better & ~(walker.loss - loss <= PROGRESS * jnp.abs(loss))
+    best, lowest = jnp.where(better, view.free, walker.best), jnp.where(better, loss, walker.loss)
+    idle = jnp.where(lost, PATIENCE, jnp.where(gained, 0, walker.idle + 1))
+    settled = walker.settled | (jnp.isfinite(loss) & done)
+    return Walker(free, state, best, _seen(walker, view, better), lowest, idle, settled)
+
+
+Optimizer = optax.GradientTransformation | Solver
+
+
+def resting(walker: Walker) -> Bool[Array, "..."]:
+    """Whether a walker has arrived, or is given up."""
+    return walker.settled | (walker.idle >= PATIENCE)
+
+
 @eqx.filter_jit
-def solve(problem: Problem, solver: Solver, walkers: Walker, length: int) -> tuple[Walker, Float[Array, "step start"]]:
-    """The same with a solver of optimistix; one loss for the whole stretch, whose inner state is begun anew.
+def advance(
+    problem: Problem, optimizer: Optimizer, walkers: Walker, tolerance: Array, length: Int[Array, ""]
+) -> tuple[Walker, Float[Array, "step start"], Int[Array, ""]]:
+    """Up to STRETCH steps of every walker that does not rest, the best losses after each, and how many were taken."""
 
-    Half the time to compile of L-BFGS with its line search, which writes the model out at every place it looks at it.
-    """
-
-    def run(walker):
-        if isinstance(solver, optx.AbstractLeastSquaresSolver):
-            search, options = optx.least_squares, None
+    def step(walker):
+        if isinstance(optimizer, optax.GradientTransformation):
+            moved = _step(problem, optimizer, walker, tolerance)
         else:
-            search, options = optx.minimise, {"autodiff_mode": "fwd" if problem.forward else "bwd"}
-        found = search(
-            ft.partial(_linear, problem, search is optx.least_squares),
-            solver,
-            walker.free,
-            options=options,
-            has_aux=True,
-            max_steps=length,
-            throw=False,
-        )
-        # What the solver last accepted; its `aux` is of one step before.
-        view = getattr(found.state, "aux", found.aux)
-        better = view.loss < walker.loss
-        gained = better & ~(walker.loss - view.loss <= PROGRESS * jnp.abs(view.loss))
-        best = jnp.where(better, view.free, walker.best)
-        return Walker(
-            best,
-            None,
-            best,
-            _seen(walker, view, better),
-            jnp.where(better, view.loss, walker.loss),
-            jnp.where(gained, 0, walker.idle + length),
-            walker.settled | (jnp.isfinite(view.loss) & (found.result == optx.RESULTS.successful)),
-        )
+            moved = _solver_step(problem, optimizer, walker)
+        return jax.tree.map(lambda new, old: jnp.where(resting(walker), old, new), moved, walker)
 
-    walkers = jax.vmap(run)(walkers)
-    return walkers, walkers.loss[None]
+    def body(carry):
+        walkers, losses, taken = carry
+        walkers = jax.vmap(step)(walkers)
+        return walkers, losses.at[taken].set(walkers.loss), taken + 1
+
+    def on_the_way(carry):
+        return (carry[2] < length) & ~jnp.all(resting(carry[0]))
+
+    losses = jnp.full((STRETCH, walkers.loss.shape[0]), jnp.nan, walkers.loss.dtype)
+    return jax.lax.while_loop(on_the_way, body, (walkers, losses, jnp.zeros((), jnp.int32)))
 
 
 # Compiled as part of the search; by itself so that optimistix, which traces it four times, finds one call.

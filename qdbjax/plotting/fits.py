@@ -25,8 +25,8 @@ def plot_fit(fit: Fit) -> "matplotlib.figure.Figure":
         1, 1 + len(matched), figsize=(4.2 * (1 + len(matched)), 3.4), layout="constrained", squeeze=False
     )
     left, *others = axes[0]
-    left.semilogy(_positive(fit.history), marker="o" if len(fit.history) < 10 else None)
-    left.set(xlabel="step" if len(fit.history) >= fit.steps else "stretch", ylabel="loss", title=f"Fit: {fit.verdict}")
+    left.semilogy(np.arange(1, len(fit.history) + 1), _positive(fit.history))
+    left.set(xlabel="step", ylabel="loss", title=f"Fit: {fit.verdict}")
     for ax, name in zip(others, matched, strict=True):
         _compare(ax, fit, name)
     for ax in axes[0]:

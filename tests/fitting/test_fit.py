@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optimistix as optx
 import pytest
 import scipy.optimize
 
@@ -169,12 +170,26 @@ def narrow(x):
     return jnp.where(x < 2.0, (x - 1.9) ** 2, jnp.nan)
 
 
-@pytest.mark.parametrize("name", ["adam", "lbfgs", "momentum"])
+OPTIMIZERS = {
+    "adam": optax.adam(0.05),
+    "lbfgs": optax.lbfgs(),
+    "momentum": optax.sgd(0.05, 0.5),
+    "optimistix": optx.BFGS(1e-8, 1e-8),
+    "default": None,
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers(name):
-    """Any of optax; steps into the undefined are taken back."""
-    optimizer = {"adam": optax.adam(0.05), "lbfgs": optax.lbfgs(), "momentum": optax.sgd(0.05, 0.5)}[name]
-    found = qdb.fit(narrow, fitting.minimize(), {"x": fitting.real(0.3)}, optimizer=optimizer, steps=400)
+    """Any of optax, and those of optimistix that use derivatives; steps into the undefined are taken back."""
+    free = {"x": fitting.real(0.3)}
+    found = qdb.fit(narrow, fitting.minimize(), free, optimizer=OPTIMIZERS[name], steps=400)
     np.testing.assert_allclose(found.values["x"], 1.9, atol=1e-3)
+    # The history begins at the start and never rises; it is as long as steps were taken.
+    assert found.history.shape == (found.steps, 1) and np.all(np.diff(found.history[:, 0]) <= 0)
+    np.testing.assert_allclose(found.history[0], 1.6**2)
+    with pytest.raises(TypeError, match="NelderMead does without derivatives"):
+        qdb.fit(narrow, fitting.minimize(), free, optimizer=optx.NelderMead(1e-8, 1e-8))
 
 
 def test_stopped_and_taken_up_again(tmp_path):
