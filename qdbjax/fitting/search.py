@@ -134,7 +134,7 @@ def solve(problem: Problem, solver: Solver, walkers: Walker, length: int) -> tup
     return walkers, walkers.loss[None]
 
 
-# Compiled as part of the search; by itself so that optimistix, which traces what it is given four times, finds one call.
+# A call of its own, because optimistix traces what it is given four times.
 @eqx.filter_jit
 def _forward_view(problem: Problem, free: Free) -> tuple[View, Free, Array]:
     return problem.forward_view(free)
