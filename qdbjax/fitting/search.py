@@ -185,7 +185,7 @@ def advance(
     return jax.lax.while_loop(on_the_way, body, (walkers, losses, jnp.zeros((), jnp.int32)))
 
 
-# Compiled as part of the search; by itself so that optimistix, which traces it four times, finds one call.
+# A call of its own, because optimistix traces what it is given four times.
 @eqx.filter_jit
 def _whole_view(problem: Problem, free: Free) -> tuple[View, Free, Array]:
     return problem.whole_view(free)

@@ -172,6 +172,8 @@ def compose(a: Array, b: Array) -> Array:
 
     For every matrix of a batch XLA makes one small `dot` on a CPU, slower than the fused loop of the sum.
     """
+    dtype = np.promote_types(a.dtype, b.dtype)
+    a, b = a.astype(dtype), b.astype(dtype)
     if a.shape[-1] > DIRECT:
         return jnp.matmul(a, b, precision="highest")
     rank = max(a.ndim, b.ndim)

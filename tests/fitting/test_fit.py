@@ -206,6 +206,41 @@ def test_stopped_and_taken_up_again(tmp_path):
         qdb.fit(current, fitting.match(2 * DATA), STARTS, steps=150, checkpoint=file, **options)
 
 
+@pytest.mark.parametrize("optimizer", [optax.adam(0.1), None], ids=["adam", "least squares"])
+def test_a_model_is_compiled_once(optimizer):
+    """Traced for its shapes and for the search, whose last look the report takes over; later fits trace nothing."""
+    traced = []
+
+    def model(t, rate):
+        traced.append(rate)
+        return jnp.exp(-rate * t)
+
+    def run(value):
+        grid = {"t": np.linspace(0.0, 2.0, 5)}
+        options = {"over": grid, "optimizer": optimizer, "steps": 60}
+        return qdb.fit(model, fitting.match(np.exp(-value * grid["t"])), {"rate": fitting.positive(1.0)}, **options)
+
+    first = run(0.7)
+    assert len(traced) == 2
+    second = run(0.8)
+    assert len(traced) == 2
+    for found in (first, second):
+        rate = float(found.values["rate"])
+        np.testing.assert_allclose(found.achieved["value"], np.exp(-rate * found.over["t"]), rtol=1e-12)
+        slope = -rate * found.over["t"] * found.achieved["value"]  # residuals in units of the largest value, 1
+        np.testing.assert_allclose(found.identifiability.singular_values, [np.linalg.norm(slope)], rtol=1e-10)
+
+
+def test_derivatives_backward_for_many():
+    """Beyond twelve free reals a gradient goes backward, and the report asks for outputs and Jacobian by itself."""
+    wanted = np.linspace(0.5, 1.5, 14)
+    for optimizer in (optax.adam(0.1), None):
+        free = {"x": fitting.positive(np.ones(14))}
+        found = qdb.fit(lambda x: x**2, fitting.match(wanted**2), free, optimizer=optimizer, steps=400)
+        np.testing.assert_allclose(found.values["x"], wanted, rtol=1e-3)
+        assert found.identifiability.rank == 14
+
+
 @pytest.mark.slow
 def test_leaves_of_a_bath():
     """Parameters inside a bath, shared by every place that uses it; and an inequality."""
