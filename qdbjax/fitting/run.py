@@ -164,8 +164,7 @@ def _key(problem: Problem) -> tuple:
 def _begin(problem: Problem, optimizer: Optimizer, unseen: View, keys: Array) -> Walker:
     others = [problem.parameters.sample(key) for key in keys[1:]]
     points = jnp.stack([problem.parameters.start(), *others])
-    with jax.numpy_dtype_promotion("standard"):
-        return jax.vmap(lambda free: begin(problem, optimizer, jax.tree.map(jnp.asarray, unseen), free))(points)
+    return jax.vmap(lambda free: begin(problem, optimizer, jax.tree.map(jnp.asarray, unseen), free))(points)
 
 
 def _search(

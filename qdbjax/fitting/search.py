@@ -37,8 +37,12 @@ class Walker(eqx.Module):
 
 def begin(problem: Problem, optimizer: "Optimizer", view: View, free: Free) -> Walker:
     """A walker at its start, which has seen nothing yet. view: zeros in its shape."""
-    by_slope = isinstance(optimizer, optax.GradientTransformation)
-    state = optimizer.init(free) if by_slope else _Stepper(problem, optimizer, free).leaves
+    if isinstance(optimizer, optax.GradientTransformation):
+        # optax mixes Python floats and arrays of both precisions.
+        with jax.numpy_dtype_promotion("standard"):
+            state = optimizer.init(free)
+    else:
+        state = _Stepper(problem, optimizer, free).leaves
     nothing = jnp.asarray(jnp.inf, free.dtype)
     return Walker(free, state, free, view, nothing, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
 
@@ -59,7 +63,6 @@ def _step(problem: Problem, optimizer: optax.GradientTransformation, walker: Wal
     settled = walker.settled | (fine & (jnp.max(jnp.abs(slope)) <= tolerance * jnp.maximum(1.0, jnp.abs(loss))))
     moving = fine & ~settled
     safe = jnp.where(jnp.isfinite(slope), slope, 0.0)
-    # optax mixes Python floats and arrays of both precisions.
     with jax.numpy_dtype_promotion("standard"):
         extra = optax.with_extra_args_support(optimizer)
         change, state = extra.update(safe, walker.state, walker.free, value=loss, grad=safe, value_fn=problem.loss)
