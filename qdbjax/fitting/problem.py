@@ -13,6 +13,7 @@ from qdbjax.fitting.parameters import Parameters
 from qdbjax.fitting.transforms import Free
 
 FORWARD = 12  # up to this many free reals derivatives go forward: cheaper to compile and to run
+NEAR = 0.1  # distance in free reals (10 % of what is positive) of the places around an extremum
 
 
 class Problem(eqx.Module):
@@ -61,6 +62,19 @@ class Problem(eqx.Module):
     def jacobian(self, free: Free) -> Float[Array, "m n"]:
         """Change of the features with the free reals."""
         return (jax.jacfwd if free.shape[0] <= FORWARD else jax.jacrev)(self.features)(free)
+
+    def visible(self, free: Free) -> Float[Array, "m n"]:
+        """The Jacobian that tells parameters apart; of an extremum, those of places around it in turn.
+
+        At an extremum slopes vanish, and at a constraint that of the aim is parallel to that of the constraint: there
+        the Jacobian calls parameters unseen which the optimum does fix.
+        """
+        if self.aims:
+            return self.jacobian(free)
+        around = free[None, :] + NEAR * jnp.eye(free.shape[0], dtype=free.dtype)
+        rows = jax.lax.map(self.jacobian, around).reshape(-1, free.shape[0])
+        # A place outside what the model allows says nothing.
+        return jnp.where(jnp.all(jnp.isfinite(rows), axis=1, keepdims=True), rows, 0.0)
 
 
 def _reals(leaf: Any) -> Array:

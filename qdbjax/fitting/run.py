@@ -156,11 +156,11 @@ def _resting(walkers: Walker) -> bool:
 
 @eqx.filter_jit
 def _judge(problem: Problem, free: Free) -> tuple[dict, Array, Array, dict[str, Array], dict[str, Array]]:
-    """Outputs, miss, Jacobian of the features, and values and their slopes at the free reals."""
+    """Outputs, miss, what tells parameters apart, and values and their slopes at the free reals."""
     outputs = problem.outputs(free)
     slopes = jax.jacfwd(problem.parameters.table)(free)
     values = problem.parameters.table(free)
-    return outputs, problem.objective.miss(outputs), problem.jacobian(free), values, slopes
+    return outputs, problem.objective.miss(outputs), problem.visible(free), values, slopes
 
 
 def _report(problem: Problem, walkers: Walker, history: np.ndarray, taken: int, squares: bool) -> Fit:
