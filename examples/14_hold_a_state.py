@@ -62,11 +62,12 @@ def draw(folder, pairs, price, held):
         ax.set_xticks(range(4), ["$p_0$", "$p_1$", "$p_2$", r"$|\rho_{12}|$"])
         ax.set_title(f"{title} (1 - F = {abs(found.loss):.2g})")
         ax.legend(frameon=False)
-    axes[2].plot(UPPER[held], price[held], "o-", color="#c0392b", label="held")
-    axes[2].axvline((1 - GROUND) / 2, color="0.6", ls="--", label="inverted to the right")
-    axes[2].axvspan(fullest(), UPPER.max(), color="0.92", label="out of reach")
-    axes[2].set(xlabel="wanted population of level 2", ylabel="entropy production", title="the price of inversion")
-    axes[2].legend(frameon=False, loc="center left", bbox_to_anchor=(0.17, 0.7))
+    axes[2].plot(UPPER[held], price[held], "o-", color="#c0392b")
+    axes[2].axvspan(fullest(), UPPER.max(), color="0.92")
+    axes[2].axvline((1 - GROUND) / 2, color="0.6", ls="--")
+    for place, text in (((1 - GROUND) / 2, "$p_2 = p_1$"), (0.5 * (fullest() + UPPER.max()), "out of reach")):
+        axes[2].annotate(text, (place, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom")
+    axes[2].set(xlabel="wanted population of level 2", ylabel="entropy production per time")
     figure.savefig(folder / "14_hold_a_state.png", dpi=150)
     plt.close(figure)
 

@@ -71,8 +71,8 @@ def draw(folder, filters):
         left.axvline(flips, color="0.8", lw=1, zorder=0)
         neighbour = "up" if sign > 0 else "down"
         place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
-        left.annotate(f"flip, right qubit {neighbour}", (flips, 1), **place)
-    left.set(xlabel="frequency", ylabel="J of the left bath")
+        left.annotate(f"right qubit {neighbour}", (flips, 1), **place)
+    left.set(xlabel="frequency (lines: flips of the left qubit)", ylabel="J of the left bath")
     right.axhline(0, color="0.8", lw=1, zorder=0)
     right.axhline(1e3 * LEAST, color="0.5", ls=":", label="must remain")
     right.set(xlabel="temperature difference, left - right", ylabel="heat current × 10³")
