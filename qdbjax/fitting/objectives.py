@@ -8,12 +8,23 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, Scalar, as_hermitian, as_real, as_scalar, is_traced
+from qdbjax._types import (
+    Array,
+    ArrayLike,
+    Matrix,
+    Scalar,
+    as_hermitian,
+    as_real,
+    as_scalar,
+    compiled_when_eager,
+    is_traced,
+)
 from qdbjax.numerics.roots import sqrt_hermitian
 from qdbjax.states import relative_entropy
 
 ATTAINED = 1e-6  # relative deviation from an exact target that counts as none
 DISTANCES = ("fidelity", "trace_distance", "relative_entropy")
+_root = compiled_when_eager(sqrt_hermitian)  # called eagerly for every target: one program for all of a shape
 
 
 class AbstractTerm(eqx.Module):
@@ -136,7 +147,7 @@ def to_state(target: ArrayLike, *, distance: str = "fidelity", weight: ArrayLike
             f"target must be a density matrix; its trace is {trace:.6g}, its lowest eigenvalue {lowest:.3g}."
         )
     rho = jnp.asarray(rho).astype(np.promote_types(rho.dtype, jnp.complex64))
-    return ToState(rho, sqrt_hermitian(rho), as_scalar(weight, "weight", low=0, strict=True), distance)
+    return ToState(rho, _root(rho), as_scalar(weight, "weight", low=0, strict=True), distance)
 
 
 class Push(AbstractTerm):

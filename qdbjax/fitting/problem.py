@@ -14,6 +14,7 @@ from qdbjax.fitting.parameters import Parameters
 from qdbjax.fitting.transforms import Free
 
 FORWARD = 12  # up to this many free reals derivatives go forward: cheaper to compile and to run
+NEAR = 0.1  # distance in free reals (10 % of what is positive) of the places around an extremum
 
 
 class View(eqx.Module):
@@ -63,9 +64,8 @@ class Problem(eqx.Module):
             loss, features = self.objective.loss(outputs), self.features_of(outputs)
             return (loss, features), (loss, features, outputs)
 
-        (slope, jacobian), (loss, features, outputs) = (jax.jacfwd if self.forward else jax.jacrev)(at, has_aux=True)(
-            free
-        )
+        derivative = jax.jacfwd if self.forward else jax.jacrev
+        (slope, jacobian), (loss, features, outputs) = derivative(at, has_aux=True)(free)
         return View(free, loss, outputs, jacobian), slope, features
 
     def view(self, free: Free) -> tuple[View, Free]:
@@ -91,9 +91,19 @@ class Problem(eqx.Module):
             return found
         return jnp.concatenate([_reals(leaf) for leaf in jax.tree.leaves(outputs)])
 
-    def jacobian(self, free: Free) -> Float[Array, "m n"]:
-        """Change of the features with the free reals, backward."""
-        return jax.jacrev(lambda free: self.features_of(self.outputs(free)))(free)
+    def visible(self, free: Free) -> Float[Array, "m n"]:
+        """The Jacobian that tells parameters apart; of an extremum, those of places around it in turn.
+
+        At an extremum slopes vanish, and at a constraint that of the aim is parallel to that of the constraint: there
+        the Jacobian calls parameters unseen which the optimum does fix.
+        """
+        jacobian = lambda free: self.whole_view(free)[0].jacobian  # noqa: E731
+        if self.aims:
+            return jacobian(free)
+        around = free[None, :] + NEAR * jnp.eye(free.shape[0], dtype=free.dtype)
+        rows = jax.lax.map(jacobian, around).reshape(-1, free.shape[0])
+        # A place outside what the model allows says nothing.
+        return jnp.where(jnp.all(jnp.isfinite(rows), axis=1, keepdims=True), rows, 0.0)
 
 
 def _reals(leaf: Any) -> Array:

@@ -194,9 +194,13 @@ def _search(
 
 
 @eqx.filter_jit
-def _look(problem: Problem, free: Free) -> tuple[dict[str, Array], Array]:
-    """Outputs, and Jacobian of the features."""
-    return problem.outputs(free), problem.jacobian(free)
+def _outputs(problem: Problem, free: Free) -> dict[str, Array]:
+    return problem.outputs(free)
+
+
+@eqx.filter_jit
+def _visible(problem: Problem, free: Free) -> Array:
+    return problem.visible(free)
 
 
 @eqx.filter_jit
@@ -211,7 +215,8 @@ def _report(problem: Problem, walkers: Walker, history: np.ndarray, taken: int, 
     best = int(np.argmin(losses))
     free, view = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[best]), (walkers.best, walkers.view))
     seen = view.jacobian is not None and np.array_equal(view.free, free)
-    outputs, jacobian = (view.outputs, view.jacobian) if seen else _look(problem, free)
+    outputs = view.outputs if seen else _outputs(problem, free)
+    jacobian = view.jacobian if seen and problem.aims else _visible(problem, free)
     miss, values, slopes = _judge(problem, free, outputs)
     report = identifiability(np.asarray(jacobian), problem.parameters.labels)
     rests = bool(np.asarray(resting(walkers))[best])

@@ -110,6 +110,32 @@ def test_what_cannot_be_told_apart():
     np.testing.assert_allclose(found.values["eta_hot"] / found.values["eta_cold"], 2.0, rtol=1e-6)
 
 
+def hill(x, y):
+    """Highest at x = 1, y = 2; the same along xy = 3."""
+    return {"height": -((x - 1.0) ** 2) - 3 * (y - 2.0) ** 2, "product": -((x * y - 3.0) ** 2), "sum": x + y}
+
+
+def test_an_extremum_tells_parameters_apart():
+    """Slopes vanish at a maximum, and are parallel at a bound; neither is a sign of parameters that nothing sees."""
+    free = {"x": fitting.positive(1.5), "y": fitting.positive(1.0)}
+    top = qdb.fit(hill, {"height": fitting.maximize()}, free)
+    np.testing.assert_allclose([top.values["x"], top.values["y"]], [1.0, 2.0], rtol=1e-5)
+    bounded = qdb.fit(hill, {"height": fitting.maximize(), "sum": fitting.at_most(2.0, weight=1e4)}, free)
+    np.testing.assert_allclose([bounded.values["x"], bounded.values["y"]], [0.25, 1.75], rtol=1e-3)
+    assert top.status == bounded.status == 0 and top.identifiability.rank == bounded.identifiability.rank == 2
+    ridge = qdb.fit(lambda x, y: hill(x, y)["product"], fitting.maximize(), free)
+    assert ridge.status == int(Status.NOT_IDENTIFIABLE) and ridge.identifiability.rank == 1
+    assert "x and y only through their product: not seen at all" in repr(ridge)
+
+
+def test_targets_of_one_shape_share_a_program(caplog):
+    """Another target state compiles nothing."""
+    fitting.to_state(np.diag([0.5, 0.3, 0.2]))
+    with jax.log_compiles():
+        fitting.to_state(np.diag([0.2, 0.3, 0.5]))
+    assert not [record for record in caplog.records if "XLA compilation" in record.getMessage()]
+
+
 def state(T_hot, T_cold, eta):
     """Three levels between two baths with different couplings."""
     dense = np.array([[0.2, 0.8, 0.5], [0.8, -0.1, 0.6], [0.5, 0.6, 0.4]])

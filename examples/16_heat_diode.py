@@ -1,0 +1,103 @@
+"""A filter that makes a heat diode of two qubits.
+
+Run `python examples/16_heat_diode.py [FOLDER]`. Between two Ohmic baths two qubits that differ by a tenth rectify
+little, and the wrong way. A damped mode in front of the left one lets it flip mostly while its neighbour is up: its
+frequency and width are fitted to the largest rectification that still carries a given forward current.
+"""
+
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+
+import qdbjax as qdb
+from qdbjax import fitting
+
+jax.config.update("jax_enable_x64", True)
+
+SPLITTINGS, COUPLING = (1.0, 1.1), 0.2
+HOT, COLD = 2.0, 0.3
+HEIGHT, LEAST = 0.02, 4e-4  # J at the middle of the filter; forward heat current that must remain
+OPEN = qdb.Ohmic(0.01, cutoff=20.0)
+
+
+def mode(frequency, width):
+    """A damped mode whose J is HEIGHT at its frequency, whatever its width."""
+    return qdb.UnderdampedLorentzian(jnp.sqrt(HEIGHT * width * frequency), frequency, width)
+
+
+def device(density, left, right):
+    """Two qubits between baths of two temperatures, the left one behind a given J(ω)."""
+    temperatures = jnp.stack([left, right])
+    system, baths = qdb.models.heat_rectifier(SPLITTINGS, COUPLING, temperatures, strengths=0.01)
+    filtered = qdb.Bath(baths[0].coupling, density, temperature=left, name="left")
+    return qdb.davies(system, [filtered, baths[1]])
+
+
+def heat(density, left, right):
+    """Heat per time from the left bath in the stationary state."""
+    generator = device(density, left, right)
+    return qdb.heat_currents(generator, qdb.steady_state(generator, qdb.Populations()))[0]
+
+
+def diode(density):
+    """Heat with the hot bath on the left, with it on the right, and the rectification |J_f + J_b|/max(|J_f|, |J_b|)."""
+    temperatures = jnp.array([[HOT, COLD], [COLD, HOT]])
+    forward, backward = jax.vmap(lambda pair: heat(density, *pair))(temperatures)
+    return forward, backward, jnp.abs(forward + backward) / jnp.maximum(jnp.abs(forward), jnp.abs(backward))
+
+
+def model(frequency, width):
+    """What the fit weighs: rectification, and the forward current in units of what must remain."""
+    forward, _, coefficient = diode(mode(frequency, width))
+    return {"rectification": coefficient, "forward": forward / LEAST}
+
+
+def draw(folder, filters):
+    """Filters over the spectrum, and the heat current over the temperature difference."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.0), layout="constrained")
+    frequencies, differences = np.linspace(0.01, 2.5, 400), np.linspace(COLD - HOT, HOT - COLD, 81)
+    middle = 0.5 * (HOT + COLD)
+
+    for (label, density), colour in zip(filters.items(), ("0.6", "#d68910", "#c0392b"), strict=True):
+        left.plot(frequencies, density(jnp.asarray(frequencies)), color=colour, label=label)
+        carried = jax.jit(jax.vmap(heat, (None, 0, 0)))(density, middle + differences / 2, middle - differences / 2)
+        right.plot(differences, 1e3 * carried, color=colour, label=label)
+    for sign in (-1, 1):
+        flips = SPLITTINGS[0] + sign * 2 * COUPLING
+        left.axvline(flips, color="0.8", lw=1, zorder=0)
+        neighbour = "up" if sign > 0 else "down"
+        place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
+        left.annotate(f"right qubit {neighbour}", (flips, 1), **place)
+    left.set(xlabel="frequency (lines: flips of the left qubit)", ylabel="J of the left bath")
+    right.axhline(0, color="0.8", lw=1, zorder=0)
+    right.axhline(1e3 * LEAST, color="0.5", ls=":", label="must remain")
+    right.set(xlabel="temperature difference, left - right", ylabel="heat current × 10³")
+    left.legend(frameon=False)
+    right.legend(frameon=False)
+    figure.savefig(folder / "16_heat_diode.png", dpi=150)
+    plt.close(figure)
+
+
+def main(folder: pathlib.Path) -> fitting.Fit:
+    """Fit the filter and compare it with none, and with the one it began as."""
+    start = {"frequency": 1.2, "width": 0.5}
+    fit = qdb.fit(
+        model,
+        {"rectification": fitting.maximize(), "forward": fitting.at_least(1.0, weight=1e3)},
+        {name: fitting.positive(value) for name, value in start.items()},
+    )
+    print(f"filter: {fit}")
+    filters = {"no filter": OPEN, "filter, before": mode(**start), "filter, after": mode(**fit.parameters)}
+    for label, density in filters.items():
+        forward, backward, coefficient = jax.jit(diode)(density)
+        print(f"{label}: rectification {coefficient:.6f}, heat {forward:.6e} and {backward:.6e}")
+    draw(folder, filters)
+    return fit
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "."))
