@@ -108,7 +108,11 @@ class ShortSteps(optx.AbstractDescent):
 
 
 class ShortBFGS(optx.AbstractBFGS):
-    """BFGS that begins with short steps."""
+    """BFGS in short steps, which begins anew where the loss bends down.
+
+    There no positive Hessian can be updated and the old one stays: beyond a steep penalty, at the curvature of the
+    penalty, the same search crept on in steps of 1e-5 and stood at 1.469 for an optimum at 1.413 after 400 of them.
+    """
 
     rtol: float
     atol: float
@@ -117,6 +121,14 @@ class ShortBFGS(optx.AbstractBFGS):
     descent: ShortSteps = ShortSteps(optx.NewtonDescent())
     search: optx.BacktrackingArmijo = optx.BacktrackingArmijo()
     verbose: Callable[..., None] = lambda **_: None
+
+    def update_hessian(self, y: Free, y_eval: Free, f_info: Any, f_eval_info: Any, hessian_update_state: Any) -> tuple:
+        """The inverse Hessian, or the unit matrix."""
+        found, state = super().update_hessian(y, y_eval, f_info, f_eval_info, hessian_update_state)
+        bent = jnp.sum((f_eval_info.grad - f_info.grad) * (y_eval - y)) < 0
+        inverse = found.hessian_inv.pytree
+        unit = jnp.where(bent, jnp.eye(y.shape[0], dtype=inverse.dtype), inverse)
+        return eqx.tree_at(lambda info: info.hessian_inv.pytree, found, unit), state
 
 
 class _Stepper:
