@@ -31,6 +31,7 @@ class BalanceReport(eqx.Module):
     symmetry: SymmetryResiduals of the dissipator (None above d = 32). cycles: CycleAnalysis with every bath a way of
     its own; own_affinities (bath,): the largest affinity of a cycle that a bath closes by itself. micro_currents (bath,
     m, n), heat_currents (bath,), entropy_production, imbalance: largest micro-current over the largest flow one way.
+    heat_traffic: largest Σ|ω||K| of a bath, beside which a heat current may be rounding.
     inverse_temperatures (level,): what each level shows against the lowest. first_law: what energy currents miss to add
     up to zero.
     """
@@ -47,6 +48,7 @@ class BalanceReport(eqx.Module):
     micro_currents: np.ndarray
     imbalance: float
     heat_currents: np.ndarray
+    heat_traffic: float
     first_law: float
     entropy_production: float
     inverse_temperatures: np.ndarray
@@ -84,9 +86,8 @@ class BalanceReport(eqx.Module):
         for b, m, n in (np.unravel_index(k, currents.shape) for k in order):
             if currents[b, m, n] > ROUNDING * currents.max():
                 lines.append(f"{self.names[b]} moves the system {n} → {m}, net {currents[b, m, n]:.4g} per time")
-        size = np.abs(self.heat_currents).max()
-        # What is 0 to rounding is said to be 0.
-        shown = np.where(np.abs(self.heat_currents) > ROUNDING * size, self.heat_currents, 0.0)
+        # What is 0 to rounding is said to be 0: all heat of a bath that drives a cycle by itself.
+        shown = np.where(np.abs(self.heat_currents) > ROUNDING * self.heat_traffic, self.heat_currents, 0.0)
         heat = [f"{name} {x:+.4g}" for name, x in zip(self.names, shown, strict=True)]
         return [*lines, f"heat into the system: {', '.join(heat)}; all energies add up to {self.first_law:.1g}"]
 
@@ -225,6 +226,7 @@ def balance_report(generator: Generator, state: State | None = None) -> BalanceR
         micro_currents=currents,
         imbalance=imbalance,
         heat_currents=np.asarray(reading.heat_currents),
+        heat_traffic=float(np.abs(np.asarray(generator.spectrum.frequencies) * currents).sum(axis=(1, 2)).max()),
         first_law=float(reading.first_law),
         entropy_production=float(reading.entropy_production),
         inverse_temperatures=np.asarray(reading.inverse_temperatures),
