@@ -40,6 +40,7 @@ def main(folder: pathlib.Path) -> None:
     lower.semilogy(times, distance, label=r"$S(\rho\,\|\,\rho_\mathrm{Gibbs})$")
     lower.set_xlabel(r"time ($1/\omega_0$)")
     lower.legend()
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "02_thermalisation.png", dpi=150)
 
 

@@ -32,6 +32,7 @@ def main(folder: pathlib.Path, points: int = 160) -> None:
     largest = data["current"].max()
     print(f"largest current {float(largest):.3e}; {qdb.explain(data['status'])}")
     axes = qdb.plot_map(data, "current")
+    folder.mkdir(parents=True, exist_ok=True)
     axes.figure.savefig(folder / "03_double_dot.png", dpi=150)
 
 

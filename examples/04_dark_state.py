@@ -35,6 +35,7 @@ def main(folder: pathlib.Path) -> None:
     axes.set_xlabel("time (1/level spacing)")
     axes.set_ylabel("population of the upper levels")
     axes.legend()
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "04_dark_state.png", dpi=150)
 
 

@@ -63,6 +63,7 @@ def main(folder: pathlib.Path) -> None:
     inset.legend(frameon=False, fontsize=7)
     inset.set_title("both sides × 10⁴", fontsize=8)
     inset.tick_params(labelsize=7)
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "06_broken_detailed_balance.png", dpi=150)
     plt.close(figure)
 

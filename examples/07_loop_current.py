@@ -32,6 +32,7 @@ def main(folder: pathlib.Path, points: int = 400) -> None:
     print(f"largest loop current {float(data['loop_current'].max()):.3e} at {place}; {qdb.explain(data['status'])}")
     print(f"{rate:,.0f} points/s after {data.attrs['compile_seconds']:.1f} s of compilation")
     plot = qdb.plot_map(data, "loop_current", crossings={"flux": [0.5, 1.0, 1.5, 2.0, 2.5]})
+    folder.mkdir(parents=True, exist_ok=True)
     plot.figure.savefig(folder / "07_loop_current.png", dpi=150)
 
 

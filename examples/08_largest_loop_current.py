@@ -58,6 +58,7 @@ def main(folder: pathlib.Path) -> None:
     right.plot(np.exp(path), label=[f"dot {n}" for n in range(3)])
     right.set(xlabel="step", ylabel="coupling V")
     right.legend(frameon=False)
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "08_largest_loop_current.png", dpi=150)
     plt.close(figure)
 

@@ -55,6 +55,7 @@ def main(folder: pathlib.Path, points: int = 200) -> None:
             panel.plot([], [], "k-", lw=1.3, label="cooling ends")
         panel.legend(loc="upper left", framealpha=0.9)
         panel.set_ylim(gaps[0], gaps[-1])
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "09_refrigerator_map.png", dpi=150)
     plt.close(figure)
 

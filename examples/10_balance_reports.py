@@ -36,6 +36,7 @@ def main(folder: pathlib.Path) -> None:
     for ax, generator in zip(axes, (thermal_qubit(), driven_three_levels()), strict=True):
         print(qdb.balance_report(generator), end="\n\n")
         qdb.plot_levels(generator, ax=ax)
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "10_balance_reports.png", dpi=150)
     plt.close(figure)
 

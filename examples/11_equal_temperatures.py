@@ -52,6 +52,7 @@ def main(folder: pathlib.Path, points: int = 61) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     for ax, name in zip(axes, ("turns", "entropy_production", "asymmetry"), strict=True):
         qdb.plot_lines(data, name, ax=ax, title=name.replace("_", " "))
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "11_equal_temperatures.png", dpi=150)
     plt.close(figure)
 

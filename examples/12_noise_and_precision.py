@@ -54,6 +54,7 @@ def main(folder: pathlib.Path, points: int = 121) -> None:
         qdb.plot_lines(data.isel(bias=slice(1, None)), name, ax=ax, title=name.replace("_", " "))
     axes[1].set_yscale("log")
     axes[2].axhline(1.0, color="0.6", ls="--")
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "12_noise_and_precision.png", dpi=150)
     plt.close(figure)
 

@@ -78,6 +78,7 @@ def main(folder: pathlib.Path, steps: int = 300) -> None:
     right.plot(SPACINGS, found, label="network")
     right.set(xlabel="frequency", ylabel="J")
     right.legend(frameon=False)
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "13_spectral_density_from_currents.png", dpi=150)
     plt.close(figure)
 

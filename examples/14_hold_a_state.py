@@ -68,6 +68,7 @@ def draw(folder, pairs, price, held):
     for place, text in (((1 - GROUND) / 2, "$p_2 = p_1$"), (0.5 * (fullest() + UPPER.max()), "out of reach")):
         axes[2].annotate(text, (place, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom")
     axes[2].set(xlabel="wanted population of level 2", ylabel="entropy production per time")
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "14_hold_a_state.png", dpi=150)
     plt.close(figure)
 

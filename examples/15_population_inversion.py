@@ -82,6 +82,7 @@ def draw(folder, lights, weak, ratios):
     axes[2].set(xlabel="coupling of the transition 0-1", ylabel="$p_1/p_0$", ylim=0)
     for ax in axes:
         ax.legend(frameon=False)
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "15_population_inversion.png", dpi=150)
     plt.close(figure)
 

@@ -78,6 +78,7 @@ def draw(folder, filters):
     right.set(xlabel="temperature difference, left - right", ylabel="heat current × 10³")
     left.legend(frameon=False)
     right.legend(frameon=False)
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "16_heat_diode.png", dpi=150)
     plt.close(figure)
 

@@ -46,6 +46,7 @@ def draw(folder, cloud, front):
     ax.axvline(1 - np.sqrt(COLD / HOT), color="k", lw=1.2, ls="--", label="Curzon and Ahlborn")
     ax.set(xlabel="efficiency", ylabel="power × 10³", xlim=(0, 0.8), ylim=0)
     ax.legend(frameon=False, loc="upper left")
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "17_efficiency_and_power.png", dpi=150)
     plt.close(figure)
 

@@ -147,17 +147,20 @@ def _shapes(problem: Problem) -> dict[str, Any]:
 def _key(problem: Problem) -> tuple:
     """What shapes depend on, and the fixed values, arrays by their bytes; a fresh key where one cannot be hashed."""
     tree = jax.tree.structure((problem.parameters, problem.over))
-    free = [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves((problem.parameters.free, problem.over))]
-    fixed = []
-    for leaf in jax.tree.leaves(problem.parameters.fixed):
-        known = isinstance(leaf, np.ndarray | jax.Array) and not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
-        fixed.append((leaf.shape, str(leaf.dtype), np.asarray(leaf).tobytes()) if known else (type(leaf), leaf))
-    key = ("shapes", tree, *free, *fixed)
+    free = [_sign(leaf, False) for leaf in jax.tree.leaves((problem.parameters.free, problem.over))]
+    key = ("shapes", tree, *free, *(_sign(leaf, True) for leaf in jax.tree.leaves(problem.parameters.fixed)))
     try:
         hash(key)
     except TypeError:
         return ("shapes", object())
     return key
+
+
+def _sign(leaf: Any, by_value: bool) -> tuple:
+    """A leaf as something to compare: what is no array, such as the activation of a network, as it is."""
+    if not isinstance(leaf, np.ndarray | jax.Array) or jnp.issubdtype(leaf.dtype, jax.dtypes.extended):
+        return type(leaf), leaf
+    return leaf.shape, str(leaf.dtype), np.asarray(leaf).tobytes() if by_value else b""
 
 
 @eqx.filter_jit

@@ -1,5 +1,6 @@
 """Fits: what was planted is found, what cannot be told or reached is said to be so."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -216,6 +217,18 @@ def test_optimizers(name):
     np.testing.assert_allclose(found.history[0], 1.6**2)
     with pytest.raises(TypeError, match="NelderMead does without derivatives"):
         qdb.fit(narrow, fitting.minimize(), free, optimizer=optx.NelderMead(1e-8, 1e-8))
+
+
+def test_a_network_is_trained_as_it_is():
+    """All arrays of a module are free, its activation, a function among the leaves, is not."""
+    network = eqx.nn.MLP(1, 1, 4, 1, activation=jnp.tanh, key=jax.random.key(0))
+    grid = {"x": np.linspace(-1.0, 1.0, 9)}
+    found = qdb.fit(
+        lambda x, net: net(x[None])[0], fitting.match(grid["x"] ** 2), {"net": fitting.trainable(network)}, over=grid
+    )
+    assert found.loss < 1e-8 and isinstance(found.parameters["net"], eqx.nn.MLP)
+    again = [float(found.parameters["net"](x[None])[0]) for x in grid["x"]]
+    np.testing.assert_allclose(again, found.achieved["value"], rtol=1e-12)
 
 
 def test_stopped_and_taken_up_again(tmp_path):
