@@ -35,7 +35,7 @@ RANKS = {
     "__main__": 11,
     "__init__": 11,
 }
-OPTIONAL = {"xarray", "zarr", "matplotlib", "rich", "typer", "pydantic", "qutip", "scipy", "dask"}
+OPTIONAL = {"xarray", "zarr", "matplotlib", "rich", "typer", "pydantic", "pandas", "qutip", "scipy", "dask"}
 EDGES = {("_status", "_types")}  # within rank 0
 FUNCTION, FILE = 60, 400
 

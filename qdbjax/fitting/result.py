@@ -26,7 +26,8 @@ class Fit:
     (start,) of all starts, history (step, start): the best loss so far. achieved: the outputs of the model. table:
     achieved against wanted, term by term. verdict: "converged", "stalled" (target not attained), "unfinished" or
     "failed". status: flags (`explain`). covariance of the free reals `labels`, standard_errors and 95 % intervals of
-    the values, where the objective is of least squares. identifiability: what the data cannot tell apart.
+    the values, where the objective is of least squares. at_bounds: what a bound of its own holds back, in words.
+    identifiability: what the data cannot tell apart.
     """
 
     parameters: dict[str, Any]
@@ -44,6 +45,7 @@ class Fit:
     covariance: np.ndarray | None
     standard_errors: dict[str, np.ndarray]
     intervals: dict[str, tuple[np.ndarray, np.ndarray]]
+    at_bounds: list[str]
     identifiability: Identifiability
 
     def __repr__(self) -> str:
@@ -56,7 +58,7 @@ class Fit:
         if len(self.losses) > 1:
             near = np.sum(self.losses <= self.loss + 1e-6 * abs(self.loss) + 1e-12)
             lines.append(f"  {near} of {len(self.losses)} starts came to this loss")
-        lines += [f"  {line}" for line in self.identifiability.sloppy]
+        lines += [f"  {line}" for line in (*self.at_bounds, *self.identifiability.sloppy)]
         if self.status:
             lines.append(f"  {explain(self.status)}")
         return "\n".join(lines)

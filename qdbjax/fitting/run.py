@@ -21,8 +21,10 @@ from qdbjax.fitting.parameters import as_parameters
 from qdbjax.fitting.problem import FORWARD, Problem, View
 from qdbjax.fitting.result import Fit, flags
 from qdbjax.fitting.search import STRETCH, Optimizer, ShortBFGS, Walker, advance, begin, resting
-from qdbjax.fitting.transforms import Free
+from qdbjax.fitting.transforms import Bounded, Free
 from qdbjax.fitting.uncertainty import NORMAL, covariance, identifiability
+
+AT_BOUND = 1e-3  # part of its range within which a bounded parameter counts as held back
 
 
 def fit(
@@ -248,8 +250,21 @@ def _report(problem: Problem, walkers: Walker, history: np.ndarray, taken: int, 
         covariance=matrix,
         standard_errors=errors,
         intervals=intervals,
+        at_bounds=_at_bounds(problem, values),
         identifiability=report,
     )
+
+
+def _at_bounds(problem: Problem, values: dict[str, Array]) -> list[str]:
+    """Bounded parameters that lie at a bound, which they can only approach: there a search seldom settles."""
+    words = []
+    for name, parameter in problem.parameters.singles:
+        if isinstance(parameter.transform, Bounded):
+            low, high = float(parameter.transform.low), float(parameter.transform.high)
+            value, edge = np.asarray(values[name]), AT_BOUND * (high - low)
+            words += [f"{name} lies at its lower bound {low:g}"] if np.any(value < low + edge) else []
+            words += [f"{name} lies at its upper bound {high:g}"] if np.any(value > high - edge) else []
+    return words
 
 
 def _variance(problem: Problem, loss: float, shape: tuple[int, int]) -> float:

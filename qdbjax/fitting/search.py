@@ -18,6 +18,9 @@ STRETCH = 50  # steps in one compiled stretch, after which progress is shown and
 PATIENCE = 100  # steps without progress after which a start is given up
 PROGRESS = 1e-9  # relative decrease of the loss that counts as progress
 
+Solver = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser
+Optimizer = optax.GradientTransformation | Solver
+
 
 class Walker(eqx.Module):
     """One start on its way: where it is, the optimizer's state, the best it has seen, and whether it rests.
@@ -35,7 +38,7 @@ class Walker(eqx.Module):
     settled: Bool[Array, ""]
 
 
-def begin(problem: Problem, optimizer: "Optimizer", view: View, free: Free) -> Walker:
+def begin(problem: Problem, optimizer: Optimizer, view: View, free: Free) -> Walker:
     """A walker at its start, which has seen nothing yet. view: zeros in its shape."""
     if isinstance(optimizer, optax.GradientTransformation):
         # optax mixes Python floats and arrays of both precisions.
@@ -78,9 +81,6 @@ def _step(problem: Problem, optimizer: optax.GradientTransformation, walker: Wal
 
 def _between(walker: Walker, best: Free) -> Free:
     return 0.5 * (walker.free + best)
-
-
-Solver = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser
 
 
 class ShortSteps(optx.AbstractDescent):
@@ -165,9 +165,6 @@ def _solver_step(problem: Problem, solver: Solver, walker: Walker) -> Walker:
     idle = jnp.where(lost, PATIENCE, jnp.where(gained, 0, walker.idle + 1))
     settled = walker.settled | (jnp.isfinite(loss) & done)
     return Walker(free, state, best, _seen(walker, view, better), lowest, idle, settled)
-
-
-Optimizer = optax.GradientTransformation | Solver
 
 
 def resting(walker: Walker) -> Bool[Array, "..."]:

@@ -192,6 +192,16 @@ def test_starts_that_are_none():
     assert nothing.verdict == "failed" and nothing.status & int(Status.NONFINITE_INPUT)
 
 
+def test_what_a_bound_holds_back_is_named(tmp_path):
+    """The best x lies beyond its range."""
+    free = {"x": fitting.bounded(0.0, 2.0), "y": fitting.bounded(-1.0, 1.0)}
+    found = qdb.fit(lambda x, y: x - (y - 0.3) ** 2, fitting.maximize(), free)
+    assert found.at_bounds == ["x lies at its upper bound 2"] and "x lies at its upper bound 2" in repr(found)
+    np.testing.assert_allclose(found.values["y"], 0.3, atol=1e-4)
+    found.save(tmp_path / "fit.json")
+    assert fitting.load_fit(tmp_path / "fit.json").at_bounds == found.at_bounds
+
+
 def narrow(x):
     """NaN beyond 2, where large steps lead."""
     return jnp.where(x < 2.0, (x - 1.9) ** 2, jnp.nan)
