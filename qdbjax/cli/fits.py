@@ -124,10 +124,11 @@ class Task:
             raise InputError(f"fit.parameters.{name}: {error}") from None
 
     def _check_parts(self) -> None:
-        """System and baths at the start, at the first condition."""
-        begin = {name: float(each.start) for name, each in self.free.items()}
-        begin |= {name: float(values[0]) for name, values in self.over.items()}
-        system, _ = parts_of(with_values(self.tree, self.paths, begin))
+        """System and baths at the start, for the smallest and the largest of every condition; names of quantities."""
+        for end in (np.min, np.max):
+            begin = {name: float(each.start) for name, each in self.free.items()}
+            begin |= {name: float(end(values)) for name, values in self.over.items()}
+            system, _ = parts_of(with_values(self.tree, self.paths, begin))
         self.levels = system.dimension
         known = [*QUANTITIES, *(self.run.evolution.observables if self.run.evolution else ())]
         for name, aim in self.table.aims.items():

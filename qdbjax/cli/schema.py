@@ -304,9 +304,9 @@ class RunFile(BaseModel):
                 raise ValueError("give [sweep.NAME] or [fit], not both: conditions of a fit are [fit.over.NAME]")
             if "output" in self.model_fields_set:
                 raise ValueError("[output] belongs to a sweep or an evolution; a fit shows its [fit.aims]")
-            timed = any(each.parameter == "time" for each in self.fit.over.values())
-            if timed != (self.evolution is not None) or (self.evolution and self.evolution.times):
-                raise ValueError('the fit of an evolution needs [evolution] without times and a condition "time"')
+            clocks = sum(each.parameter == "time" for each in self.fit.over.values())
+            if clocks != (self.evolution is not None) or (self.evolution and self.evolution.times):
+                raise ValueError('the fit of an evolution needs [evolution] without times and one condition "time"')
         elif not self.sweep and self.evolution is None:
             raise ValueError(
                 "give [sweep.NAME] for stationary states, [evolution] for a state in time, or both; or [fit]"

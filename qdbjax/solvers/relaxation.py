@@ -111,9 +111,9 @@ def _decay_rates(generator: Generator) -> Array:
 def decay_rates(generator: Generator) -> Array:
     """Decay rates of a generator, the slowest first: what 1/T₁ and 1/T₂ are among.
 
-    -Re λ of every eigenvalue λ of L, (d²,), inverse time; 0 for what stays. Runs inside jit and vmap and has first
-    derivatives; rates that are equal to 1e-9 of the largest share the derivative of their mean. Second derivatives
-    raise NotImplementedError. Raises ValueError above d = 32.
+    -Re λ of every eigenvalue λ of L, (d²,), inverse time; 0 for what stays. Runs inside jit and vmap. First derivatives
+    only, JAX refuses second ones; rates that are equal to 1e-9 of the largest share the derivative of their mean.
+    Raises ValueError above d = 32.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
     """
     check_size(generator.dimension, "decay_rates")

@@ -189,9 +189,17 @@ WRONG = [
     ('"baths.bath.temperature"', '"system.splitting"', "baths.bath.temperature: is missing; give it a value or fit it"),
     (", range = [0.05, 3.0]", "", "fit.parameters.T: a bounded parameter needs range = [low, high]"),
     ("range = [0.05, 3.0]", "range = [3.0, 0.05]", "fit.parameters.T: range must ascend; got [3.0, 0.05]"),
-    ('parameter = "time"', 'parameter = "baths.bath.spectral_density.cutoff"', "without times and a condition"),
+    ('parameter = "time"', 'parameter = "baths.bath.spectral_density.cutoff"', "without times and one condition"),
     ("[fit]", '[output]\nplot = "z"\n[fit]', "[output] belongs to a sweep or an evolution"),
     ("[fit]", '[fit]\noptimizer = "newton"', "fit.optimizer: must be 'levenberg_marquardt', 'bfgs' or 'adam'"),
+    ("[fit.over.t]", '[fit.over.s]\nparameter = "time"\nvalues = [0.0]\n[fit.over.t]', "and one condition"),
+    ("[fit.over.t]", '[fit.over.w]\nparameter = "system.splitting"\nvalues = [1.0]\n[fit.over.t]', "the same length"),
+    (
+        '"baths.bath.temperature", kind = "bounded", range = [0.05, 3.0] }',
+        '"system.splitting" }\n[fit.over.T_bath]\nparameter = "baths.bath.temperature"\n'
+        f"values = {[0.5] * 30 + [-1.0]}",
+        "baths.bath: temperature must be >= 0; got -1",
+    ),
     ("[fit]", "[fit]\nsteps = 0", "fit.steps: input should be greater than or equal to 1; got 0"),
     ('column = "t"', "values = [0.0, 1.0]", "fit.aims.excited: has shape (31,), the quantity (2,), rows first"),
 ]
