@@ -25,9 +25,10 @@ from qdbjax.generators.generator import Generator, dissipator_matrix, energy_lio
 from qdbjax.numerics.exponential import expm_hermitian
 from qdbjax.numerics.logarithm import logm_hermitian
 from qdbjax.numerics.roots import inverse_hermitian, sqrt_hermitian
-from qdbjax.solvers.asymptotic import State, as_state
-from qdbjax.solvers.steady_state import steady_state
+from qdbjax.solvers.asymptotic import AsymptoticState, State, as_state
+from qdbjax.solvers.steady_state import SteadyState, steady_state
 from qdbjax.solvers.zero_block import check_size
+from qdbjax.thermodynamics.entropy import log_of_state
 
 PRODUCTS = ("GNS", "KMS", "BKM")
 
@@ -91,15 +92,20 @@ def _adjoint(heisenberg: Matrix, metric: Matrix, back: Matrix) -> Matrix:
     return jnp.matmul(back, product, precision="highest")
 
 
+def _faithful(generator: Generator, state: SteadyState | AsymptoticState) -> Array:
+    """1, or NaN where the state has no inverse, so that products weighed with it have no adjoint."""
+    return jnp.where(jnp.all(log_of_state(generator, state).values > 0), 1.0, jnp.nan)
+
+
 @compiled_when_eager
-def _adjoint_generator(generator: Generator, state: State, product: str) -> Matrix:
+def _adjoint_generator(generator: Generator, state: SteadyState | AsymptoticState, product: str) -> Matrix:
     spectrum = generator.spectrum
     rho = state.energy_density_matrix
     heisenberg = energy_liouvillian(spectrum, generator.jumps).astype(rho.dtype).conj().T
     found = _adjoint(heisenberg, *_metrics(rho, product))
     basis = jnp.asarray(spectrum.basis, rho.dtype)
     frame = jnp.kron(basis, basis.conj())
-    return frame @ found @ frame.conj().T
+    return frame @ found @ frame.conj().T * _faithful(generator, state).astype(rho.dtype)
 
 
 def adjoint_generator(generator: Generator, state: State | None = None, *, product: str = "GNS") -> Matrix:
@@ -110,7 +116,7 @@ def adjoint_generator(generator: Generator, state: State | None = None, *, produ
     where equal gaps keep cross terms a driven state gives equal frequencies unequal weights, and it is not
     (`gksl_defects`).
     state: by default the stationary one. Returns (d², d²) on row-major vec, in the basis of the Hamiltonian, Heisenberg
-    picture: L♯(1) = 0. Raises ValueError above d = 32.
+    picture: L♯(1) = 0. NaN for a state without an inverse (a pure one, or T = 0). Raises ValueError above d = 32.
     *Source:* A. Frigerio and V. Gorini, Commun. Math. Phys. 93, 517 (1984); D. Petz, ibid. 105, 123 (1986).
     """
     _check_product(product)
@@ -141,18 +147,19 @@ class SymmetryResiduals(eqx.Module):
 def _norm(matrix: Matrix) -> Scalar:
     square = jnp.sum(jnp.real(matrix) ** 2 + jnp.imag(matrix) ** 2)
     # The norm of what vanishes has no slope; a penalty must not be NaN there.
-    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
+    return jnp.where(square == 0, 0.0, jnp.sqrt(jnp.where(square == 0, 1.0, square)))
 
 
 @compiled_when_eager
-def _residuals(generator: Generator, state: State, product: str) -> SymmetryResiduals:
+def _residuals(generator: Generator, state: SteadyState | AsymptoticState, product: str) -> SymmetryResiduals:
     spectrum, rho = generator.spectrum, state.energy_density_matrix
     metrics = _metrics(rho, product)
     parts = [
         dissipator_matrix(*pair, spectrum).astype(rho.dtype).conj().T for pair in generator.jumps.channels(spectrum)
     ]
     total = sum(parts[1:], parts[0])
-    defects = [_norm(each - _adjoint(each, *metrics)) for each in (total, *parts)]
+    faithful = _faithful(generator, state)
+    defects = [_norm(each - _adjoint(each, *metrics)) * faithful for each in (total, *parts)]
     return SymmetryResiduals(defects[0], jnp.stack(defects[1:]), _norm(total), generator.names, product)
 
 
@@ -162,7 +169,8 @@ def symmetry_residuals(generator: Generator, state: State | None = None, *, prod
     Zero for the total in the GNS product if and only if quantum detailed balance holds with respect to the state; the
     KMS product asks for less (a KMS-symmetric generator need not be covariant). L itself is never symmetric where H
     does anything, which is no sign of broken balance. state: by default the stationary one. Returns SymmetryResiduals,
-    differentiable where it does not vanish. Raises ValueError above d = 32.
+    differentiable where it does not vanish, NaN for a state without an inverse (a pure one, or T = 0). Raises
+    ValueError above d = 32.
     *Source:* A. Kossakowski, A. Frigerio, V. Gorini, M. Verri, Commun. Math. Phys. 57, 97 (1977).
     """
     _check_product(product)

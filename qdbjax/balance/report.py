@@ -9,10 +9,19 @@ from qdbjax._types import Array, RealVector, Scalar, compiled_when_eager
 from qdbjax.balance.cycles import CycleAnalysis, cycle_analysis, cycle_basis, independent_cycles
 from qdbjax.balance.dynamical import effective_inverse_temperatures
 from qdbjax.balance.products import SymmetryResiduals, symmetry_residuals
+from qdbjax.balance.violation import entropy_split
+from qdbjax.generators.flows import exchanging
 from qdbjax.generators.generator import DENSE_LIMIT, Generator
 from qdbjax.solvers.asymptotic import AsymptoticState, State, as_state
 from qdbjax.solvers.steady_state import SteadyState, steady_state
-from qdbjax.thermodynamics import energy_currents, entropy_production, heat_currents, micro_currents
+from qdbjax.thermodynamics import (
+    energy_currents,
+    entropy_production,
+    heat_currents,
+    micro_currents,
+    particle_currents,
+)
+from qdbjax.thermodynamics.traffic import clear, traffic
 
 ROUNDING = 1e-9  # currents below this part of the traffic, and affinities below it, count as zero
 VERDICTS = {
@@ -30,10 +39,11 @@ class BalanceReport(eqx.Module):
     verdict: "equilibrium", "driven", "broken" (a bath drives a cycle by itself), "transient" or "undecided".
     symmetry: SymmetryResiduals of the dissipator (None above d = 32). cycles: CycleAnalysis with every bath a way of
     its own; own_affinities (bath,): the largest affinity of a cycle that a bath closes by itself. micro_currents (bath,
-    m, n), heat_currents (bath,), entropy_production, imbalance: largest micro-current over the largest flow one way.
-    heat_traffic: largest Σ|ω||K| of a bath, beside which a heat current may be rounding.
-    inverse_temperatures (level,): what each level shows against the lowest. first_law: what energy currents miss to add
-    up to zero.
+    m, n), imbalance: the largest of them over the largest flow one way. heat_currents (bath,), traffic (bath,): heat
+    carried both ways, beside which a net current may be rounding. particle_currents (bath,), None where none are
+    exchanged. energy_change: Σ of the energy currents, zero in a stationary state. entropy_production, and
+    rates_production: what Schnakenberg counts from rates and populations. inverse_temperatures (level,): what each
+    level shows against the lowest. coherence: largest ρ_mn between different levels m and n.
     """
 
     verdict: str
@@ -48,10 +58,13 @@ class BalanceReport(eqx.Module):
     micro_currents: np.ndarray
     imbalance: float
     heat_currents: np.ndarray
-    heat_traffic: float
-    first_law: float
+    traffic: np.ndarray
+    particle_currents: np.ndarray | None
+    energy_change: float
     entropy_production: float
+    rates_production: float
     inverse_temperatures: np.ndarray
+    coherence: float
     secular_ratio: float
 
     def __repr__(self) -> str:
@@ -87,28 +100,53 @@ class BalanceReport(eqx.Module):
             if currents[b, m, n] > ROUNDING * currents.max():
                 lines.append(f"{self.names[b]} moves the system {n} → {m}, net {currents[b, m, n]:.4g} per time")
         # What is 0 to rounding is said to be 0: all heat of a bath that drives a cycle by itself.
-        shown = np.where(np.abs(self.heat_currents) > ROUNDING * self.heat_traffic, self.heat_currents, 0.0)
-        heat = [f"{name} {x:+.4g}" for name, x in zip(self.names, shown, strict=True)]
-        return [*lines, f"heat into the system: {', '.join(heat)}; all energies add up to {self.first_law:.1g}"]
+        shown = np.asarray(clear(self.heat_currents, self.traffic))
+        if self.verdict == "transient":
+            rest = f"the system's energy changes by {self.energy_change:+.4g} per time"
+        else:
+            rest = f"all energies add up to {self.energy_change:.1g}"
+        lines.append(f"heat into the system: {self._by_bath(shown)}; {rest}")
+        if self.particle_currents is not None:
+            work = float(self.chemical_potentials @ self.particle_currents)
+            brought = self._by_bath(self.particle_currents)
+            lines.append(f"particles into the system: {brought}; chemical work on it {work:+.4g} per time")
+        return lines
+
+    def _by_bath(self, values: np.ndarray) -> str:
+        return ", ".join(f"{name} {x:+.4g}" for name, x in zip(self.names, values, strict=True))
 
     def _cost(self) -> list[str]:
         if np.isnan(self.entropy_production):
             return ["entropy production unknown: a bath has no one temperature"]
-        words = [f"entropy production {self.entropy_production:.4g} per time"]
-        counted = float(self.cycles.entropy_production)
-        if abs(counted - self.entropy_production) > 1e-6 * abs(counted) and self.imbalance > ROUNDING:
-            words.append(f"the rates alone (Schnakenberg) count {counted:.4g}: their ratios are not those of the bath")
+        warm = self.temperatures > 0
+        carried = np.sum(self.traffic[warm] / self.temperatures[warm])
+        none = self.verdict == "equilibrium" and abs(self.entropy_production) <= ROUNDING * carried
+        shown = 0.0 if none else float(clear(np.asarray(self.entropy_production), carried))
+        words = [f"entropy production {shown:.4g} per time"]
+        counted = self.rates_production
+        if self.imbalance > ROUNDING and abs(counted - self.entropy_production) > 1e-6 * abs(counted):
+            reason = (
+                "coherence between levels makes the difference"
+                if self.coherence > ROUNDING
+                else "their ratios are not those of the bath"
+            )
+            words.append(f"the rates alone (Schnakenberg) count {counted:.4g}: {reason}")
         return words
 
     def _symmetry(self) -> list[str]:
         if self.symmetry is None:
             return []
+        if np.isnan(self.symmetry.total):
+            return ["not asked for: the state has an eigenvalue 0, and no inner product of its own"]
         share = float(self.symmetry.total) / max(float(self.symmetry.size), np.finfo(float).tiny)
         each = ", ".join(f"{name} {float(x):.2g}" for name, x in zip(self.names, self.symmetry.baths, strict=True))
-        return [
+        lines = [
             f"the dissipator misses its GNS adjoint by {_part(share)} of its norm",
             f"bath by bath, in this state: {each}",
         ]
+        if self.verdict == "driven" and share <= ROUNDING:
+            lines.append("all baths together pass for one in equilibrium: only bath by bath is the drive seen")
+        return lines
 
     def _cycles(self) -> list[str]:
         lines = []
@@ -126,13 +164,21 @@ class BalanceReport(eqx.Module):
         return lines
 
     def _levels(self) -> list[str]:
-        shown = self.inverse_temperatures[np.isfinite(self.inverse_temperatures)]
-        if shown.size == 0:
+        known = self.inverse_temperatures[~np.isnan(self.inverse_temperatures)]
+        if known.size == 0:
             return []
-        low, high = shown.min(), shown.max()
+        low, high = known.min() + 0.0, known.max() + 0.0  # no -0
+        if np.isinf(high):
+            return ["are not all populated: 1/T = inf"]
+        if known.size == 1:
+            return [f"two populations always show one temperature, here 1/T = {high:.6g}"]
         if high - low <= 1e-8 * max(abs(high), abs(low), 1e-8):
-            return [f"all show one temperature, 1/T = {high:.6g}"]
-        return [f"show 1/T from {low:.4g} to {high:.4g}: no Gibbs state{'; a level is inverted' if low < 0 else ''}"]
+            still = "" if self.verdict == "equilibrium" else ": the populations are thermal, the flows are not"
+            return [f"all show one temperature, 1/T = {high:.6g}{still}"]
+        words = [f"show 1/T from {low:.4g} to {high:.4g}: no Gibbs state"]
+        words += ["a level is inverted"] if low < 0 else []
+        words += ["yet no cycle is driven"] if self.verdict == "equilibrium" else []
+        return ["; ".join(words)]
 
     def _cautions(self) -> list[str]:
         return [f"{explain(self.status)} (secular ratio {self.secular_ratio:.2g})"] if self.status else []
@@ -160,9 +206,13 @@ class _Reading(eqx.Module):
     symmetry: SymmetryResiduals | None
     micro_currents: Array
     heat_currents: Array
-    first_law: Scalar
+    traffic: Array
+    particle_currents: Array | None
+    energy_change: Scalar
     entropy_production: Scalar
+    rates_production: Scalar
     inverse_temperatures: RealVector
+    coherence: Scalar
     motion: Scalar
     secular_ratio: Scalar
 
@@ -172,14 +222,19 @@ def _read(generator: Generator, state: State | None) -> _Reading:
     found = steady_state(generator) if state is None else as_state(generator, state)
     dense = generator.dimension <= DENSE_LIMIT
     motion = jnp.max(jnp.abs(generator.apply(found.density_matrix))) if dense else jnp.zeros(())
+    rho = found.energy_density_matrix
     return _Reading(
         found,
         symmetry_residuals(generator, found) if dense else None,
         micro_currents(generator, found),
         heat_currents(generator, found),
+        traffic(generator, found),
+        particle_currents(generator, found) if exchanging(generator.jumps) else None,
         jnp.sum(energy_currents(generator, found)),
         entropy_production(generator, found if state is None else found.density_matrix),
+        entropy_split(generator, found).schnakenberg,
         effective_inverse_temperatures(generator, found),
+        jnp.max(jnp.abs(rho - jnp.diag(jnp.diagonal(rho)))),
         motion / jnp.where(generator.scale > 0, generator.scale, 1.0),
         generator.secular_ratio,
     )
@@ -211,8 +266,9 @@ def balance_report(generator: Generator, state: State | None = None) -> BalanceR
     found = reading.state
     cycles, own = cycle_analysis(generator, found, basis), _own_affinities(generator)
     currents = np.asarray(reading.micro_currents)
-    traffic = np.max(np.asarray(generator.rates) * np.asarray(found.populations)[None, None, :])
-    imbalance = float(np.abs(currents).max() / max(traffic, np.finfo(float).tiny))
+    largest = np.max(np.asarray(generator.rates) * np.asarray(found.populations)[None, None, :])
+    imbalance = float(np.abs(currents).max() / max(largest, np.finfo(float).tiny))
+    brought = reading.particle_currents
     return BalanceReport(
         verdict=_verdict(reading, imbalance, own, cycles),
         status=int(getattr(found, "status", generator.status)),
@@ -226,9 +282,12 @@ def balance_report(generator: Generator, state: State | None = None) -> BalanceR
         micro_currents=currents,
         imbalance=imbalance,
         heat_currents=np.asarray(reading.heat_currents),
-        heat_traffic=float(np.abs(np.asarray(generator.spectrum.frequencies) * currents).sum(axis=(1, 2)).max()),
-        first_law=float(reading.first_law),
+        traffic=np.asarray(reading.traffic),
+        particle_currents=None if brought is None else np.asarray(brought),
+        energy_change=float(reading.energy_change),
         entropy_production=float(reading.entropy_production),
+        rates_production=float(reading.rates_production),
         inverse_temperatures=np.asarray(reading.inverse_temperatures),
+        coherence=float(reading.coherence),
         secular_ratio=float(reading.secular_ratio),
     )

@@ -40,7 +40,8 @@ class EntropyRates(eqx.Module):
         )
 
 
-def _logarithm(generator: Generator, state: SteadyState | AsymptoticState) -> Logarithm:
+def log_of_state(generator: Generator, state: SteadyState | AsymptoticState) -> Logarithm:
+    """ln ρ in the energy eigenbasis; eigenvalues that are 0 or rounding are 0."""
     rho = state.energy_density_matrix
     unit = jnp.eye(rho.shape[0], dtype=rho.dtype)
     # A stationary state between different levels is diagonal, and its rarest population right to 1e-12 of itself:
@@ -86,7 +87,7 @@ def entropy_rates(generator: Generator, state: State, steady: SteadyState | None
 @compiled_when_eager
 def _entropy_rates(generator: Generator, state: SteadyState | AsymptoticState, steady: SteadyState) -> EntropyRates:
     turning, by_bath = _changes(generator, state.energy_density_matrix)
-    now, final = _logarithm(generator, state), _logarithm(generator, steady)
+    now, final = log_of_state(generator, state), log_of_state(generator, steady)
     gains = jnp.stack([-now.expectation(change) for change in by_bath])
     heat, cold = heat_currents(generator, state), generator.temperatures == 0
     flow = heat / jnp.where(cold, 1.0, generator.temperatures)

@@ -15,9 +15,9 @@ from qdbjax.solvers import AsymptoticState, SteadyState, steady_state
 from qdbjax.solvers.asymptotic import State, as_state
 from qdbjax.thermodynamics.counters import bath_index
 from qdbjax.thermodynamics.currents import energy_currents, heat_currents
+from qdbjax.thermodynamics.traffic import clear, traffic
 
 Name = str | int
-ROUNDING = 256  # a current below this many eps of the two flows whose difference it is counts as none
 
 
 class Mode(enum.IntEnum):
@@ -136,17 +136,6 @@ def _roles(temperatures: PerBath, cold: int | None, hot: int | None, works: tupl
     return _Roles(thermal, coldest, hottest, room, (one(coldest), one(hottest), sink), has_room)
 
 
-def _traffic(generator: Generator, state: SteadyState | AsymptoticState) -> PerBath:
-    """What each bath carries both ways, Σ (|ω| + |μ|) Γ p: a net current far below it is rounding."""
-    weight = jnp.abs(generator.spectrum.frequencies)[None] + jnp.abs(generator.chemical_potentials)[:, None, None]
-    return jnp.sum(weight * generator.rates * state.populations[None, None, :], axis=(1, 2))
-
-
-def _clear(current: Array, traffic: Array) -> Array:
-    """The current, 0 where it is rounding."""
-    return jnp.where(jnp.abs(current) <= ROUNDING * float(jnp.finfo(current.dtype).eps) * traffic, 0.0, current)
-
-
 def _ratio(x: Scalar, y: Scalar) -> Scalar:
     return jnp.where(y == 0, jnp.nan, x / jnp.where(y == 0, 1.0, y))
 
@@ -195,25 +184,25 @@ def _performance(
     hot: int | None,
     works: tuple[int, ...],
 ) -> Performance:
-    heat, traffic, temperatures = heat_currents(generator, state), _traffic(generator, state), generator.temperatures
+    heat, carried, temperatures = heat_currents(generator, state), traffic(generator, state), generator.temperatures
     energy = energy_currents(generator, state) if exchanging(generator.jumps) else heat
     roles = _roles(temperatures, cold, hot, works)
     # μJ^N of a thermal bath is work; of a work reservoir everything is.
     power = jnp.sum(jnp.where(roles.thermal, heat - energy, -energy))
-    whole = jnp.sum(traffic)
-    clear, given = _clear(heat, traffic), _clear(power, whole)
-    supplied = jnp.sum(jnp.where(roles.thermal, jnp.maximum(clear, 0.0), 0.0))
-    drawn = jnp.sum(jnp.where(roles.cold, clear, 0.0))
-    driving = jnp.sum(jnp.where(roles.hot, clear, 0.0)) - given if roles.has_room else -given
+    whole = jnp.sum(carried)
+    flow, given = clear(heat, carried), clear(power, whole)
+    supplied = jnp.sum(jnp.where(roles.thermal, jnp.maximum(flow, 0.0), 0.0))
+    drawn = jnp.sum(jnp.where(roles.cold, flow, 0.0))
+    driving = jnp.sum(jnp.where(roles.hot, flow, 0.0)) - given if roles.has_room else -given
     carnot, largest = _bounds(roles, temperatures, given < 0)
     return Performance(
         heat,
         power,
         _ratio(given, supplied),
         carnot,
-        _ratio(drawn, _clear(driving, whole)),
+        _ratio(drawn, clear(driving, whole)),
         largest,
-        _mode(roles, clear, given),
+        _mode(roles, flow, given),
         generator.names,
     )
 
@@ -265,7 +254,7 @@ def _rectification(generator: Generator, first: int, second: int) -> Rectificati
         made = generator.with_reservoirs(temperatures=temperatures)
         state = steady_state(made)
         heat = heat_currents(made, state)
-        return heat, _clear(heat, _traffic(made, state))[first], state.status
+        return heat, clear(heat, traffic(made, state))[first], state.status
 
     # One program for both directions: compiling is what takes time.
     there = generator.temperatures
