@@ -39,6 +39,7 @@ __all__ = [
     "as_real",
     "as_scalar",
     "compiled_when_eager",
+    "evaluated_early",
     "is_traced",
 ]
 
@@ -66,6 +67,22 @@ def compiled_when_eager(function: Function) -> Function:
     def call(*args, **kwargs):
         inline = is_traced(args, kwargs) and _in_a_program()
         return function(*args, **kwargs) if inline else jitted(*args, **kwargs)
+
+    return call
+
+
+def evaluated_early(function: Function) -> Function:
+    """Run a function at once where its arguments are known, though a program is being traced.
+
+    What it returns is then a constant of the program that can be looked at, not a tracer.
+    """
+
+    @ft.wraps(function)
+    def call(*args, **kwargs):
+        if is_traced(args, kwargs):
+            return function(*args, **kwargs)
+        with jax.ensure_compile_time_eval():
+            return function(*args, **kwargs)
 
     return call
 

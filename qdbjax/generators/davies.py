@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, StatusCode, as_scalar, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, StatusCode, as_scalar, evaluated_early, is_traced
 from qdbjax.baths import AbstractBath, Bath, LocalTemperature, lamb_matrix, with_slope
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator, PerBath, assemble, in_levels
 from qdbjax.numerics.small import (
@@ -62,10 +62,10 @@ def davies(
     baths, names = checked_baths(system, baths)
     if lamb_shift:
         refuse_endless(baths)
-    window = None if window is None else as_scalar(window, "window", low=0, infinite=True)
-    generator = _davies(system, baths, names, lamb_shift, window)
+    window = None if window is None else evaluated_early(as_scalar)(window, "window", low=0, infinite=True)
+    generator = assemble(system, spectrum(system, window), DaviesJumps(baths, lamb_shift), names)
     if not is_traced(system, baths):
-        _refuse_divergence(generator, baths)
+        _refuse_divergence(generator.spectrum, baths)
     return generator
 
 
@@ -77,11 +77,12 @@ def checked_baths(system: System, baths: AbstractBath | Sequence[AbstractBath]) 
     return baths, names
 
 
-def _refuse_divergence(generator: Generator, baths: tuple[AbstractBath, ...]) -> None:
+@evaluated_early
+def _refuse_divergence(levels: Spectrum, baths: tuple[AbstractBath, ...]) -> None:
     for n, bath in enumerate(baths):
         if bath.finite_at_zero:
             continue
-        if bool(jnp.any(divergent_entries(generator.spectrum, bath)[0])):
+        if bool(jnp.any(divergent_entries(levels, bath)[0])):
             raise ValueError(
                 f"baths[{n}] has infinite noise at ω → 0 ({type(bath.spectral_density).__name__}) and its coupling has "
                 "a zero-frequency part, so that coherences would decay infinitely fast. Use an Ohmic or super-Ohmic "
@@ -134,13 +135,6 @@ def _check_charges(system: System, baths: tuple[AbstractBath, ...]) -> None:
                     f"baths[{n}] must remove one particle, [N, D] = -D with the system's number N; it misses by "
                     f"{excess:.3g}."
                 )
-
-
-@compiled_when_eager
-def _davies(
-    system: System, baths: tuple[AbstractBath, ...], names: tuple[str, ...], lamb_shift: bool, window: Array | None
-) -> Generator:
-    return assemble(system, spectrum(system, window), DaviesJumps(baths, lamb_shift), names)
 
 
 def divergent_entries(levels: Spectrum, bath: AbstractBath) -> tuple[Bool[Array, "d d"], Bool[Array, "d d"]]:

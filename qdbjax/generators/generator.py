@@ -97,21 +97,25 @@ class Generator(eqx.Module):
         return self.rates.shape[-1]
 
     @property
+    @compiled_when_eager
     def total_rates(self) -> Array:
         """Rates summed over baths, (to, from), zero diagonal."""
         return ft.reduce(ft.partial(entrywise, jnp.add), vector_entries(self.rates))
 
     @property
+    @compiled_when_eager
     def scale(self) -> Scalar:
         """Largest rate, the unit against which residuals and frequencies are judged."""
         return largest(self.total_rates)
 
     @property
+    @compiled_when_eager
     def secular_ratio(self) -> Scalar:
         """Smallest difference of distinct Bohr frequencies over the largest rate; secular theory needs >> 1."""
         return self.spectrum.smallest_frequency_difference / self.scale
 
     @property
+    @compiled_when_eager
     def lamb_shift(self) -> Matrix:
         """H_LS (d, d) in the basis of the Hamiltonian, energy; zero unless the generator was made with it."""
         shift = self.jumps.hamiltonian_shift(self.spectrum)
@@ -141,8 +145,9 @@ class Generator(eqx.Module):
         rho = jnp.asarray(as_matrix(rho, "rho"))
         if rho.shape != (self.dimension, self.dimension):
             raise ValueError(f"rho must have shape {(self.dimension, self.dimension)}; got {rho.shape}.")
-        return (self.liouvillian() @ rho.astype(_complex(rho.dtype)).reshape(-1)).reshape(rho.shape)
+        return _apply(self, rho.astype(_complex(rho.dtype)))
 
+    @compiled_when_eager
     def liouvillian(self) -> Matrix:
         """L as a (d², d²) matrix on row-major vec(ρ), in the basis of the Hamiltonian, inverse time.
 
@@ -164,6 +169,12 @@ class Generator(eqx.Module):
         return f"Generator(dimension={self.dimension}, baths={', '.join(self.names)})"
 
 
+@compiled_when_eager
+def _apply(generator: Generator, rho: Matrix) -> Matrix:
+    return (generator.liouvillian() @ rho.reshape(-1)).reshape(rho.shape)
+
+
+@compiled_when_eager
 def assemble(system: System, spectrum: Spectrum, jumps: AbstractJumps, names: tuple[str, ...]) -> Generator:
     """A Generator from what its maker knows."""
     rates, status = jumps.checked_rates(spectrum)

@@ -7,14 +7,12 @@ import numpy as np
 
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import (
-    Array,
     ArrayLike,
     Matrix,
     Rates,
     StatusCode,
     as_matrix,
     as_real,
-    compiled_when_eager,
     is_traced,
 )
 from qdbjax.generators.davies import squared
@@ -47,7 +45,7 @@ def pauli(
     jumps = PauliJumps(jnp.where(off, table, 0.0), _temperatures(temperatures, len(names), table.dtype))
     # With its eigenbasis known a System keeps the order in which the levels were given.
     system = System(jnp.diag(energies), eigenbasis=np.eye(d), energies=energies)
-    return _assembled(system, jumps, names, None)
+    return assemble(system, spectrum(system), jumps, names)
 
 
 def lindblad(
@@ -74,7 +72,9 @@ def lindblad(
             raise ValueError(f"jumps[{name!r}] must act on {system.dimension} levels; got shape {given.shape}.")
         operators.append(given if given.ndim == 3 else given[None])
     temperatures = _temperatures(temperatures, len(named), jnp.real(operators[0]).dtype)
-    return _assembled(system, GivenJumps(tuple(operators), temperatures), tuple(named), jnp.asarray(jnp.inf))
+    return assemble(
+        system, spectrum(system, np.asarray(np.inf)), GivenJumps(tuple(operators), temperatures), tuple(named)
+    )
 
 
 def _by_bath(value: ArrayLike | Mapping[str, ArrayLike], name: str) -> tuple[tuple[str, ...], list]:
@@ -92,11 +92,6 @@ def _temperatures(value: ArrayLike | None, count: int, dtype) -> PerBath:
     if found.shape != (count,):
         raise ValueError(f"temperatures must have shape {(count,)}, one per bath; got {found.shape}.")
     return found
-
-
-@compiled_when_eager
-def _assembled(system: System, jumps: AbstractJumps, names: tuple[str, ...], window: Array | None) -> Generator:
-    return assemble(system, spectrum(system, window), jumps, names)
 
 
 def _cannot_move() -> ValueError:

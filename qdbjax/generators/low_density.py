@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode, compiled_when_eager
+from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode
 from qdbjax.baths import Gas
 from qdbjax.generators.collisions import Nodes, nodes_between, resonances
 from qdbjax.generators.davies import checked_names, squared
@@ -45,12 +45,7 @@ def low_density(
     system = as_system(system)
     gases = (gases,) if isinstance(gases, Gas) else tuple(gases)
     names = checked_names(system, gases, Gas, "gases")
-    return _low_density(system, gases, names, forward_scattering)
-
-
-@compiled_when_eager
-def _low_density(system: System, gases: tuple[Gas, ...], names: tuple[str, ...], forward: bool) -> Generator:
-    return assemble(system, spectrum(system), GasJumps(gases, forward), names)
+    return assemble(system, spectrum(system), GasJumps(gases, forward_scattering), names)
 
 
 def collision_rates(levels: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:

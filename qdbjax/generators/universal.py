@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import ArrayLike, BoolMatrix, Matrix, Rates, StatusCode, compiled_when_eager
+from qdbjax._types import ArrayLike, BoolMatrix, Matrix, Rates, StatusCode
 from qdbjax.baths import AbstractBath, noise_roots, shared_lamb_shift, with_slope
 from qdbjax.generators.davies import (
     checked_baths,
@@ -49,12 +49,7 @@ def universal_lindblad(
             raise ValueError(f"baths[{n}] has correlated couplings; universal_lindblad needs independent ones.")
     if lamb_shift:
         refuse_endless(baths)
-    return _universal(system, baths, names, lamb_shift)
-
-
-@compiled_when_eager
-def _universal(system: System, baths: tuple[AbstractBath, ...], names: tuple[str, ...], lamb_shift: bool) -> Generator:
-    return assemble(system, spectrum(system, jnp.asarray(jnp.inf)), UniversalJumps(baths, lamb_shift), names)
+    return assemble(system, spectrum(system, np.asarray(np.inf)), UniversalJumps(baths, lamb_shift), names)
 
 
 class UniversalJumps(AbstractJumps):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, as_real, as_scalar, is_traced
+from qdbjax._types import Array, ArrayLike, as_real, as_scalar, evaluated_early, is_traced
 from qdbjax.baths import Bath, Ohmic
 from qdbjax.models.zoo import three_level
 from qdbjax.operators import embed, sigma_x, transition
@@ -109,6 +109,14 @@ def three_qubit_refrigerator(
     number or (3,). cutoff ω_c: energy. Raises ValueError for another shape.
     *Source:* N. Linden, S. Popescu, P. Skrzypczyk, Phys. Rev. Lett. 105, 130401 (2010), whose baths are local.
     """
+    system = _three_qubits(cold_splitting, hot_splitting, coupling)
+    couplings = [embed(sigma_x(), n, [2] * 3) for n in range(3)]
+    baths = _baths(("cold", "room", "hot"), couplings, temperatures, strengths, cutoff)
+    return Machine(system, baths)
+
+
+@evaluated_early
+def _three_qubits(cold_splitting: ArrayLike, hot_splitting: ArrayLike, coupling: ArrayLike) -> System:
     cold, hot = as_scalar(cold_splitting, "cold_splitting"), as_scalar(hot_splitting, "hot_splitting")
     coupling = as_scalar(coupling, "coupling")
     dtype = np.result_type(cold.dtype, hot.dtype, coupling.dtype)
@@ -122,9 +130,7 @@ def three_qubit_refrigerator(
     energies = single * apart + coupling * jnp.asarray(place[swapped] - place[lifted], dtype)
     basis = np.eye(8)
     basis[np.ix_([swapped, lifted], [swapped, lifted])] = np.array([[1.0, 1.0], [1.0, -1.0]]) / np.sqrt(2)
-    couplings = [embed(sigma_x(), n, [2] * 3) for n in range(3)]
-    baths = _baths(("cold", "room", "hot"), couplings, temperatures, strengths, cutoff)
-    return Machine(System(hamiltonian, eigenbasis=basis, energies=energies), baths)
+    return System(hamiltonian, eigenbasis=basis, energies=energies)
 
 
 def _of_spins(splittings: Array) -> Array:
@@ -133,11 +139,15 @@ def _of_spins(splittings: Array) -> Array:
     return jnp.sum(0.5 * splittings[:, None] * signs, axis=0)
 
 
-def _ising(splittings: Array, couplings: list[tuple[int, int, Array]]) -> System:
-    """Σ ½ω_i σ_z^i + Σ g_ij σ_z^i σ_z^j, diagonal in the basis it is written in."""
-    signs = UP_OR_DOWN[splittings.shape[0]]
-    pairs = [strength * jnp.asarray(signs[i] * signs[j], strength.dtype) for i, j, strength in couplings]
-    energies = _of_spins(splittings) + sum(pairs[1:], pairs[0])
+@evaluated_early
+def _ising(splittings: ArrayLike, couplings: tuple[str, ArrayLike], pairs: tuple[tuple[int, int], ...]) -> System:
+    """Σ ½ω_i σ_z^i + Σ g_ij σ_z^i σ_z^j, diagonal in the basis it is written in; couplings with their name."""
+    signs = UP_OR_DOWN[3 if len(pairs) > 1 else 2]
+    splittings = _vector(splittings, "splittings", len(signs))
+    name, value = couplings
+    strengths = [as_scalar(value, name)] if len(pairs) == 1 else list(_vector(value, name, len(pairs)))
+    terms = [g * jnp.asarray(signs[i] * signs[j], g.dtype) for g, (i, j) in zip(strengths, pairs, strict=True)]
+    energies = _of_spins(splittings) + sum(terms[1:], terms[0])
     return System(jnp.diag(energies), eigenbasis=np.eye(signs.shape[1]), energies=energies)
 
 
@@ -158,10 +168,9 @@ def heat_rectifier(
     cutoff ω_c: energy. Raises ValueError for another shape.
     *Source:* T. Werlang, M. A. Marchiori, M. F. Cornelio, D. Valente, Phys. Rev. E 89, 062109 (2014).
     """
-    splittings, coupling = _vector(splittings, "splittings", 2), as_scalar(coupling, "coupling")
-    couplings = [embed(sigma_x(), n, [2, 2]) for n in range(2)]
-    baths = _baths(("left", "right"), couplings, temperatures, strengths, cutoff)
-    return Machine(_ising(splittings, [(0, 1, coupling)]), baths)
+    system = _ising(splittings, ("coupling", coupling), ((0, 1),))
+    flips = [embed(sigma_x(), n, [2, 2]) for n in range(2)]
+    return Machine(system, _baths(("left", "right"), flips, temperatures, strengths, cutoff))
 
 
 def heat_transistor(
@@ -181,8 +190,6 @@ def heat_transistor(
     cutoff ω_c: energy. Raises ValueError for another shape.
     *Source:* K. Joulain, J. Drevillon, Y. Ezzahri, J. Ordonez-Miranda, Phys. Rev. Lett. 116, 200601 (2016).
     """
-    splittings, strength = _vector(splittings, "splittings", 3), _vector(couplings, "couplings", 3)
-    pairs = [(n, (n + 1) % 3, strength[n]) for n in range(3)]
+    system = _ising(splittings, ("couplings", couplings), ((0, 1), (1, 2), (2, 0)))
     flips = [embed(sigma_x(), n, [2] * 3) for n in range(3)]
-    baths = _baths(("emitter", "base", "collector"), flips, temperatures, strengths, cutoff)
-    return Machine(_ising(splittings, pairs), baths)
+    return Machine(system, _baths(("emitter", "base", "collector"), flips, temperatures, strengths, cutoff))

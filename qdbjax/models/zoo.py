@@ -4,18 +4,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import ArrayLike, as_real, as_scalar
+from qdbjax._types import ArrayLike, as_real, as_scalar, evaluated_early
 from qdbjax.numerics.small import stacked
 from qdbjax.operators import annihilate, embed, sigma_x, sigma_y, sigma_z
 from qdbjax.systems import System
 
 
+@evaluated_early
 def qubit(splitting: ArrayLike) -> System:
     """H = ½ω₀ σ_z; the first basis state is up (excited for ω₀ > 0). splitting ω₀: energy."""
     half = 0.5 * as_scalar(splitting, "splitting")
     return System(jnp.diag(stacked([half, -half])))
 
 
+@evaluated_early
 def three_level(energies: ArrayLike) -> System:
     """H = diag(ε₀, ε₁, ε₂). energies (3,): energy. Raises ValueError for another length."""
     energies = as_real(energies, "energies")
@@ -24,6 +26,7 @@ def three_level(energies: ArrayLike) -> System:
     return System(jnp.diag(energies))
 
 
+@evaluated_early
 def three_dot_ring(tunneling: ArrayLike, flux: ArrayLike) -> System:
     """Three quantum dots in a ring threaded by a magnetic flux, one electron.
 
@@ -46,6 +49,7 @@ def three_dot_ring(tunneling: ArrayLike, flux: ArrayLike) -> System:
     return System(hamiltonian, eigenbasis=basis, energies=energies)
 
 
+@evaluated_early
 def xxz_chain(fields: ArrayLike, exchange: ArrayLike, anisotropy: ArrayLike) -> System:
     """Spin-½ XXZ chain, H = Σ_i ½h_i σ_z^i + Σ_i ¼J (σ_x^i σ_x^{i+1} + σ_y^i σ_y^{i+1} + Δ σ_z^i σ_z^{i+1}).
 
@@ -74,6 +78,7 @@ def _occupations(modes: int) -> list[np.ndarray]:
     return [c.T @ c for c in removal]
 
 
+@evaluated_early
 def quantum_dot(level: ArrayLike) -> System:
     """One spinless level, H = ε n; basis (empty, occupied), particle number n. level ε: energy.
 
@@ -84,6 +89,7 @@ def quantum_dot(level: ArrayLike) -> System:
     return System(level * jnp.asarray(number, level.dtype), number=number)
 
 
+@evaluated_early
 def spinful_dot(level: ArrayLike, interaction: ArrayLike, zeeman: ArrayLike = 0.0) -> System:
     """One level with spin and Coulomb repulsion, H = (ε + ½B) n_up + (ε - ½B) n_down + U n_up n_down.
 
@@ -99,6 +105,7 @@ def spinful_dot(level: ArrayLike, interaction: ArrayLike, zeeman: ArrayLike = 0.
     return System(hamiltonian, number=up + down)
 
 
+@evaluated_early
 def double_dot(levels: ArrayLike, tunneling: ArrayLike, interaction: ArrayLike = 0.0) -> System:
     """Two spinless dots in series, H = ε_0 n_0 + ε_1 n_1 + t (c_0†c_1 + c_1†c_0) + U n_0 n_1.
 

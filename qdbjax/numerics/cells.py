@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
+import numpy as np
 
 from qdbjax.numerics.collected import Cellwise, collected
 from qdbjax.numerics.small import all_entries, entrywise, nested
@@ -44,11 +45,15 @@ def _together(parts: list, like: Any) -> Any:
     return jax.tree.unflatten(tree, [rebuild(part, leaf) for part, leaf in zip(parts, leaves, strict=True)])
 
 
-def where_asked(asked: jax.Array, function: Callable, operands: tuple, otherwise: Any, block: int) -> Any:
+def where_asked(asked: jax.Array | np.bool_, function: Callable, operands: tuple, otherwise: Any, block: int) -> Any:
     """function(*operands) in the cells that ask for it, `otherwise` (of the same structure) in all others.
 
-    A leaf of `otherwise` may be a ShapeDtypeStruct, which stands for zeros. See `for_some`.
+    A leaf of `otherwise` may be a ShapeDtypeStruct, which stands for zeros. Where it is known that none asks (a NumPy
+    False) nothing else is compiled. See `for_some`.
     """
+    if isinstance(asked, np.bool_) and not asked:
+        zeros = lambda leaf: jnp.zeros(leaf.shape, leaf.dtype) if _is_shape(leaf) else leaf  # noqa: E731
+        return jax.tree.map(zeros, otherwise, is_leaf=_is_shape)
     found = for_some(asked, function, operands, block)
 
     def choose(plain, special):

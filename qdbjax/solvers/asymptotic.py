@@ -26,16 +26,19 @@ class AsymptoticState(eqx.Module):
     spectrum: Spectrum
 
     @property
+    @compiled_when_eager
     def coherences(self) -> Packed:
         """ρ_mn between levels of one cluster, real parts above and imaginary parts below the diagonal."""
         return off_diagonal(pack(self.energy_density_matrix))
 
     @property
+    @compiled_when_eager
     def populations(self) -> Float[Array, " d"]:
         """Populations of the energy levels, (d,)."""
         return jnp.real(jnp.diagonal(self.energy_density_matrix))
 
     @property
+    @compiled_when_eager
     def density_matrix(self) -> Matrix:
         """ρ∞ in the basis of the Hamiltonian, (d, d)."""
         rho = self.energy_density_matrix

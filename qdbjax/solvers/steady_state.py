@@ -39,11 +39,13 @@ class SteadyState(eqx.Module):
     spectrum: Spectrum
 
     @property
+    @compiled_when_eager
     def energy_density_matrix(self) -> Matrix:
         """ρ in the energy eigenbasis, (d, d) complex."""
         return unpack(self.coherences + jnp.diag(self.populations))
 
     @property
+    @compiled_when_eager
     def density_matrix(self) -> Matrix:
         """ρ in the basis of the Hamiltonian, (d, d) complex."""
         rho = self.energy_density_matrix
@@ -80,16 +82,17 @@ class Auto(AbstractSolver):
     def solve(self, generator: Generator) -> Solution:
         """See AbstractSolver."""
         rates = generator.total_rates
-        degenerate = generator.spectrum.degenerate & every(jnp.isfinite, rates)
         populations, coherences, *rest = _simple(rates, gth.stationary(rates), jnp.ones((), rates.dtype))
         # No way from some state to state 0, or a state 0 so rare that the ratios to it overflow.
         stuck = ~every(lambda s: s > 0, gth.pivots(jax.lax.stop_gradient(rates))) | ~every(jnp.isfinite, populations)
         plain = (populations, jax.ShapeDtypeStruct(coherences.shape, coherences.dtype), *rest)
         d = generator.dimension
         operands = generator.spectrum, generator.jumps
-        if d > zero_block.BLOCK_LIMIT:
-            return where_asked(stuck, _graph_of, operands, plain, 1)
-        return where_asked(degenerate | stuck, _special, operands, plain, zero_block.cells_at_a_time(d))
+        cells = zero_block.cells_at_a_time(d)
+        if d > zero_block.BLOCK_LIMIT or generator.spectrum.levels_differ is True:
+            return where_asked(stuck, _graph_of, operands, plain, cells)
+        asked = stuck | (generator.spectrum.degenerate & every(jnp.isfinite, rates))
+        return where_asked(asked, _special, operands, plain, cells)
 
 
 def _graph_of(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:

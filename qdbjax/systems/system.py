@@ -1,5 +1,7 @@
 """A system: its Hamiltonian, the eigensystem if the model knows it, and a conserved particle number."""
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,8 @@ from qdbjax._types import (
     as_hermitian,
     as_matrix,
     as_real,
+    compiled_when_eager,
+    evaluated_early,
     is_traced,
 )
 from qdbjax.numerics.eigensystem import eigensystem
@@ -95,12 +99,24 @@ class Spectrum(eqx.Module):
     invariant under a change of basis inside a cluster has the right derivative when it is written with the level
     matrix B = diag(E) + M.
     window: levels and Bohr frequencies within it (energy) count as one; None for those that agree to rounding.
+    levels_differ, frequencies_differ: True where it is known before anything is traced that none count as equal, so
+    that what is made for equal ones need not be compiled (a half of it all); see `settled`.
     """
 
     energies: RealVector
     basis: Matrix
     mixing: Matrix
     window: Scalar | None = None
+    levels_differ: bool | Bool[Array, ""] = False
+    frequencies_differ: bool | Bool[Array, ""] = False
+
+    def settled(self) -> "Spectrum":
+        """The same with what its numbers tell, where they are known: one spectrum outside jit and vmap."""
+        if is_traced(self) or self.energies.ndim != 1:
+            return self
+        equal = _equal(dataclasses.replace(self, levels_differ=False, frequencies_differ=False))
+        levels_differ, frequencies_differ = (not bool(each) for each in equal)
+        return dataclasses.replace(self, levels_differ=levels_differ, frequencies_differ=frequencies_differ)
 
     @property
     def levels(self) -> Matrix:
@@ -134,12 +150,14 @@ class Spectrum(eqx.Module):
     @property
     def same_level(self) -> BoolMatrix:
         """Pairs of levels that count as one."""
+        if self.levels_differ is True:
+            return jnp.eye(self.energies.shape[0], dtype=bool)
         return clusters.same_level(self.energies, self.window)
 
     @property
-    def degenerate(self) -> Bool[Array, ""]:
-        """Whether any two levels count as one."""
-        return clusters.any_degenerate(self.energies, self.window)
+    def degenerate(self) -> Bool[Array, ""] | np.bool_:
+        """Whether any two levels count as one; a NumPy False where it is known that none do."""
+        return np.False_ if self.levels_differ is True else clusters.any_degenerate(self.energies, self.window)
 
     @property
     def smallest_spacing(self) -> Scalar:
@@ -152,9 +170,11 @@ class Spectrum(eqx.Module):
         return clusters.smallest_frequency_difference(self.energies, self.window)
 
     @property
-    def any_equal_frequencies(self) -> Bool[Array, ""]:
-        """Whether two coherences, or a coherence and the populations, share a Bohr frequency."""
-        return clusters.any_equal_frequencies(self.energies, self.window)
+    def any_equal_frequencies(self) -> Bool[Array, ""] | np.bool_:
+        """Whether two coherences, or a coherence and the populations, share a Bohr frequency; likewise."""
+        return (
+            np.False_ if self.frequencies_differ is True else clusters.any_equal_frequencies(self.energies, self.window)
+        )
 
     @property
     def frequency_labels(self) -> Array:
@@ -170,8 +190,23 @@ class Spectrum(eqx.Module):
         return in_frame(self.basis.conj().T, operator)
 
 
+@eqx.filter_jit
+def _equal(spectrum: Spectrum) -> tuple[Bool[Array, ""], Bool[Array, ""]]:
+    return spectrum.degenerate, spectrum.any_equal_frequencies
+
+
+@evaluated_early
 def spectrum(system: System, window: Scalar | None = None) -> Spectrum:
-    """The eigensystem of a system: the model's own if it has one, computed otherwise. See `Spectrum`."""
+    """The eigensystem of a system: the model's own if it has one, computed otherwise. See `Spectrum`.
+
+    Of a system that is known while a program is traced (temperatures swept, the Hamiltonian fixed) it is computed then,
+    and becomes a constant of the program.
+    """
+    return _spectrum(system, window).settled()
+
+
+@compiled_when_eager
+def _spectrum(system: System, window: Scalar | None) -> Spectrum:
     if system.eigenbasis is not None:
         fixed = jnp.zeros(system.eigenbasis.shape, system.energies.dtype)
         return Spectrum(computed_once(system.energies), system.eigenbasis, fixed, window)

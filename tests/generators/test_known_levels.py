@@ -1,0 +1,90 @@
+"""What is known of the levels before a program is traced is not compiled, and changes no number."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import with_spectrum
+
+import qdbjax as qdb
+
+PATTERNS = {"generic": [0.0, 1.0, 2.3], "equal gaps": [0.0, 1.0, 2.0], "equal levels": [0.0, 1.0, 1.0]}
+HAMILTONIANS = {name: with_spectrum(np.random.default_rng(3), levels) for name, levels in PATTERNS.items()}
+COUPLINGS = np.random.default_rng(4).normal(size=(2, 3, 3))
+
+
+def between(hamiltonian, hot):
+    baths = [
+        qdb.Bath(COUPLINGS[n] + COUPLINGS[n].T, qdb.Ohmic(0.02, 6.0), temperature=t, name=str(n))
+        for n, t in enumerate((hot, 0.4))
+    ]
+    return qdb.davies(hamiltonian, baths)
+
+
+def seen(hamiltonian, hot):
+    generator = between(hamiltonian, hot)
+    steady = qdb.steady_state(generator)
+    late = qdb.evolve(generator, np.diag([0.2, 0.3, 0.5]), [0.0, 7.0]).density_matrix[-1]
+    return {
+        "heat": qdb.heat_currents(generator, steady),
+        "slope": qdb.cumulants(generator, steady, "0", order=2),
+        "rho": steady.density_matrix,
+        "late": late,
+        "liouvillian": generator.liouvillian(),
+    }
+
+
+whole = jax.jit(seen)
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_same_numbers(name):
+    """Everything traced, the Hamiltonian known, everything known (1e-12)."""
+    hamiltonian, spectrum = HAMILTONIANS[name], between(HAMILTONIANS[name], 1.3).spectrum
+    assert spectrum.levels_differ == (name != "equal levels")
+    assert spectrum.frequencies_differ == (name == "generic")
+    wanted = whole(jnp.asarray(hamiltonian), 1.3)
+    for found in (jax.jit(lambda hot: seen(hamiltonian, hot))(1.3), seen(hamiltonian, 1.3)):
+        for key, value in wanted.items():
+            size = np.abs(value).max()
+            np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-10 if key == "late" else 1e-12 * size)
+
+
+def test_what_is_traced_is_not_known():
+    """Under jit, grad and vmap over the Hamiltonian nothing is taken for granted; constants are."""
+    hamiltonian = HAMILTONIANS["generic"]
+    for over in (jax.jit, jax.vmap, jax.grad):
+        noted = []
+
+        def look(scale, noted=noted):
+            generator = between(hamiltonian * scale.astype(complex), 1.3)
+            noted.append(generator.spectrum.levels_differ)
+            return jnp.sum(generator.rates)
+
+        over(look)(jnp.ones(2) if over is jax.vmap else jnp.ones(()))
+        assert noted == [False]
+    noted = []
+    jax.make_jaxpr(lambda hot: noted.append(between(hamiltonian, hot).spectrum.levels_differ))(1.3)
+    assert noted == [True]
+
+
+def test_generators_of_both_kinds_in_one_batch():
+    """A list of generators, levels equal in some, stacked and solved as one batch."""
+    made = [between(hamiltonian, 1.3) for hamiltonian in HAMILTONIANS.values()]
+    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *made)
+    found = jax.jit(jax.vmap(lambda generator: qdb.heat_currents(generator, qdb.steady_state(generator))))(batch)
+    for one, generator in zip(found, made, strict=True):
+        wanted = qdb.heat_currents(generator, qdb.steady_state(generator))
+        np.testing.assert_allclose(one, wanted, rtol=1e-11, atol=1e-16)
+
+
+def test_fewer_operations():
+    """A known Hamiltonian without equal levels leaves less than half of the program."""
+    hamiltonian = HAMILTONIANS["generic"]
+
+    def heat(hamiltonian, hot):
+        generator = between(hamiltonian, hot)
+        return qdb.heat_currents(generator, qdb.steady_state(generator))
+
+    size = lambda program, *args: jax.jit(program).lower(*args).as_text().count("\n")  # noqa: E731
+    assert size(lambda hot: heat(hamiltonian, hot), 1.3) < 0.5 * size(heat, jnp.asarray(hamiltonian), 1.3)
