@@ -1,6 +1,6 @@
 """Baths: spectral densities, temperature, noise spectrum with KMS built in."""
 
-from qdbjax.baths.abstract import AbstractBath as AbstractBath
+from qdbjax.baths.abstract import AbstractBath as AbstractBath, alike as alike
 from qdbjax.baths.bath import Bath as Bath
 from qdbjax.baths.densities import (
     Algebraic as Algebraic,

@@ -1,8 +1,10 @@
 """What a master equation asks of a bath, whatever it is made of."""
 
 import abc
+import copy
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -75,6 +77,28 @@ class AbstractBath(eqx.Module):
         if any(self.charges):
             bath = eqx.tree_at(lambda b: b.chemical_potential, bath, chemical_potential)
         return bath
+
+
+def alike(baths: tuple[AbstractBath, ...]) -> list[tuple[list[int], AbstractBath]]:
+    """Baths that differ in numbers only, stacked, with their places: vmap does for all what is compiled for one."""
+    groups: list[tuple] = []
+    for place, bath in enumerate(baths):
+        nameless = copy.copy(bath)
+        object.__setattr__(nameless, "name", None)  # a label of results, which must not keep baths apart
+        leaves, structure = jax.tree.flatten(nameless)
+        kind = structure, [(np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
+        for known, places, columns in groups:
+            if known == kind:
+                places.append(place)
+                columns.append(leaves)
+                break
+        else:
+            groups.append((kind, [place], [leaves]))
+    found = []
+    for (structure, _), places, columns in groups:
+        stacks = [jnp.stack([jnp.asarray(leaf) for leaf in leaves]) for leaves in zip(*columns, strict=True)]
+        found.append((places, jax.tree.unflatten(structure, stacks)))
+    return found
 
 
 def diagonal_table(values: list[Noise]) -> Array:

@@ -1,17 +1,31 @@
 """What each bath brings into the system in a given state."""
 
 import jax.numpy as jnp
+import numpy as np
 
-from qdbjax._types import Matrix
-from qdbjax.generators.generator import AbstractJumps, PerBath, blocks
-from qdbjax.numerics.small import compose, stacked
+from qdbjax._types import Array, Float, Matrix
+from qdbjax.generators.generator import AbstractJumps, PerBath, whole_block
+from qdbjax.numerics.small import compose
 from qdbjax.systems import Spectrum
 
 
+def _by_bath(jumps: AbstractJumps, values: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Sums over the channels (first axis) of each bath."""
+    bath = np.repeat(np.arange(len(jumps.charges)), [len(charges) for charges in jumps.charges])
+    belongs = (np.arange(len(jumps.charges))[:, None] == bath[None, :]).reshape(-1, len(bath), *[1] * (values.ndim - 1))
+    return jnp.sum(jnp.where(belongs, values[None], 0.0), axis=1)
+
+
 def charge_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, charge: Matrix) -> PerBath:
-    """Tr[A D_bath(ρ)] for A and ρ given in the energy eigenbasis, [A, H] = 0."""
-    actions = [block.dissipate(rho * block.same) for block in blocks(spectrum, jumps)]
-    return stacked([jnp.real(jnp.sum(charge.astype(rho.dtype).T * action)) for action in actions])
+    """Tr[A D_bath(ρ)] for A and ρ given in the energy eigenbasis, [A, H] = 0.
+
+    Re Σ_a Tr[S_a†(A R_a ρ - ½ R_a (Aρ + ρA))], ρ and A between equal levels: all channels at once, no operator formed.
+    """
+    block = whole_block(spectrum, jumps)
+    within, charge = (rho * block.same)[None], (charge.astype(rho.dtype) * block.same)[None]
+    both = compose(charge, within) + compose(within, charge)
+    moved = compose(charge, compose(block.dressed, within)) - 0.5 * compose(block.dressed, both)
+    return _by_bath(jumps, jnp.sum(jnp.real(moved * block.operators.conj()), axis=(1, 2)))
 
 
 def exchanging(jumps: AbstractJumps) -> bool:
@@ -21,9 +35,17 @@ def exchanging(jumps: AbstractJumps) -> bool:
 
 def quanta_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> PerBath:
     """Σ_a q_a Tr[R_a ρ S_a†] of each bath, ρ in the energy eigenbasis: a jump of channel a brings q_a particles."""
-    totals = []
-    for block, charges in zip(blocks(spectrum, jumps), jumps.charges, strict=True):
-        taken = compose(block.dressed, (rho * block.same)[None])
-        per_channel = jnp.real(jnp.sum(taken * block.operators.conj(), axis=(1, 2)))
-        totals.append(jnp.sum(per_channel * jnp.asarray(charges, per_channel.dtype)))
-    return stacked(totals)
+    block = whole_block(spectrum, jumps)
+    taken = compose(block.dressed, (rho * block.same)[None])
+    charges = np.concatenate([np.asarray(charges, float) for charges in jumps.charges])
+    per_channel = jnp.sum(jnp.real(taken * block.operators.conj()), axis=(1, 2))
+    return _by_bath(jumps, per_channel * jnp.asarray(charges, per_channel.dtype))
+
+
+def pair_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> Float[Array, "bath to from"]:
+    """½ Σ_a Re[R_nl (ρ S†)_ln + S_nl (ρ R†)_ln] of each bath, zero diagonal; ρ in the energy eigenbasis."""
+    block = whole_block(spectrum, jumps)
+    s, r, within = block.operators, block.dressed, (rho * block.same)[None]
+    left, right = (jnp.swapaxes(compose(within, jnp.swapaxes(x.conj(), -1, -2)), -1, -2) for x in (s, r))
+    flows = 0.5 * jnp.real(r * left + s * right)
+    return _by_bath(jumps, flows * (1 - jnp.eye(rho.shape[0], dtype=flows.dtype))[None])

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import jax.numpy as jnp
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compiled_when_eager
-from qdbjax.generators.flows import PerBath, charge_flows, exchanging, quanta_flows
-from qdbjax.generators.generator import AbstractJumps, Generator, blocks, energy_liouvillian
+from qdbjax.generators.flows import PerBath, charge_flows, exchanging, pair_flows, quanta_flows
+from qdbjax.generators.generator import AbstractJumps, Generator, energy_liouvillian
 from qdbjax.numerics.cells import where_asked
-from qdbjax.numerics.small import UNROLL, compose, dagger, matrix_entries, stacked, vector_entries
+from qdbjax.numerics.small import UNROLL, matrix_entries, stacked, vector_entries
 from qdbjax.solvers import AsymptoticState, SteadyState
 from qdbjax.solvers.asymptotic import State, as_state
 from qdbjax.solvers.hermitian import Packed, unpack
@@ -37,16 +37,7 @@ def _matrix(populations: Float[Array, " d"], coherences: Packed) -> Matrix:
 def _coherent_flows(
     spectrum: Spectrum, jumps: AbstractJumps, populations: Float[Array, " d"], coherences: Packed
 ) -> Float[Array, "bath to from"]:
-    """½ Σ_a Re[R_nl (ρ S†)_ln + S_nl (ρ R†)_ln] of each bath, zero diagonal."""
-    rho = _matrix(populations, coherences)
-    flows = []
-    for block in blocks(spectrum, jumps):
-        s, r, within = block.operators, block.dressed, rho * block.same
-        both = r * jnp.swapaxes(compose(within, dagger(s)), -1, -2) + s * jnp.swapaxes(
-            compose(within, dagger(r)), -1, -2
-        )
-        flows.append(0.5 * jnp.sum(jnp.real(both), axis=0))
-    return jnp.stack(flows) * (1 - jnp.eye(rho.shape[0], dtype=populations.dtype))[None]
+    return pair_flows(spectrum, jumps, _matrix(populations, coherences))
 
 
 @compiled_when_eager
