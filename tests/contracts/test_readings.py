@@ -74,7 +74,7 @@ def symmetry(parameters, pattern):
     residuals = balance.symmetry_residuals(generator, steady)
     return {
         "residuals": (residuals.total, residuals.baths),
-        "adjoint": balance.adjoint_generator(generator, steady, product="BKM"),
+        "adjoint": balance.adjoint_generator(generator, steady, product="KMS"),
     }
 
 
