@@ -2,6 +2,8 @@
 
 import abc
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -79,26 +81,30 @@ class AbstractBath(eqx.Module):
         return bath
 
 
-def alike(baths: tuple[AbstractBath, ...]) -> list[tuple[list[int], AbstractBath]]:
-    """Baths that differ in numbers only, stacked, with their places: vmap does for all what is compiled for one."""
+def of_each(function: Callable[[AbstractBath], Any], baths: tuple[AbstractBath, ...]) -> list:
+    """function(bath) of every bath; those that differ in numbers only are stacked, and it is compiled once for them."""
     groups: list[tuple] = []
     for place, bath in enumerate(baths):
         nameless = copy.copy(bath)
         object.__setattr__(nameless, "name", None)  # a label of results, which must not keep baths apart
-        leaves, structure = jax.tree.flatten(nameless)
-        kind = structure, [(np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves]
-        for known, places, columns in groups:
+        numbers, rest = eqx.partition(nameless, lambda leaf: isinstance(leaf, jax.Array | np.ndarray))
+        leaves, structure = jax.tree.flatten(numbers)
+        # Leaves that are no arrays: the activation of a network, for one.
+        kind = structure, [(leaf.shape, leaf.dtype) for leaf in leaves], jax.tree.leaves(rest)
+        for known, _, places, columns in groups:
             if known == kind:
                 places.append(place)
                 columns.append(leaves)
                 break
         else:
-            groups.append((kind, [place], [leaves]))
-    found = []
-    for (structure, _), places, columns in groups:
+            groups.append((kind, rest, [place], [leaves]))
+    found: dict[int, Any] = {}
+    for (structure, *_), rest, places, columns in groups:
         stacks = [jnp.stack([jnp.asarray(leaf) for leaf in leaves]) for leaves in zip(*columns, strict=True)]
-        found.append((places, jax.tree.unflatten(structure, stacks)))
-    return found
+        numbers = jax.tree.unflatten(structure, stacks)
+        made = jax.vmap(lambda numbers, rest=rest: function(eqx.combine(numbers, rest)))(numbers)
+        found |= {place: jax.tree.map(lambda leaf, n=n: leaf[n], made) for n, place in enumerate(places)}
+    return [found[place] for place in range(len(baths))]
 
 
 def diagonal_table(values: list[Noise]) -> Array:

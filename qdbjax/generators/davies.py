@@ -9,7 +9,7 @@ import numpy as np
 
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, StatusCode, as_scalar, evaluated_early, is_traced
-from qdbjax.baths import AbstractBath, Bath, LocalTemperature, alike, lamb_matrix, with_slope
+from qdbjax.baths import AbstractBath, Bath, LocalTemperature, lamb_matrix, of_each, with_slope
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator, PerBath, assemble, in_levels
 from qdbjax.numerics.small import (
     UNROLL,
@@ -264,19 +264,11 @@ class DaviesJumps(AbstractJumps):
 
     def rates(self, spectrum: Spectrum) -> Rates:
         """Those of `checked_rates` in whole arrays: for the few cells that ask again compiling counts, not speed."""
-        return stacked(self._of_each(lambda bath: _rates_of_arrays(spectrum, bath, compose)))
+        return stacked(of_each(lambda bath: _rates_of_arrays(spectrum, bath, compose), self.baths))
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
         """S_a and R_a = Σ_b γ_ab(ω)∘S_b of each bath in the energy eigenbasis."""
-        return tuple(self._of_each(lambda bath: self._of_bath(bath, spectrum)))
-
-    def _of_each(self, function: Callable) -> list:
-        """function(bath) of every bath; of those that differ in numbers only it is compiled once."""
-        found: dict[int, Array | tuple] = {}
-        for places, stack in alike(self.baths):
-            made = jax.vmap(function)(stack)
-            found |= {place: jax.tree.map(lambda leaf, n=n: leaf[n], made) for n, place in enumerate(places)}
-        return [found[place] for place in range(len(self.baths))]
+        return tuple(of_each(lambda bath: self._of_bath(bath, spectrum), self.baths))
 
     def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
         """H_LS in the energy eigenbasis, ½ Σ_a (S_a†Q_a + Q_a†S_a) with Q_a = Σ_b s_ab(ω)∘S_b, between equal levels."""

@@ -1,5 +1,6 @@
 """Generators that a user writes down: a table of rates, or jump operators."""
 
+import math
 from collections.abc import Mapping
 
 import jax.numpy as jnp
@@ -72,9 +73,7 @@ def lindblad(
             raise ValueError(f"jumps[{name!r}] must act on {system.dimension} levels; got shape {given.shape}.")
         operators.append(given if given.ndim == 3 else given[None])
     temperatures = _temperatures(temperatures, len(named), jnp.real(operators[0]).dtype)
-    return assemble(
-        system, spectrum(system, np.asarray(np.inf)), GivenJumps(tuple(operators), temperatures), tuple(named)
-    )
+    return assemble(system, spectrum(system, math.inf), GivenJumps(tuple(operators), temperatures), tuple(named))
 
 
 def _by_bath(value: ArrayLike | Mapping[str, ArrayLike], name: str) -> tuple[tuple[str, ...], list]:

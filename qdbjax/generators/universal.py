@@ -1,5 +1,6 @@
 """Universal Lindblad equation: one jump operator per channel, smooth through level crossings, without secular step."""
 
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -49,7 +50,7 @@ def universal_lindblad(
             raise ValueError(f"baths[{n}] has correlated couplings; universal_lindblad needs independent ones.")
     if lamb_shift:
         refuse_endless(baths)
-    return assemble(system, spectrum(system, np.asarray(np.inf)), UniversalJumps(baths, lamb_shift), names)
+    return assemble(system, spectrum(system, math.inf), UniversalJumps(baths, lamb_shift), names)
 
 
 class UniversalJumps(AbstractJumps):

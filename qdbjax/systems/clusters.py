@@ -17,7 +17,7 @@ from qdbjax.numerics.small import largest, vector_entries
 SMALL = 4  # up to here all pairs are compared; above, energies are sorted
 
 
-def tolerance(energies: RealVector, window: Scalar | None = None) -> Scalar:
+def tolerance(energies: RealVector, window: Scalar | float | None = None) -> Scalar:
     """The largest difference between neighbouring energies that counts as zero."""
     if window is not None:
         return jnp.maximum(tolerance(energies), window)
@@ -35,7 +35,7 @@ def labels(values: Float[Array, " n"], width: Scalar) -> Int[Array, " n"]:
     return jnp.zeros(values.shape, jnp.int32).at[order].set(jnp.cumsum(steps, dtype=jnp.int32))
 
 
-def same_level(energies: RealVector, window: Scalar | None = None) -> BoolMatrix:
+def same_level(energies: RealVector, window: Scalar | float | None = None) -> BoolMatrix:
     """Pairs of levels that count as one level (the diagonal included)."""
     width = tolerance(energies, window)
     if energies.shape[0] > SMALL:
@@ -48,7 +48,7 @@ def same_level(energies: RealVector, window: Scalar | None = None) -> BoolMatrix
     return linked
 
 
-def any_degenerate(energies: RealVector, window: Scalar | None = None) -> Bool[Array, ""]:
+def any_degenerate(energies: RealVector, window: Scalar | float | None = None) -> Bool[Array, ""]:
     """Whether any two levels count as one."""
     width = tolerance(energies, window)
     d = energies.shape[0]
@@ -62,7 +62,7 @@ def any_degenerate(energies: RealVector, window: Scalar | None = None) -> Bool[A
     return found
 
 
-def smallest_spacing(energies: RealVector, window: Scalar | None = None) -> Scalar:
+def smallest_spacing(energies: RealVector, window: Scalar | float | None = None) -> Scalar:
     """Smallest difference between levels that do not count as one; inf if there is none."""
     width = tolerance(energies, window)
     d = energies.shape[0]
@@ -78,13 +78,13 @@ def smallest_spacing(energies: RealVector, window: Scalar | None = None) -> Scal
     return smallest
 
 
-def centers(energies: RealVector, window: Scalar | None = None) -> RealVector:
+def centers(energies: RealVector, window: Scalar | float | None = None) -> RealVector:
     """Mean energy of the level that each energy belongs to."""
     same = same_level(energies, window).astype(energies.dtype)
     return jnp.sum(same * energies[None, :], axis=1) / jnp.sum(same, axis=1)
 
 
-def _transitions(energies: RealVector, window: Scalar | None) -> tuple[Array, Scalar]:
+def _transitions(energies: RealVector, window: Scalar | float | None) -> tuple[Array, Scalar]:
     """Bohr frequencies [to, from], of the levels' centers if there is a window, and what difference counts as 0."""
     if window is None:
         return energies[None, :] - energies[:, None], 2 * tolerance(energies)
@@ -92,13 +92,13 @@ def _transitions(energies: RealVector, window: Scalar | None) -> tuple[Array, Sc
     return middle[None, :] - middle[:, None], jnp.maximum(2 * tolerance(energies), window)
 
 
-def frequency_labels(energies: RealVector, window: Scalar | None = None) -> Int[Array, "d d"]:
+def frequency_labels(energies: RealVector, window: Scalar | float | None = None) -> Int[Array, "d d"]:
     """Cluster number of each Bohr frequency ω[to, from] = E_from - E_to."""
     frequencies, width = _transitions(energies, window)
     return labels(frequencies.reshape(-1), width).reshape(frequencies.shape)
 
 
-def any_equal_frequencies(energies: RealVector, window: Scalar | None = None) -> Bool[Array, ""]:
+def any_equal_frequencies(energies: RealVector, window: Scalar | float | None = None) -> Bool[Array, ""]:
     """Whether two transitions, of different levels or of equal ones, count as equally fast."""
     d = energies.shape[0]
     frequencies, width = _transitions(energies, window)
@@ -106,7 +106,9 @@ def any_equal_frequencies(energies: RealVector, window: Scalar | None = None) ->
     return distinct < d * d - d + 1
 
 
-def cluster_means(values: Float[Array, "d d"], energies: RealVector, window: Scalar | None) -> Float[Array, "d d"]:
+def cluster_means(
+    values: Float[Array, "d d"], energies: RealVector, window: Scalar | float | None
+) -> Float[Array, "d d"]:
     """Mean of a table [to, from] over the transitions that count as equally fast."""
     label = frequency_labels(energies, window).reshape(-1).astype(values.dtype)
     equal = (label[:, None] == label[None, :]).astype(values.dtype)
@@ -114,7 +116,7 @@ def cluster_means(values: Float[Array, "d d"], energies: RealVector, window: Sca
     return mean.reshape(values.shape)
 
 
-def smallest_frequency_difference(energies: RealVector, window: Scalar | None = None) -> Scalar:
+def smallest_frequency_difference(energies: RealVector, window: Scalar | float | None = None) -> Scalar:
     """Smallest difference between Bohr frequencies that do not count as equal; inf if there is none."""
     frequencies, width = _transitions(energies, window)
     gaps = jnp.diff(jnp.sort(frequencies.reshape(-1)))

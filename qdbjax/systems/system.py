@@ -106,7 +106,7 @@ class Spectrum(eqx.Module):
     energies: RealVector
     basis: Matrix
     mixing: Matrix
-    window: Scalar | None = None
+    window: Scalar | float | None = None
     levels_differ: bool | Bool[Array, ""] = False
     frequencies_differ: bool | Bool[Array, ""] = False
 
@@ -196,7 +196,7 @@ def _equal(spectrum: Spectrum) -> tuple[Bool[Array, ""], Bool[Array, ""]]:
 
 
 @evaluated_early
-def spectrum(system: System, window: Scalar | None = None) -> Spectrum:
+def spectrum(system: System, window: Scalar | float | None = None) -> Spectrum:
     """The eigensystem of a system: the model's own if it has one, computed otherwise. See `Spectrum`.
 
     Of a system that is known while a program is traced (temperatures swept, the Hamiltonian fixed) it is computed then,
@@ -206,7 +206,7 @@ def spectrum(system: System, window: Scalar | None = None) -> Spectrum:
 
 
 @compiled_when_eager
-def _spectrum(system: System, window: Scalar | None) -> Spectrum:
+def _spectrum(system: System, window: Scalar | float | None) -> Spectrum:
     if system.eigenbasis is not None:
         fixed = jnp.zeros(system.eigenbasis.shape, system.energies.dtype)
         return Spectrum(computed_once(system.energies), system.eigenbasis, fixed, window)
