@@ -96,6 +96,7 @@ def test_report(name):
     assert report.verdict == verdict
     for phrase in words:
         assert phrase in text, text
+    assert ("pass for one in equilibrium" in text) == (name == "qubit in two baths")
     assert max(map(len, text.splitlines())) <= 120
     rates, p = np.asarray(generator.rates), report.populations
     flows = rates * p[None, None, :]
