@@ -100,7 +100,7 @@ class Spectrum(eqx.Module):
     matrix B = diag(E) + M.
     window: levels and Bohr frequencies within it (energy) count as one; None for those that agree to rounding.
     levels_differ, frequencies_differ: True where it is known before anything is traced that none count as equal, so
-    that what is made for equal ones need not be compiled (a half of it all); see `settled`.
+    that what is made for equal ones need not be compiled (half of a gradient's program); see `settled`.
     """
 
     energies: RealVector
@@ -172,9 +172,8 @@ class Spectrum(eqx.Module):
     @property
     def any_equal_frequencies(self) -> Bool[Array, ""] | np.bool_:
         """Whether two coherences, or a coherence and the populations, share a Bohr frequency; likewise."""
-        return (
-            np.False_ if self.frequencies_differ is True else clusters.any_equal_frequencies(self.energies, self.window)
-        )
+        known = self.frequencies_differ is True
+        return np.False_ if known else clusters.any_equal_frequencies(self.energies, self.window)
 
     @property
     def frequency_labels(self) -> Array:

@@ -11,6 +11,7 @@ from helpers import Reference, cases
 import qdbjax as qdb
 from qdbjax import thermodynamics
 from qdbjax.thermodynamics import Mode
+from qdbjax.thermodynamics.traffic import traffic
 
 GOLDEN = cases("absorption_refrigerator")
 GOLDEN_WORD = "absorption refrigerator"
@@ -356,3 +357,18 @@ def test_refused(make, arguments, error):
         getattr(qdb.models, make)(*arguments)
     with pytest.raises(ValueError, match="strengths must be a single number or have shape"):
         qdb.models.heat_rectifier([1.0, 2.0], 0.1, [1.0, 2.0], strengths=[0.1] * 3)
+
+
+def test_what_is_carried_both_ways():
+    """Σ (|ω| + |μ|) Γ p of a level between two leads, in closed form."""
+    level, temperature, strength, potentials = 0.1, 0.2, 1e-3, (3.0, -0.4)
+    leads = [
+        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(strength), temperature=temperature, chemical_potential=m, name=str(m))
+        for m in potentials
+    ]
+    generator = qdb.davies(qdb.models.quantum_dot(level), leads)
+    filling = 1 / (np.exp((level - np.array(potentials)) / temperature) + 1)
+    occupied = filling.mean()
+    both = 2 * np.pi * strength * (filling * (1 - occupied) + (1 - filling) * occupied)
+    found = traffic(generator, qdb.steady_state(generator))
+    np.testing.assert_allclose(found, (level + np.abs(potentials)) * both, rtol=1e-12)
