@@ -143,7 +143,8 @@ def cycle_analysis(
     transition that closes the cycle (Schnakenberg); where coherence between equal levels moves populations too, the sum
     over pairs is `entropy_split`. All affinities vanish if and only if the rates obey detailed balance with some state;
     with different baths on one pair of levels the affinity is ω(β_a - β_b). Rates between levels, coherences apart.
-    state: by default the stationary one. cycles: by default `cycle_basis`, which needs concrete numbers. by_bath: see there. Returns a CycleAnalysis, differentiable for given cycles.
+    state: by default the stationary one. cycles: by default `cycle_basis`, which needs concrete numbers. by_bath: see
+    there. Returns a CycleAnalysis, differentiable for given cycles.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); A. N. Kolmogorov, Math. Ann. 112, 155 (1936).
     """
     found = steady_state(generator) if state is None else as_state(generator, state)
