@@ -1,10 +1,8 @@
-"""One home for array aliases, and for what every public function does with its input: take it, check it, run it."""
+"""One home for array aliases, and for what every public function does with its input: take it and check it."""
 
 import functools as ft
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +16,6 @@ BoolMatrix = Bool[Array, "d d"]
 HERMITICITY = 1e-12  # largest anti-Hermitian part, relative to the largest entry, that is taken as rounding
 StatusCode = Int[Array, ""]
 ArrayLike = Any
-Function = TypeVar("Function", bound=Callable)
 
 __all__ = [
     "Array",
@@ -38,8 +35,6 @@ __all__ = [
     "as_matrix",
     "as_real",
     "as_scalar",
-    "compiled_when_eager",
-    "evaluated_early",
     "is_traced",
 ]
 
@@ -47,44 +42,6 @@ __all__ = [
 def is_traced(*trees: Any) -> bool:
     """Whether any leaf is a tracer, whose value cannot be looked at."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
-
-
-def _in_a_program() -> bool:
-    """Whether what is computed now becomes part of a program (jit, scan, make_jaxpr): a constant is a tracer there."""
-    return isinstance(jnp.zeros((), bool), jax.core.Tracer)
-
-
-def compiled_when_eager(function: Function) -> Function:
-    """Run a function compiled when it is called eagerly; inline it where a program is being made.
-
-    A newcomer's first eager call would otherwise compile some hundred single operations, and under an eager grad or
-    vmap do so every time (5.5 s against 0.02 s for the README's gradient); inside a program inlining keeps constants
-    constants and leaves fusion to the outer program.
-    """
-    jitted = eqx.filter_jit(function)
-
-    @ft.wraps(function)
-    def call(*args, **kwargs):
-        inline = is_traced(args, kwargs) and _in_a_program()
-        return function(*args, **kwargs) if inline else jitted(*args, **kwargs)
-
-    return call
-
-
-def evaluated_early(function: Function) -> Function:
-    """Run a function at once where its arguments are known, though a program is being traced.
-
-    What it returns is then a constant of the program that can be looked at, not a tracer.
-    """
-
-    @ft.wraps(function)
-    def call(*args, **kwargs):
-        if is_traced(args, kwargs):
-            return function(*args, **kwargs)
-        with jax.ensure_compile_time_eval():
-            return function(*args, **kwargs)
-
-    return call
 
 
 def _plain(value: Any) -> Any:
@@ -115,6 +72,9 @@ def _inexact(value: Any, name: str) -> np.ndarray | Array:
         complex_ = jnp.issubdtype(value.dtype, jnp.complexfloating)
         kind, bits = ("complex", 128) if complex_ else ("float", 64)
         value = value.astype(f"{kind}{bits if wide else bits // 2}")
+    if getattr(jax.typeof(value), "weak_type", False):
+        # jax.grad(f)(1.0) traces a weakly typed number: it would need programs of its own.
+        value = jax.lax.convert_element_type(value, value.dtype)
     return value
 
 

@@ -1,12 +1,23 @@
 """A strict session: double precision, no implicit promotion of dtype or rank, warnings as errors."""
 
 import gc
+import importlib.metadata
 import os
 
-# One LAPACK kind at a time on small machines: see "Sharp bits" in the README. Set before JAX starts its backend.
-_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
-if _FLAG not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAG}".strip()
+# Set before JAX starts its backend. One LAPACK kind at a time on small machines: see "Sharp bits" in the README. And
+# quick programs (`qdbjax.compilation.tiers`): nine tenths of the time of these tests was compiling, a third of it is
+# left. QDBJAX_TEST_OPTIMIZED=1 runs them as a user's own jax.jit compiles.
+_FLAGS = ["--xla_cpu_enable_concurrency_optimized_scheduler=false"]
+if os.environ.get("QDBJAX_TEST_OPTIMIZED", "0") == "0":
+    _FLAGS += [
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",
+    ]
+    if importlib.metadata.version("jaxlib") < "0.12":  # where an unknown flag ends the process
+        _FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+os.environ["QDBJAX_CACHE"] = "0"  # of the user; these tests keep programs in a folder of their own
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_FLAGS]).strip()
 
 import jax
 import pytest
@@ -40,3 +51,11 @@ def _few_mapped_regions():
     if mapped > 20_000:
         jax.clear_caches()
         gc.collect()
+
+
+def pytest_configure(config):
+    """Keep compiled programs in pytest's cache folder: workers, files and later runs share them."""
+    directory = config.cache.mkdir("programs")
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, RealVector, Scalar, compiled_when_eager, is_traced
+from qdbjax._types import Array, RealVector, Scalar, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.solvers.asymptotic import State, as_state
 from qdbjax.solvers.steady_state import steady_state
@@ -115,7 +116,7 @@ class CycleAnalysis(eqx.Module):
         return "\n".join(lines)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _analysis(generator: Generator, p: RealVector, cycles: tuple[Cycle, ...]) -> tuple[Array, Array]:
     tables = jnp.concatenate([generator.rates, generator.total_rates[None]])  # bath -1 is all together
     steps = [step for cycle in cycles for step in cycle]

@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Bool, Float, RealVector, compiled_when_eager, is_traced
+from qdbjax._types import Array, Bool, Float, RealVector, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.gth import generator_action
 from qdbjax.solvers.asymptotic import State, as_state
@@ -36,7 +37,7 @@ class DynamicalBalance(eqx.Module):
         )
 
 
-@compiled_when_eager
+@jit_if_eager
 def _dynamical(generator: Generator, p: RealVector) -> DynamicalBalance:
     rates = generator.rates
     net = lambda x: rates * x[None, None, :] - jnp.swapaxes(rates * x[None, None, :], 1, 2)  # noqa: E731
@@ -66,7 +67,7 @@ def dynamical_balance(generator: Generator, state: State | None = None) -> Dynam
     return _dynamical(generator, found.populations)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _level_temperatures(generator: Generator, p: RealVector) -> RealVector:
     energies = generator.spectrum.energies
     lowest = jnp.argmin(energies)
@@ -100,7 +101,7 @@ class DominationBounds(eqx.Module):
     inside: Bool[Array, "m n"]
 
 
-@compiled_when_eager
+@jit_if_eager
 def _bounds(generator: Generator, p: RealVector) -> DominationBounds:
     frequency = -generator.spectrum.frequencies  # E_m - E_n at [m, n]
     pair = (frequency > 0) & ~generator.spectrum.same_level

@@ -10,17 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import (
-    Array,
-    ArrayLike,
-    Float,
-    Matrix,
-    Scalar,
-    as_hermitian,
-    as_matrix,
-    compiled_when_eager,
-    is_traced,
-)
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, as_matrix, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator, dissipator_matrix, energy_liouvillian
 from qdbjax.numerics.exponential import expm_hermitian
 from qdbjax.numerics.logarithm import logm_hermitian
@@ -61,7 +52,7 @@ def _metrics(rho: Matrix, product: str) -> tuple[Matrix, Matrix]:
     return _slopes(expm_hermitian, logm_hermitian(rho)), _slopes(logm_hermitian, rho)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _inner(a: Matrix, b: Matrix, rho: Matrix, product: str) -> Array:
     weighed = _metrics(rho, product)[0] @ b.reshape(-1)
     return jnp.sum(a.reshape(-1).conj() * weighed)
@@ -97,7 +88,7 @@ def _faithful(generator: Generator, state: SteadyState | AsymptoticState) -> Arr
     return jnp.where(jnp.all(log_of_state(generator, state).values > 0), 1.0, jnp.nan)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _adjoint_generator(generator: Generator, state: SteadyState | AsymptoticState, product: str) -> Matrix:
     spectrum = generator.spectrum
     rho = state.energy_density_matrix
@@ -150,7 +141,7 @@ def _norm(matrix: Matrix) -> Scalar:
     return jnp.where(square == 0, 0.0, jnp.sqrt(jnp.where(square == 0, 1.0, square)))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _residuals(generator: Generator, state: SteadyState | AsymptoticState, product: str) -> SymmetryResiduals:
     spectrum, rho = generator.spectrum, state.energy_density_matrix
     metrics = _metrics(rho, product)
@@ -196,7 +187,7 @@ class GKSLDefects(eqx.Module):
         return f"GKSLDefects({shown})"
 
 
-@compiled_when_eager
+@jit_if_eager
 def gksl_defects(superoperator: Array) -> GKSLDefects:
     """Whether a map is the Heisenberg generator of a quantum dynamical semigroup (GKSL form).
 

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import explain
-from qdbjax._types import Array, RealVector, Scalar, compiled_when_eager
+from qdbjax._types import Array, RealVector, Scalar
 from qdbjax.balance.cycles import CycleAnalysis, cycle_analysis, cycle_basis, independent_cycles
 from qdbjax.balance.dynamical import effective_inverse_temperatures
 from qdbjax.balance.products import SymmetryResiduals, symmetry_residuals
 from qdbjax.balance.violation import entropy_split
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.flows import exchanging
 from qdbjax.generators.generator import DENSE_LIMIT, Generator
 from qdbjax.solvers.asymptotic import AsymptoticState, State, as_state
@@ -217,7 +218,7 @@ class _Reading(eqx.Module):
     secular_ratio: Scalar
 
 
-@compiled_when_eager
+@jit_if_eager
 def _read(generator: Generator, state: State | None) -> _Reading:
     found = steady_state(generator) if state is None else as_state(generator, state)
     dense = generator.dimension <= DENSE_LIMIT

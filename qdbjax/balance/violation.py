@@ -7,7 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, RealVector, Scalar, compiled_when_eager, is_traced
+from qdbjax._types import Array, Float, RealVector, Scalar, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.solvers.asymptotic import State, as_state
 
@@ -24,7 +25,7 @@ def _exponents(generator: Generator) -> Float[Array, "bath level"]:
     return weighed / generator.temperatures[:, None]
 
 
-@compiled_when_eager
+@jit_if_eager
 def violation_ratios(generator: Generator) -> Float[Array, "bath level level"]:
     """How far each pair of levels is from detailed balance, I(k, l) = a_kl e^{-βE_l} / (a_lk e^{-βE_k}).
 
@@ -48,14 +49,14 @@ def _populations(generator: Generator, state: State | None) -> RealVector:
     return _equilibrium(generator)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _equilibrium(generator: Generator) -> RealVector:
     exponents = _exponents(generator)[0]
     weights = jnp.exp(jnp.min(exponents) - exponents)
     return weights / jnp.sum(weights)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _currents(generator: Generator, populations: RealVector) -> Pairs:
     flows = generator.total_rates * populations[None, :]
     return flows - flows.T
@@ -82,7 +83,7 @@ def pair_heat_currents(generator: Generator, state: State | None = None) -> Pair
     return -probability_currents(generator, state) * generator.spectrum.frequencies
 
 
-@compiled_when_eager
+@jit_if_eager
 def thermalization_conditions(generator: Generator) -> Pairs:
     """What equilibrium asks of rates that are not in detailed balance, C_kj = Σ_b a_jk [I(k, j) - 1].
 
@@ -116,7 +117,7 @@ class EntropySplit(eqx.Module):
         return f"EntropySplit(total={float(self.total):.6g}, {parts})"
 
 
-@compiled_when_eager
+@jit_if_eager
 def _split(generator: Generator, p: RealVector) -> EntropySplit:
     exponents, rates = _exponents(generator), generator.rates
     flows = rates * p[None, None, :]

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Scalar, as_real, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Scalar, as_real, is_traced
 from qdbjax.baths.abstract import AbstractBath
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.fourier import Panels, panels
 
 
@@ -26,7 +27,7 @@ def bath_correlation(bath: AbstractBath, times: ArrayLike) -> Array:
     return _bath_correlation(bath, times)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _bath_correlation(bath: AbstractBath, times: Array) -> Array:
     line = _line(bath, times.dtype)
     table = _known(bath.noise_matrix(line.nodes))
@@ -54,7 +55,7 @@ def memory_time(bath: AbstractBath) -> Scalar:
     return _memory_time(bath)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _memory_time(bath: AbstractBath) -> Scalar:
     line = _line(bath, jnp.result_type(float))
     nodes = line.nodes

@@ -5,9 +5,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from qdbjax.sweeps.exposure import FEW, FLAG, cores
+from qdbjax.cli.signals import STOPPED
+from qdbjax.compilation.deadlock import FEW, FLAG, cores
 
-STOPPED = 128  # exit codes of a process stopped by a signal lie above, by convention of the shell
 NEEDED = {"typer": "cli", "rich": "cli", "pydantic": "cli", "xarray": "store", "zarr": "store", "matplotlib": "plot"}
 
 
@@ -33,20 +33,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     try:
         from qdbjax.cli.app import app
+
+        app(args=None if argv is None else list(argv), prog_name="qdbjax")
     except ModuleNotFoundError as error:
         if error.name not in NEEDED:
             raise
         print(f'error: {error.name} is not installed: pip install "qdbjax[cli,plot,store]"', file=sys.stderr)
         return 2
-    try:
-        app(args=None if argv is None else list(argv), prog_name="qdbjax")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     return 0
 
 
 def _avoid_deadlock() -> None:
-    """On few cores, the flag of `qdbjax.sweeps.exposure`; effective because no computation has started yet."""
+    """On few cores, the flag of `qdbjax.compilation.deadlock`; effective because no computation has started yet."""
     flags = os.environ.get("XLA_FLAGS", "")
     if cores() <= FEW and FLAG.split("=")[0] not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {FLAG}".strip()

@@ -10,6 +10,7 @@ from rich.table import Table
 from qdbjax._status import REMEDIES, Status
 from qdbjax.cli.job import drawn_variable
 from qdbjax.cli.schema import RunFile
+from qdbjax.compilation.cache import cache_use
 from qdbjax.fitting import Fit
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def print_summary(found: "xarray.Dataset | Fit", run: RunFile, files: list[Path]
     else:
         _print_extremes(found, drawn_variable(run), console)
         lines = _about(found)
+    kept = cache_use()
+    if kept is not None and (kept.rejected or not kept.hits):
+        lines.append(("compiled programs", str(kept)))
     console.print()
     for name, text in [*lines, *(("written", str(path)) for path in files)]:
         console.print(f"{name:<17} {text}", highlight=False, markup=False, soft_wrap=True)

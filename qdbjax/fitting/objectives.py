@@ -8,23 +8,14 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import (
-    Array,
-    ArrayLike,
-    Matrix,
-    Scalar,
-    as_hermitian,
-    as_real,
-    as_scalar,
-    compiled_when_eager,
-    is_traced,
-)
+from qdbjax._types import Array, ArrayLike, Matrix, Scalar, as_hermitian, as_real, as_scalar, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.roots import sqrt_hermitian
 from qdbjax.states import relative_entropy
 
 ATTAINED = 1e-6  # relative deviation from an exact target that counts as none
 DISTANCES = ("fidelity", "trace_distance", "relative_entropy")
-_root = compiled_when_eager(sqrt_hermitian)  # called eagerly for every target: one program for all of a shape
+_root = jit_if_eager(sqrt_hermitian)  # called eagerly for every target: one program for all of a shape
 
 
 class AbstractTerm(eqx.Module):

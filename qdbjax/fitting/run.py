@@ -12,9 +12,9 @@ import numpy as np
 import optax
 import optimistix as optx
 
-from qdbjax._programs import programs_of
 from qdbjax._progress import progress_bar
 from qdbjax._types import Array, ArrayLike, as_real
+from qdbjax.compilation.programs import programs_of
 from qdbjax.fitting.checkpoint import restore, store
 from qdbjax.fitting.objectives import AbstractTerm, Match, as_objective
 from qdbjax.fitting.parameters import as_parameters

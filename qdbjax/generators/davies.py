@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, StatusCode, as_scalar, evaluated_early, is_traced
+from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, StatusCode, as_scalar, is_traced
 from qdbjax.baths import AbstractBath, Bath, LocalTemperature, lamb_matrix, of_each, with_slope
+from qdbjax.compilation.eager import eval_at_trace_time
 from qdbjax.generators.generator import AbstractJumps, Channels, Generator, PerBath, assemble, in_levels
 from qdbjax.numerics.small import (
     UNROLL,
@@ -62,7 +63,7 @@ def davies(
     baths, names = checked_baths(system, baths)
     if lamb_shift:
         refuse_endless(baths)
-    window = None if window is None else evaluated_early(as_scalar)(window, "window", low=0, infinite=True)
+    window = None if window is None else eval_at_trace_time(as_scalar)(window, "window", low=0, infinite=True)
     generator = assemble(system, spectrum(system, window), DaviesJumps(baths, lamb_shift), names)
     if not is_traced(system, baths):
         _refuse_divergence(generator.spectrum, baths)
@@ -77,7 +78,7 @@ def checked_baths(system: System, baths: AbstractBath | Sequence[AbstractBath]) 
     return baths, names
 
 
-@evaluated_early
+@eval_at_trace_time
 def _refuse_divergence(levels: Spectrum, baths: tuple[AbstractBath, ...]) -> None:
     for n, bath in enumerate(baths):
         if bath.finite_at_zero:

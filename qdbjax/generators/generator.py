@@ -14,19 +14,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import (
-    Array,
-    ArrayLike,
-    Float,
-    Inexact,
-    Matrix,
-    Rates,
-    Scalar,
-    StatusCode,
-    as_matrix,
-    as_real,
-    compiled_when_eager,
-)
+from qdbjax._types import Array, ArrayLike, Float, Inexact, Matrix, Rates, Scalar, StatusCode, as_matrix, as_real
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.small import compose, dagger, entrywise, in_frame, largest, vector_entries
 from qdbjax.systems import Spectrum, System
 
@@ -97,25 +86,25 @@ class Generator(eqx.Module):
         return self.rates.shape[-1]
 
     @property
-    @compiled_when_eager
+    @jit_if_eager
     def total_rates(self) -> Array:
         """Rates summed over baths, (to, from), zero diagonal."""
         return ft.reduce(ft.partial(entrywise, jnp.add), vector_entries(self.rates))
 
     @property
-    @compiled_when_eager
+    @jit_if_eager
     def scale(self) -> Scalar:
         """Largest rate, the unit against which residuals and frequencies are judged."""
         return largest(self.total_rates)
 
     @property
-    @compiled_when_eager
+    @jit_if_eager
     def secular_ratio(self) -> Scalar:
         """Smallest difference of distinct Bohr frequencies over the largest rate; secular theory needs >> 1."""
         return self.spectrum.smallest_frequency_difference / self.scale
 
     @property
-    @compiled_when_eager
+    @jit_if_eager
     def lamb_shift(self) -> Matrix:
         """H_LS (d, d) in the basis of the Hamiltonian, energy; zero unless the generator was made with it."""
         shift = self.jumps.hamiltonian_shift(self.spectrum)
@@ -147,7 +136,7 @@ class Generator(eqx.Module):
             raise ValueError(f"rho must have shape {(self.dimension, self.dimension)}; got {rho.shape}.")
         return _apply(self, rho.astype(_complex(rho.dtype)))
 
-    @compiled_when_eager
+    @jit_if_eager
     def liouvillian(self) -> Matrix:
         """L as a (d², d²) matrix on row-major vec(ρ), in the basis of the Hamiltonian, inverse time.
 
@@ -169,12 +158,12 @@ class Generator(eqx.Module):
         return f"Generator(dimension={self.dimension}, baths={', '.join(self.names)})"
 
 
-@compiled_when_eager
+@jit_if_eager
 def _apply(generator: Generator, rho: Matrix) -> Matrix:
     return (generator.liouvillian() @ rho.reshape(-1)).reshape(rho.shape)
 
 
-@compiled_when_eager
+@jit_if_eager
 def assemble(system: System, spectrum: Spectrum, jumps: AbstractJumps, names: tuple[str, ...]) -> Generator:
     """A Generator from what its maker knows."""
     rates, status = jumps.checked_rates(spectrum)
@@ -182,7 +171,7 @@ def assemble(system: System, spectrum: Spectrum, jumps: AbstractJumps, names: tu
     return Generator(system, spectrum, rates, jumps, temperatures, potentials, status, names)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _with_reservoirs(generator: Generator, temperatures: PerBath, potentials: PerBath) -> Generator:
     jumps = generator.jumps.with_reservoirs(temperatures, potentials)
     return assemble(generator.system, generator.spectrum, jumps, generator.names)

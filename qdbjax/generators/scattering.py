@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Complex, Float, Matrix, as_real, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Complex, Float, Matrix, as_real, is_traced
 from qdbjax.baths import Gas
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.small import UNROLL, Entry, dagger, inverse, stacked, vector_entries
 from qdbjax.systems import Spectrum, System, as_system, spectrum
 
@@ -94,7 +95,7 @@ def framed_potential(gas: Gas, levels: Spectrum) -> Matrix:
     return framed.astype(np.promote_types(framed.dtype, jnp.complex64))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _scattering(system: System, gas: Gas, energies: Array) -> Scattering:
     levels = spectrum(system)
     potential = framed_potential(gas, levels)

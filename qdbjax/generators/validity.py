@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Bool, Float, Scalar, compiled_when_eager, is_traced
+from qdbjax._types import Array, Bool, Float, Scalar, is_traced
 from qdbjax.baths import memory_time
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.davies import DaviesJumps, framed_operators, squared
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.rotating import coherence_exponents
@@ -73,7 +74,7 @@ def _verdict(ratio: float) -> str:
     return "holds" if ratio <= SMALL else "is doubtful" if ratio <= LARGE else "fails"
 
 
-@compiled_when_eager
+@jit_if_eager
 def _validity(generator: Generator, step: str) -> Validity:
     spectrum, jumps = generator.spectrum, generator.jumps
     outflow = jnp.sum(generator.total_rates, axis=0)

@@ -8,12 +8,14 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, as_real, as_scalar, evaluated_early, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix, Scalar, as_real, as_scalar, is_traced
 from qdbjax.baths import Bath, Ohmic
+from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.models.zoo import three_level
 from qdbjax.operators import embed, sigma_x, transition
 from qdbjax.systems import System
 
+RESONANT = (2, 5)  # |101⟩ and |010⟩ of three qubits
 UP_OR_DOWN = {count: 1.0 - 2.0 * np.indices([2] * count).reshape(count, -1) for count in (2, 3)}  # ⟨σ_z⟩ (spin, state)
 
 
@@ -115,22 +117,27 @@ def three_qubit_refrigerator(
     return Machine(system, baths)
 
 
-@evaluated_early
+@eval_at_trace_time
 def _three_qubits(cold_splitting: ArrayLike, hot_splitting: ArrayLike, coupling: ArrayLike) -> System:
     cold, hot = as_scalar(cold_splitting, "cold_splitting"), as_scalar(hot_splitting, "hot_splitting")
     coupling = as_scalar(coupling, "coupling")
     dtype = np.result_type(cold.dtype, hot.dtype, coupling.dtype)
     cold, hot, coupling = (x.astype(dtype) for x in (cold, hot, coupling))
-    single = _of_spins(jnp.stack([cold, cold + hot, hot]))
-    swapped, lifted = 2, 5  # |101⟩ and |010⟩
+    basis = np.eye(8)
+    basis[np.ix_(RESONANT, RESONANT)] = np.array([[1.0, 1.0], [1.0, -1.0]]) / np.sqrt(2)
+    hamiltonian, energies = _resonant(cold, hot, coupling)
+    return System(hamiltonian, eigenbasis=basis, energies=energies)
+
+
+@jit_if_eager
+def _resonant(cold: Scalar, hot: Scalar, coupling: Scalar) -> tuple[Matrix, Array]:
+    single, dtype = _of_spins(jnp.stack([cold, cold + hot, hot])), coupling.dtype
+    swapped, lifted = RESONANT
     place = np.eye(8)
     apart = jnp.asarray(1 - place[swapped] - place[lifted], dtype)  # their energy is 0 without rounding
     flip = np.outer(place[swapped], place[lifted])
     hamiltonian = jnp.diag(single * apart) + coupling * jnp.asarray(flip + flip.T, dtype)
-    energies = single * apart + coupling * jnp.asarray(place[swapped] - place[lifted], dtype)
-    basis = np.eye(8)
-    basis[np.ix_([swapped, lifted], [swapped, lifted])] = np.array([[1.0, 1.0], [1.0, -1.0]]) / np.sqrt(2)
-    return System(hamiltonian, eigenbasis=basis, energies=energies)
+    return hamiltonian, single * apart + coupling * jnp.asarray(place[swapped] - place[lifted], dtype)
 
 
 def _of_spins(splittings: Array) -> Array:
@@ -139,16 +146,22 @@ def _of_spins(splittings: Array) -> Array:
     return jnp.sum(0.5 * splittings[:, None] * signs, axis=0)
 
 
-@evaluated_early
+@eval_at_trace_time
 def _ising(splittings: ArrayLike, couplings: tuple[str, ArrayLike], pairs: tuple[tuple[int, int], ...]) -> System:
     """Σ ½ω_i σ_z^i + Σ g_ij σ_z^i σ_z^j, diagonal in the basis it is written in; couplings with their name."""
     signs = UP_OR_DOWN[3 if len(pairs) > 1 else 2]
     splittings = _vector(splittings, "splittings", len(signs))
     name, value = couplings
     strengths = [as_scalar(value, name)] if len(pairs) == 1 else list(_vector(value, name, len(pairs)))
-    terms = [g * jnp.asarray(signs[i] * signs[j], g.dtype) for g, (i, j) in zip(strengths, pairs, strict=True)]
-    energies = _of_spins(splittings) + sum(terms[1:], terms[0])
+    energies = _coupled(splittings, strengths, pairs)
     return System(jnp.diag(energies), eigenbasis=np.eye(signs.shape[1]), energies=energies)
+
+
+@jit_if_eager
+def _coupled(splittings: Array, strengths: list[Scalar], pairs: tuple[tuple[int, int], ...]) -> Array:
+    signs = UP_OR_DOWN[splittings.shape[0]]
+    terms = [g * jnp.asarray(signs[i] * signs[j], g.dtype) for g, (i, j) in zip(strengths, pairs, strict=True)]
+    return _of_spins(splittings) + sum(terms[1:], terms[0])
 
 
 def heat_rectifier(

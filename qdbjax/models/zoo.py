@@ -4,20 +4,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import ArrayLike, as_real, as_scalar, evaluated_early
+from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar, as_real, as_scalar
+from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.small import stacked
 from qdbjax.operators import annihilate, embed, sigma_x, sigma_y, sigma_z
 from qdbjax.systems import System
 
 
-@evaluated_early
+@eval_at_trace_time
 def qubit(splitting: ArrayLike) -> System:
     """H = ½ω₀ σ_z; the first basis state is up (excited for ω₀ > 0). splitting ω₀: energy."""
-    half = 0.5 * as_scalar(splitting, "splitting")
-    return System(jnp.diag(stacked([half, -half])))
+    return System(_split(as_scalar(splitting, "splitting")))
 
 
-@evaluated_early
+@jit_if_eager
+def _split(splitting: Scalar) -> Matrix:
+    half = 0.5 * splitting
+    return jnp.diag(stacked([half, -half]))
+
+
+@eval_at_trace_time
 def three_level(energies: ArrayLike) -> System:
     """H = diag(ε₀, ε₁, ε₂). energies (3,): energy. Raises ValueError for another length."""
     energies = as_real(energies, "energies")
@@ -26,7 +32,7 @@ def three_level(energies: ArrayLike) -> System:
     return System(jnp.diag(energies))
 
 
-@evaluated_early
+@eval_at_trace_time
 def three_dot_ring(tunneling: ArrayLike, flux: ArrayLike) -> System:
     """Three quantum dots in a ring threaded by a magnetic flux, one electron.
 
@@ -40,16 +46,21 @@ def three_dot_ring(tunneling: ArrayLike, flux: ArrayLike) -> System:
     tunneling, flux = (x.astype(np.promote_types(tunneling.dtype, flux.dtype)) for x in (tunneling, flux))
     index = np.arange(3)
     basis = np.exp(-2j * np.pi * np.outer(index, index) / 3) / np.sqrt(3)
+    hamiltonian, energies = _ring(tunneling, flux)
+    return System(hamiltonian, eigenbasis=basis, energies=energies)
+
+
+@jit_if_eager
+def _ring(tunneling: Scalar, flux: Scalar) -> tuple[Matrix, RealVector]:
     energies = stacked([2 * tunneling * jnp.cos(2 * np.pi * (flux + float(j)) / 3) for j in range(3)])
     angle = 2 * np.pi * flux / 3
     hop = jax.lax.complex(tunneling * jnp.cos(angle), -tunneling * jnp.sin(angle))
     zero = jnp.zeros_like(hop)
     back = jnp.conj(hop)
-    hamiltonian = stacked([stacked(row) for row in ([zero, hop, back], [back, zero, hop], [hop, back, zero])])
-    return System(hamiltonian, eigenbasis=basis, energies=energies)
+    return stacked([stacked(row) for row in ([zero, hop, back], [back, zero, hop], [hop, back, zero])]), energies
 
 
-@evaluated_early
+@eval_at_trace_time
 def xxz_chain(fields: ArrayLike, exchange: ArrayLike, anisotropy: ArrayLike) -> System:
     """Spin-½ XXZ chain, H = Σ_i ½h_i σ_z^i + Σ_i ¼J (σ_x^i σ_x^{i+1} + σ_y^i σ_y^{i+1} + Δ σ_z^i σ_z^{i+1}).
 
@@ -60,6 +71,11 @@ def xxz_chain(fields: ArrayLike, exchange: ArrayLike, anisotropy: ArrayLike) -> 
     if fields.ndim != 1 or fields.shape[0] < 1:
         raise ValueError(f"fields must have shape (N,), one per spin; got {fields.shape}.")
     exchange, anisotropy = as_scalar(exchange, "exchange"), as_scalar(anisotropy, "anisotropy")
+    return System(_chain(fields, exchange, anisotropy))
+
+
+@jit_if_eager
+def _chain(fields: RealVector, exchange: Scalar, anisotropy: Scalar) -> Matrix:
     sites = [2] * fields.shape[0]
     count = len(sites)
     pair = lambda a, i: embed(a, i, sites) @ embed(a, i + 1, sites)  # noqa: E731
@@ -70,7 +86,7 @@ def xxz_chain(fields: ArrayLike, exchange: ArrayLike, anisotropy: ArrayLike) -> 
         ising = sum(pair(sigma_z(), i) for i in range(count - 1))
         flip, ising = jnp.asarray(flip, fields.dtype), jnp.asarray(ising, fields.dtype)
         hamiltonian = hamiltonian + 0.25 * exchange * (flip + anisotropy * ising)
-    return System(hamiltonian)
+    return hamiltonian
 
 
 def _occupations(modes: int) -> list[np.ndarray]:
@@ -78,7 +94,7 @@ def _occupations(modes: int) -> list[np.ndarray]:
     return [c.T @ c for c in removal]
 
 
-@evaluated_early
+@eval_at_trace_time
 def quantum_dot(level: ArrayLike) -> System:
     """One spinless level, H = ε n; basis (empty, occupied), particle number n. level ε: energy.
 
@@ -89,7 +105,7 @@ def quantum_dot(level: ArrayLike) -> System:
     return System(level * jnp.asarray(number, level.dtype), number=number)
 
 
-@evaluated_early
+@eval_at_trace_time
 def spinful_dot(level: ArrayLike, interaction: ArrayLike, zeeman: ArrayLike = 0.0) -> System:
     """One level with spin and Coulomb repulsion, H = (ε + ½B) n_up + (ε - ½B) n_down + U n_up n_down.
 
@@ -100,12 +116,12 @@ def spinful_dot(level: ArrayLike, interaction: ArrayLike, zeeman: ArrayLike = 0.
     zeeman = as_scalar(zeeman, "zeeman")
     up, down = _occupations(2)
     dtype = np.result_type(level.dtype, interaction.dtype, zeeman.dtype)
-    terms = (level + 0.5 * zeeman, up), (level - 0.5 * zeeman, down), (interaction, up @ down)
-    hamiltonian = sum(value.astype(dtype) * jnp.asarray(operator, dtype) for value, operator in terms)
+    level, interaction, zeeman = (x.astype(dtype) for x in (level, interaction, zeeman))
+    hamiltonian = _combined([level, zeeman, interaction], [up + down, 0.5 * (up - down), up @ down])
     return System(hamiltonian, number=up + down)
 
 
-@evaluated_early
+@eval_at_trace_time
 def double_dot(levels: ArrayLike, tunneling: ArrayLike, interaction: ArrayLike = 0.0) -> System:
     """Two spinless dots in series, H = ε_0 n_0 + ε_1 n_1 + t (c_0†c_1 + c_1†c_0) + U n_0 n_1.
 
@@ -119,6 +135,13 @@ def double_dot(levels: ArrayLike, tunneling: ArrayLike, interaction: ArrayLike =
     left, right = _occupations(2)
     hop = annihilate(0, 2).T @ annihilate(1, 2)
     dtype = np.result_type(levels.dtype, tunneling.dtype, interaction.dtype)
-    terms = (levels[0], left), (levels[1], right), (tunneling, hop + hop.T), (interaction, left @ right)
-    hamiltonian = sum(value.astype(dtype) * jnp.asarray(operator, dtype) for value, operator in terms)
-    return System(hamiltonian, number=left + right)
+    levels, tunneling, interaction = (x.astype(dtype) for x in (levels, tunneling, interaction))
+    values = [levels[0], levels[1], tunneling, interaction]
+    return System(_combined(values, [left, right, hop + hop.T, left @ right]), number=left + right)
+
+
+@jit_if_eager
+def _combined(values: list[Scalar], operators: list[Matrix]) -> Matrix:
+    """Σ value·operator."""
+    terms = [value * jnp.asarray(operator, value.dtype) for value, operator in zip(values, operators, strict=True)]
+    return sum(terms[1:], terms[0])

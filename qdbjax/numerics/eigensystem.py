@@ -58,7 +58,10 @@ def eigensystem(hamiltonian: Matrix, clusters: Callable[[RealVector], BoolMatrix
 
 def _eigensystem_value(clusters, hamiltonian):
     energies, basis = eigh(hamiltonian)
-    return energies, jnp.zeros(hamiltonian.shape, hamiltonian.dtype), basis
+    # A zero of each cell of a batch: JAX 0.10 fails to differentiate a batched custom_jvp one of whose values is the
+    # same constant for every cell while its tangent is not (grad of scan of vmap, or of any batched jaxpr).
+    nothing = jnp.zeros((), hamiltonian.dtype)
+    return energies, jnp.where(hamiltonian == hamiltonian, nothing, nothing), basis
 
 
 _eigensystem = jax.custom_jvp(_eigensystem_value, nondiff_argnums=(0,))

@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator, whole_block
 from qdbjax.numerics.gth import off_diagonal
 from qdbjax.numerics.kernel import kernel_projector
@@ -26,19 +27,19 @@ class AsymptoticState(eqx.Module):
     spectrum: Spectrum
 
     @property
-    @compiled_when_eager
+    @jit_if_eager
     def coherences(self) -> Packed:
         """ρ_mn between levels of one cluster, real parts above and imaginary parts below the diagonal."""
         return off_diagonal(pack(self.energy_density_matrix))
 
     @property
-    @compiled_when_eager
+    @jit_if_eager
     def populations(self) -> Float[Array, " d"]:
         """Populations of the energy levels, (d,)."""
         return jnp.real(jnp.diagonal(self.energy_density_matrix))
 
     @property
-    @compiled_when_eager
+    @jit_if_eager
     def density_matrix(self) -> Matrix:
         """ρ∞ in the basis of the Hamiltonian, (d, d)."""
         rho = self.energy_density_matrix
@@ -51,7 +52,7 @@ class AsymptoticState(eqx.Module):
         return f"AsymptoticState(populations={levels}, kernel dimension={round(float(self.kernel_dimension))})"
 
 
-@compiled_when_eager
+@jit_if_eager
 def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
     block = whole_block(generator.spectrum, generator.jumps)
     d = generator.dimension

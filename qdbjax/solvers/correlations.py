@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, as_matrix, as_real, compiled_when_eager
+from qdbjax._types import Array, ArrayLike, Matrix, as_matrix, as_real
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator, energy_liouvillian
 from qdbjax.generators.rotating import rotating_matrix
 from qdbjax.numerics.exponential import expm_superoperator
@@ -22,7 +23,7 @@ def _operator(value: ArrayLike, name: str, generator: Generator) -> Matrix:
     return operator.astype(np.promote_types(operator.dtype, jnp.complex64))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _correlation(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, times: Array) -> Array:
     spectrum = generator.spectrum
     a, b = spectrum.to_eigenbasis(a), spectrum.to_eigenbasis(b)
@@ -53,7 +54,7 @@ def correlation(generator: Generator, state: SteadyState, a: ArrayLike, b: Array
     return _correlation(generator, state.energy_density_matrix, a, b, times)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _spectrum(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, frequencies: Array) -> Array:
     spectrum, d = generator.spectrum, generator.dimension
     basis = jnp.asarray(spectrum.basis, rho.dtype)

@@ -1,13 +1,16 @@
 """Time evolution under a protocol: a generator that changes slowly in time."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from qdbjax._status import is_fatal
-from qdbjax._types import Array, Matrix, compiled_when_eager
+from qdbjax._types import Array, Matrix
+from qdbjax.compilation.closures import closed
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.flows import charge_flows, exchanging, quanta_flows
 from qdbjax.generators.generator import Generator, PerBath, energy_liouvillian
 from qdbjax.numerics.small import in_frame
@@ -77,8 +80,16 @@ def _entropy_flow(entropy: Array, warm: Array) -> Array:
     return jnp.where(lost, jnp.nan, entropy)
 
 
-@compiled_when_eager
-def evolve_driven(
+def evolve_driven(protocol: Protocol, *given: Any) -> Evolution:
+    """See `evolve`. The numbers that a protocol closes over are arguments of the program, where it allows that."""
+    try:
+        return _evolve_driven(closed(protocol), *given)
+    except jax.errors.JAXTypeError:  # it decides something by one of its numbers, or hands it to NumPy
+        return _evolve_driven(protocol, *given)
+
+
+@jit_if_eager
+def _evolve_driven(
     protocol: Protocol,
     rho: Matrix,
     times: Times,
@@ -87,7 +98,7 @@ def evolve_driven(
     how: Integration,
     save: str,
 ) -> Evolution:
-    """See `evolve`. Work per time is Tr[Ḣ ρ]; with heat and chemical work it adds up to the change of ⟨H⟩."""
+    """Work per time is Tr[Ḣ ρ]; with heat and chemical work it adds up to the change of ⟨H⟩."""
     d = rho.shape[0]
     check_size(d, "a driven evolution")
     nothing = jnp.zeros((), times.dtype)

@@ -1,9 +1,8 @@
 """What a time evolution is made with and what it returns."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import diffrax
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -12,21 +11,26 @@ from qdbjax._status import Status, explain, raise_flag
 from qdbjax._types import Array, Bool, Float, Matrix, StatusCode, is_traced
 from qdbjax.systems import Spectrum
 
+if TYPE_CHECKING:
+    import diffrax
+
 Times = Float[Array, " time"]
 
 
 class Integration(eqx.Module):
     """How to integrate: a diffrax solver, its adjoint, tolerances, the largest number of steps, a progress meter."""
 
-    solver: diffrax.AbstractSolver
-    adjoint: diffrax.AbstractAdjoint
+    solver: "diffrax.AbstractSolver"
+    adjoint: "diffrax.AbstractAdjoint"
     rtol: float
     atol: float
     max_steps: int
-    meter: diffrax.AbstractProgressMeter
+    meter: "diffrax.AbstractProgressMeter"
 
     def run(self, field: Callable, y0: Any, start: Array, times: Times, save: Callable) -> tuple[Any, Bool[Array, ""]]:
         """save(t, y) of dy/dt = field(t, y) at the times, and whether the end was reached."""
+        import diffrax
+
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(lambda t, y, _: field(t, y)),
             self.solver,

@@ -1,23 +1,15 @@
 """Time evolution: a constant generator without integrating what turns, and the way into driven evolution."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, explain, is_fatal, record
-from qdbjax._types import (
-    Array,
-    ArrayLike,
-    Matrix,
-    as_hermitian,
-    as_real,
-    compiled_when_eager,
-    is_traced,
-)
+from qdbjax._types import Array, ArrayLike, Matrix, as_hermitian, as_real, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import AbstractJumps, Generator
 from qdbjax.generators.rotating import coherence_exponents, rotating_matrix
 from qdbjax.numerics import gth
@@ -29,6 +21,9 @@ from qdbjax.solvers.evolution import Evolution, Integration, Times, expectation_
 from qdbjax.solvers.hermitian import pack, unpack
 from qdbjax.solvers.zero_block import BLOCK_LIMIT, cells_at_a_time, real_matrix
 from qdbjax.systems import Spectrum
+
+if TYPE_CHECKING:
+    import diffrax
 
 SAVES = ("density_matrix", "populations")
 
@@ -91,7 +86,7 @@ def _evolved(generator: Generator, packed: Array, elapsed: Times, how: Integrati
     return (found[0], None, found[1]) if only_levels else found
 
 
-@compiled_when_eager
+@jit_if_eager
 def _evolve(
     generator: Generator,
     rho: Matrix,
@@ -161,8 +156,8 @@ def evolve(
     start: ArrayLike = 0.0,
     save: str = "density_matrix",
     observables: Mapping[str, ArrayLike] | Sequence[ArrayLike] | None = None,
-    solver: diffrax.AbstractSolver | None = None,
-    adjoint: diffrax.AbstractAdjoint | None = None,
+    solver: "diffrax.AbstractSolver | None" = None,
+    adjoint: "diffrax.AbstractAdjoint | None" = None,
     rtol: float = 1e-9,
     atol: float = 1e-12,
     max_steps: int = 16384,
@@ -186,6 +181,8 @@ def evolve(
     Returns an Evolution. Raises ValueError for a state that is not one, or times that do not ascend.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); R. Alicki, J. Phys. A 12, L103 (1979), heat and work.
     """
+    import diffrax  # here, because importing it takes as long as importing JAX, and most sessions evolve nothing
+
     driven = not isinstance(generator, Generator)
     if driven and not callable(generator):
         raise TypeError(f"generator must be a Generator or a function of time that returns one; got {generator!r}.")
@@ -197,8 +194,8 @@ def evolve(
     meter = diffrax.TextProgressMeter() if progress else diffrax.NoProgressMeter()
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     how = Integration(diffrax.Dopri8() if solver is None else solver, adjoint, rtol, atol, max_steps, meter)
-    run = evolve_driven if driven else _evolve
-    result = run(generator, rho, times, start, operators, how, save)
+    given = rho, times, start, operators, how, save
+    result = evolve_driven(generator, *given) if driven else _evolve(generator, *given)
     record(result.status)
     failed = Status.INTEGRATION_FAILED | Status.BLOCK_TOO_LARGE
     if throw and not is_traced(result.status) and np.any(np.asarray(result.status) & int(failed)):

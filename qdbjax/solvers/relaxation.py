@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, as_real, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix, as_real, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.rotating import rotating_matrix
 from qdbjax.numerics.exponential import expm_superoperator
@@ -14,7 +15,7 @@ from qdbjax.solvers.zero_block import check_size, kernel_tolerance
 EQUAL = 1e-9  # rates closer than this part of the largest entry have no eigenvectors of their own
 
 
-@compiled_when_eager
+@jit_if_eager
 def _propagator(generator: Generator, time: Array) -> Matrix:
     spectrum = generator.spectrum
     matrix = rotating_matrix(spectrum, generator.jumps)
@@ -103,7 +104,7 @@ def _decays_jvp(primals, tangents):
     return decays, jnp.matmul(equal / jnp.sum(equal, axis=1, keepdims=True), slopes, precision="highest")
 
 
-@compiled_when_eager
+@jit_if_eager
 def _decay_rates(generator: Generator) -> Array:
     return _decays(rotating_matrix(generator.spectrum, generator.jumps))
 

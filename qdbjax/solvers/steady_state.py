@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, explain, is_fatal, raise_flag, record
-from qdbjax._types import Array, Float, Matrix, RealVector, Scalar, StatusCode, compiled_when_eager, is_traced
+from qdbjax._types import Array, Float, Matrix, RealVector, Scalar, StatusCode, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import AbstractJumps, Generator
 from qdbjax.numerics import gth
 from qdbjax.numerics.cells import where_asked
@@ -39,13 +40,13 @@ class SteadyState(eqx.Module):
     spectrum: Spectrum
 
     @property
-    @compiled_when_eager
+    @jit_if_eager
     def energy_density_matrix(self) -> Matrix:
         """ρ in the energy eigenbasis, (d, d) complex."""
         return unpack(self.coherences + jnp.diag(self.populations))
 
     @property
-    @compiled_when_eager
+    @jit_if_eager
     def density_matrix(self) -> Matrix:
         """ρ in the basis of the Hamiltonian, (d, d) complex."""
         rho = self.energy_density_matrix
@@ -157,7 +158,7 @@ class Dense(AbstractSolver):
         return zero_block.solve_dense(generator)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     populations, coherences, kernel, residual = solver.solve(generator)
     kernel, residual = jax.lax.stop_gradient((kernel, residual))

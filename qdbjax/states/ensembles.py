@@ -5,17 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag, record
-from qdbjax._types import (
-    Array,
-    ArrayLike,
-    Float,
-    Matrix,
-    Scalar,
-    StatusCode,
-    as_hermitian,
-    as_scalar,
-    compiled_when_eager,
-)
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, StatusCode, as_hermitian, as_scalar
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.states.generalized import canonical_covariance, normalized_exponential
 from qdbjax.states.thermal import GibbsState, finite_inverse, gibbs
@@ -68,7 +59,7 @@ def grand_canonical(
     return _count_particles(state, number, potential)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _count_particles(state: GibbsState, number: Matrix, potential: Scalar) -> GrandCanonicalState:
     mean = jnp.real(jnp.sum(number.T * state.density_matrix))
     centred = number - (mean * jnp.eye(number.shape[0], dtype=mean.dtype)).astype(number.dtype)
@@ -112,7 +103,7 @@ def microcanonical(system: System | ArrayLike, *, energy: ArrayLike, width: Arra
     return state
 
 
-@compiled_when_eager
+@jit_if_eager
 def _microcanonical(system: System, energy: Scalar, width: Scalar) -> MicrocanonicalState:
     hamiltonian = jnp.asarray(system.hamiltonian)
     unit = jnp.eye(system.dimension, dtype=energy.dtype)
@@ -148,6 +139,6 @@ def susceptibility(
     return _susceptibility(jnp.asarray(system.hamiltonian), jnp.asarray(stack), beta)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _susceptibility(hamiltonian: Matrix, observables: Array, beta: Scalar) -> Array:
     return beta * canonical_covariance(-beta.astype(hamiltonian.dtype) * hamiltonian, observables)[1]

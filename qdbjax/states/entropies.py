@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, compiled_when_eager
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.small import in_frame
 
 
@@ -23,7 +24,7 @@ def _log(x: Array) -> Array:
     return jnp.log(jnp.where(x > 0, x, 1.0))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _entropy(rho: Matrix) -> Scalar:
     values, _ = _spectral(rho)
     return -jnp.sum(values * _log(values))
@@ -38,7 +39,7 @@ def von_neumann_entropy(rho: ArrayLike) -> Scalar:
     return _entropy(_state(rho, "rho"))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _relative(rho: Matrix, sigma: Matrix) -> Scalar:
     values, vectors = _spectral(sigma)
     weights = jnp.real(jnp.diagonal(in_frame(vectors, rho)))

@@ -8,18 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, raise_flag, record
-from qdbjax._types import (
-    Array,
-    ArrayLike,
-    Float,
-    Matrix,
-    Scalar,
-    StatusCode,
-    as_hermitian,
-    as_real,
-    compiled_when_eager,
-    is_traced,
-)
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, StatusCode, as_hermitian, as_real, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.exponential import expm_hermitian
 from qdbjax.numerics.small import dagger
@@ -165,7 +155,7 @@ def _exponent(charges: Charges, multipliers: Numbers) -> Matrix:
     return -jnp.sum(multipliers.astype(charges.dtype)[:, None, None] * charges, axis=0)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _at_multipliers(charges: Charges, multipliers: Numbers) -> GeneralizedGibbs:
     exponent = _exponent(charges, multipliers)
     rho, log_partition, entropy = normalized_exponential(exponent)
@@ -174,7 +164,7 @@ def _at_multipliers(charges: Charges, multipliers: Numbers) -> GeneralizedGibbs:
     return GeneralizedGibbs(rho, multipliers, log_partition, averages, covariance, entropy, ok)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _at_averages(charges: Charges, averages: Numbers) -> GeneralizedGibbs:
     state = _at_multipliers(charges, _multipliers(charges, averages))
     values, _ = _commuting_values(charges)

@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import ArrayLike, Matrix, Scalar, as_hermitian, compiled_when_eager, is_traced
+from qdbjax._types import ArrayLike, Matrix, Scalar, as_hermitian, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.logarithm import logm_hermitian
 from qdbjax.states.generalized import normalized_exponential
@@ -57,7 +58,7 @@ def mean_force(
     return _mean_force(jnp.asarray(hamiltonian), jnp.asarray(environment), beta)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _mean_force(hamiltonian: Matrix, environment: Matrix, beta: Scalar) -> MeanForce:
     rest = environment.shape[0]
     d = hamiltonian.shape[0] // rest
@@ -100,7 +101,7 @@ def ultrastrong_mean_force(
     return _ultrastrong(jnp.asarray(system.hamiltonian), System(coupling), beta)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _ultrastrong(hamiltonian: Matrix, coupling: System, beta: Scalar) -> MeanForce:
     pointer = spectrum(coupling)
     common = np.promote_types(hamiltonian.dtype, pointer.basis.dtype)

@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Scalar, as_scalar, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Float, Scalar, as_scalar, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 
 TERMS = 16  # Matsubara terms summed one by one
 OCTAVES = 120  # the tail's integral, from the last of them on
@@ -52,7 +53,7 @@ def damped_oscillator(
     return _damped_oscillator(damping=as_scalar(damping, "damping", low=0), **checked)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _damped_oscillator(
     frequency: Scalar, damping: Scalar, cutoff: Scalar, temperature: Scalar, mass: Scalar
 ) -> DampedOscillator:

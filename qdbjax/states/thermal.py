@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, as_real, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, as_real, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.exponential import expm_hermitian
 from qdbjax.systems import Spectrum, System, as_system, spectrum
 
@@ -68,13 +69,13 @@ def finite_inverse(temperature: ArrayLike | None, inverse_temperature: ArrayLike
     return value if name == "inverse_temperature" else 1 / value
 
 
-@compiled_when_eager
+@jit_if_eager
 def _gibbs_at(system: System, temperature: Scalar) -> GibbsState:
     cold = temperature == 0
     return _gibbs(system, jnp.where(cold, jnp.inf, 1 / jnp.where(cold, 1.0, temperature)))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _gibbs(system: System, beta: Scalar) -> GibbsState:
     levels = spectrum(system)
     frozen = jnp.isinf(beta)

@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, is_traced
 from qdbjax.baths import Bath, LocalTemperature
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.exponential import second_difference
 from qdbjax.numerics.fourier import panels
 from qdbjax.numerics.logarithm import framed_inverse
@@ -69,7 +70,7 @@ def _is_endless(bath: Bath) -> bool:
         return bool(np.isinf(np.asarray(_reach(bath))))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _reach(bath: Bath) -> Scalar:
     """∫dω γ(ω)/(|ω| + scale), inf where X diverges."""
     line = panels(bath.landmarks, _scale(bath))
@@ -83,7 +84,7 @@ def _known(noise: Array) -> Array:
     return jnp.where(jnp.isnan(noise), 0.0, noise)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _weak_mean_force(system: System, bath: Bath) -> MeanForce:
     levels, beta = spectrum(system), 1 / bath.temperature
     ground = jax.lax.stop_gradient(jnp.min(levels.energies))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from qdbjax._programs import programs_of
+from qdbjax.compilation.deadlock import warn_if_exposed
+from qdbjax.compilation.programs import programs_of
 from qdbjax.sweeps import memory
 from qdbjax.sweeps.blocks import Region, block_shape, padded, split
-from qdbjax.sweeps.exposure import warn_if_exposed
 from qdbjax.sweeps.grid import Cell, cell_of, over_grid, without_jit
 
 PROBE = 2**22  # cells; a larger grid is first compiled for a block of this size

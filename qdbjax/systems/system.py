@@ -17,10 +17,9 @@ from qdbjax._types import (
     as_hermitian,
     as_matrix,
     as_real,
-    compiled_when_eager,
-    evaluated_early,
     is_traced,
 )
+from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.eigensystem import eigensystem
 from qdbjax.numerics.fence import computed_once
 from qdbjax.numerics.small import diagonal_matrix, in_frame
@@ -189,12 +188,12 @@ class Spectrum(eqx.Module):
         return in_frame(self.basis.conj().T, operator)
 
 
-@eqx.filter_jit
+@jit_if_eager
 def _equal(spectrum: Spectrum) -> tuple[Bool[Array, ""], Bool[Array, ""]]:
     return spectrum.degenerate, spectrum.any_equal_frequencies
 
 
-@evaluated_early
+@eval_at_trace_time
 def spectrum(system: System, window: Scalar | float | None = None) -> Spectrum:
     """The eigensystem of a system: the model's own if it has one, computed otherwise. See `Spectrum`.
 
@@ -204,7 +203,7 @@ def spectrum(system: System, window: Scalar | float | None = None) -> Spectrum:
     return _spectrum(system, window).settled()
 
 
-@compiled_when_eager
+@jit_if_eager
 def _spectrum(system: System, window: Scalar | float | None) -> Spectrum:
     if system.eigenbasis is not None:
         fixed = jnp.zeros(system.eigenbasis.shape, system.energies.dtype)

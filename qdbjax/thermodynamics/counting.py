@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, RealVector, as_real, compiled_when_eager
+from qdbjax._types import Array, ArrayLike, Float, RealVector, as_real
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.cells import where_asked
 from qdbjax.numerics.kernel import inverse
@@ -81,7 +82,7 @@ def in_walk(
     return where_asked(spectrum.degenerate, of_block, handed, simple, cells_at_a_time(d))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _cumulants(generator: Generator, state: SteadyState, counters: Counter, powers: Powers) -> Array:
     of_kinds = kinds(generator.jumps)
 
@@ -150,7 +151,7 @@ def _correlated(walk: Walk, of_kinds: tuple, counters: Counter, resolvent: Calla
     return jnp.stack([shot - real - real.T, imaginary.T - imaginary])
 
 
-@compiled_when_eager
+@jit_if_eager
 def _noise(generator: Generator, state: SteadyState, counters: Counter) -> Array:
     of_kinds = kinds(generator.jumps)
 
@@ -176,7 +177,7 @@ def noise_matrix(
     return _noise(generator, state, chosen)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _noise_spectrum(generator: Generator, state: SteadyState, counters: Counter, frequencies: RealVector) -> Array:
     of_kinds = kinds(generator.jumps)
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian, compiled_when_eager
+from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.flows import PerBath, charge_flows, exchanging, pair_flows, quanta_flows
 from qdbjax.generators.generator import AbstractJumps, Generator, energy_liouvillian
 from qdbjax.numerics.cells import where_asked
@@ -40,7 +41,7 @@ def _coherent_flows(
     return pair_flows(spectrum, jumps, _matrix(populations, coherences))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _micro_currents(generator: Generator, state: SteadyState | AsymptoticState) -> Float[Array, "bath to from"]:
     flows = _flows(generator, state)
     return flows - jnp.swapaxes(flows, -1, -2)
@@ -74,7 +75,7 @@ def energy_currents(generator: Generator, state: State) -> PerBath:
     return _energy_currents(generator, as_state(generator, state))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _energy_currents(generator: Generator, state: SteadyState | AsymptoticState) -> PerBath:
     simple = _population_energy(generator, state.populations)
     return _where_degenerate(_coherent_energy, generator, state, simple)
@@ -112,12 +113,12 @@ def heat_currents(generator: Generator, state: State) -> PerBath:
     return energy - generator.chemical_potentials * _quanta(generator, state)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _quanta(generator: Generator, state: State) -> PerBath:
     return quanta_flows(generator.spectrum, generator.jumps, _matrix(state.populations, state.coherences))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _particle_currents(generator: Generator, state: State, number: Matrix) -> PerBath:
     rho = _matrix(state.populations, state.coherences)
     return charge_flows(generator.spectrum, generator.jumps, rho, generator.spectrum.to_eigenbasis(number))
@@ -144,7 +145,7 @@ def particle_currents(generator: Generator, state: State, number: ArrayLike | No
     return _particle_currents(generator, state, number)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _exported(generator: Generator, state: SteadyState | AsymptoticState) -> Float[Array, ""]:
     heat = heat_currents(generator, state)
     cold = generator.temperatures == 0
@@ -152,7 +153,7 @@ def _exported(generator: Generator, state: SteadyState | AsymptoticState) -> Flo
     return jnp.sum(jnp.where(cold, jnp.where(heat < 0, jnp.inf, 0.0), flux))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _growth(generator: Generator, state: AsymptoticState) -> Float[Array, ""]:
     rho = state.energy_density_matrix
     moved = jnp.matmul(energy_liouvillian(generator.spectrum, generator.jumps), rho.reshape(-1), precision="highest")

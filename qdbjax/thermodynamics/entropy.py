@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import ArrayLike, Matrix, Scalar, as_scalar, compiled_when_eager, is_traced
+from qdbjax._types import ArrayLike, Matrix, Scalar, as_scalar, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator, PerBath, dissipator_matrix, turning_levels
 from qdbjax.numerics.small import compose, dagger
 from qdbjax.solvers import AsymptoticState, SteadyState, steady_state
@@ -84,7 +85,7 @@ def entropy_rates(generator: Generator, state: State, steady: SteadyState | None
     return _entropy_rates(generator, as_state(generator, state), steady_state(generator) if steady is None else steady)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _entropy_rates(generator: Generator, state: SteadyState | AsymptoticState, steady: SteadyState) -> EntropyRates:
     turning, by_bath = _changes(generator, state.energy_density_matrix)
     now, final = log_of_state(generator, state), log_of_state(generator, steady)
@@ -123,7 +124,7 @@ def free_energy(generator: Generator, state: State, temperature: ArrayLike) -> S
     return _free_energy(generator, as_state(generator, state), temperature)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _free_energy(generator: Generator, state: SteadyState | AsymptoticState, temperature: Scalar) -> Scalar:
     rho = state.energy_density_matrix
     energy = jnp.real(jnp.sum(generator.spectrum.levels.astype(rho.dtype).T * rho))

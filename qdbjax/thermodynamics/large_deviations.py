@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from qdbjax._types import Array, ArrayLike, Float, RealVector, Scalar, as_real, compiled_when_eager
+from qdbjax._types import Array, ArrayLike, Float, RealVector, Scalar, as_real
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import AbstractJumps, Block, Generator, blocks, whole_block
 from qdbjax.numerics.cells import where_asked
 from qdbjax.numerics.dominant import dominant_eigenvalue
@@ -56,7 +57,7 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
     )
 
 
-@compiled_when_eager
+@jit_if_eager
 def _generating_function(generator: Generator, counters: Counter, fields: RealVector) -> Scalar:
     energy, particles = fields @ counters.energy, fields @ counters.particles
     simple = dominant_eigenvalue(_tilted_rates(generator, energy, particles))

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import explain
-from qdbjax._types import Array, Bool, Int, Scalar, StatusCode, compiled_when_eager, is_traced
+from qdbjax._types import Array, Bool, Int, Scalar, StatusCode, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.flows import exchanging
 from qdbjax.generators.generator import Generator, PerBath
 from qdbjax.solvers import AsymptoticState, SteadyState, steady_state
@@ -176,7 +177,7 @@ def _mode(roles: _Roles, heat: PerBath, power: Scalar) -> Int[Array, ""]:
     return jnp.select(conditions, [jnp.int32(int(mode)) for mode in modes], jnp.int32(int(Mode.IDLE)))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _performance(
     generator: Generator,
     state: SteadyState | AsymptoticState,
@@ -245,7 +246,7 @@ def rectification(generator: Generator, between: tuple[Name, Name] = (0, 1)) -> 
     return _rectification(generator, first, second)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _rectification(generator: Generator, first: int, second: int) -> Rectification:
     order = np.arange(len(generator.names))
     order[[first, second]] = second, first
@@ -274,7 +275,7 @@ def amplification(generator: Generator, *, control: Name, output: Name) -> Scala
     return _amplification(generator, bath_index(generator, control, "control"), bath_index(generator, output, "output"))
 
 
-@compiled_when_eager
+@jit_if_eager
 def _amplification(generator: Generator, control: int, output: int) -> Scalar:
     def heat(temperature):
         moved = generator.with_reservoirs(temperatures=generator.temperatures.at[control].set(temperature))

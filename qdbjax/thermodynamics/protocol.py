@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_scalar, compiled_when_eager, is_traced
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_scalar, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.solvers import Account, Evolution
 from qdbjax.solvers.evolution import Times
 from qdbjax.states.entropies import von_neumann_entropy
@@ -66,7 +67,7 @@ def second_law(evolution: Evolution, *, temperature: ArrayLike | None = None) ->
     return _second_law(evolution.times, evolution.density_matrix, evolution.account, temperature)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _second_law(times: Times, states: Matrix, account: Account, temperature: Scalar | None) -> SecondLaw:
     entropy = jax.vmap(von_neumann_entropy)(states)
     heat, flow, work, chemical = (

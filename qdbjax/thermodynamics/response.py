@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, Matrix, RealVector, compiled_when_eager, is_traced
+from qdbjax._types import Array, Float, Matrix, RealVector, is_traced
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.flows import exchanging
 from qdbjax.generators.generator import Generator, blocks
 from qdbjax.numerics.small import compose, dagger
@@ -62,7 +63,7 @@ def _check(generator: Generator, what: str) -> None:
             )
 
 
-@compiled_when_eager
+@jit_if_eager
 def _onsager(generator: Generator) -> Float[Array, "current force"]:
     return jax.jacfwd(lambda x: _currents(_moved(generator, x, False)))(affinities(generator))
 
@@ -87,7 +88,7 @@ def response_labels(generator: Generator) -> tuple[str, ...]:
     return all_counters(generator)[0]
 
 
-@compiled_when_eager
+@jit_if_eager
 def _conductances(generator: Generator) -> Array:
     return jax.jacfwd(lambda x: _currents(_moved(generator, x, True), True))(_reservoirs(generator))
 
@@ -103,7 +104,7 @@ def conductances(generator: Generator) -> Float[Array, "current parameter"]:
     return _conductances(generator)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _second_order(generator: Generator) -> Array:
     currents = lambda x: _currents(_moved(generator, x, False))  # noqa: E731
     return jax.jacfwd(jax.jacfwd(currents))(affinities(generator))
@@ -118,7 +119,7 @@ def second_order_response(generator: Generator) -> Float[Array, "current force f
     return _second_order(generator)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _transition(generator: Generator) -> Array:
     def currents(x):
         moved = _moved(generator, x, False)
@@ -164,7 +165,7 @@ def kubo_matrix(generator: Generator, state: SteadyState) -> Float[Array, "curre
     return _kubo(generator, state)
 
 
-@compiled_when_eager
+@jit_if_eager
 def _kubo(generator: Generator, state: SteadyState) -> Array:
     spectrum = generator.spectrum
     charges = [spectrum.levels]

@@ -2,14 +2,15 @@
 
 import jax.numpy as jnp
 
-from qdbjax._types import Array, compiled_when_eager
+from qdbjax._types import Array
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator, PerBath
 from qdbjax.solvers import AsymptoticState, SteadyState
 
 ROUNDING = 256  # a current below this many eps of the two flows whose difference it is counts as none
 
 
-@compiled_when_eager
+@jit_if_eager
 def traffic(generator: Generator, state: SteadyState | AsymptoticState) -> PerBath:
     """What each bath carries both ways, Σ (|ω| + |μ|) Γ p: a net current far below it is rounding."""
     weight = jnp.abs(generator.spectrum.frequencies)[None] + jnp.abs(generator.chemical_potentials)[:, None, None]

@@ -17,7 +17,7 @@ import pytest
 import xarray
 
 import qdbjax as qdb
-from qdbjax.cli import app as cli_app
+from qdbjax.cli import execution
 from qdbjax.cli.main import main
 
 GOOD = """
@@ -103,7 +103,7 @@ def test_refuses_to_overwrite_unless_told(done, capsys, monkeypatch):
     assert "job.zarr: exists; give --overwrite" in capsys.readouterr().err
     data = xarray.open_zarr(out / "job.zarr").load()
     data.attrs["title"] = "second"
-    monkeypatch.setattr(cli_app, "results_of", lambda *_, **__: data)
+    monkeypatch.setattr(execution, "results_of", lambda *_, **__: data)
     assert main(["run", job, "--output", str(out), "--overwrite"]) == 0
     printed = capsys.readouterr()
     assert xarray.open_zarr(out / "job.zarr").attrs["title"] == "second"
@@ -119,7 +119,7 @@ def test_refuses_to_overwrite_unless_told(done, capsys, monkeypatch):
 )
 def test_stopped_while_writing_leaves_nothing_half_done(tmp_path, done, capsys, monkeypatch, stop, code, words):
     data = xarray.open_zarr(done[0] / "out" / "job.zarr").load()
-    monkeypatch.setattr(cli_app, "results_of", lambda *_, **__: data)
+    monkeypatch.setattr(execution, "results_of", lambda *_, **__: data)
 
     def interrupted(self, path, **_):
         path.mkdir()
@@ -152,7 +152,7 @@ def test_a_process_stopped_while_it_traces_ends_with_its_code(tmp_path, number, 
 
 def test_disk_full_is_said(tmp_path, done, capsys, monkeypatch):
     data = xarray.open_zarr(done[0] / "out" / "job.zarr").load()
-    monkeypatch.setattr(cli_app, "results_of", lambda *_, **__: data)
+    monkeypatch.setattr(execution, "results_of", lambda *_, **__: data)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")

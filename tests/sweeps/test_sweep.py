@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import qdbjax as qdb
-from qdbjax._programs import programs_of
 from qdbjax._status import Status
+from qdbjax.compilation.programs import programs_of
 from qdbjax.sweeps import run as sweep_run, sweep
 
 

@@ -5,9 +5,10 @@ import subprocess
 import sys
 import warnings
 
+import jax
 import pytest
 
-from qdbjax.sweeps import exposed_to_deadlock, exposure
+from qdbjax.compilation import deadlock, exposed_to_deadlock
 
 TWO_CALLS = "custom_call @lapack_dsyevd_ffi ... custom_call @lapack_dgetrf_ffi"
 
@@ -16,9 +17,9 @@ TWO_CALLS = "custom_call @lapack_dsyevd_ffi ... custom_call @lapack_dgetrf_ffi"
 def exposed(monkeypatch):
     monkeypatch.setenv("NPROC", "2")
     monkeypatch.setenv("XLA_FLAGS", "--xla_other=1")
-    monkeypatch.setattr(exposure, "_warned", False)
+    monkeypatch.setattr(deadlock, "_warned", False)
     # Asking JAX itself could start its backend under these flags.
-    monkeypatch.setattr(exposure.jax, "default_backend", lambda: "cpu")
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
 
 
 def test_flag_or_more_cores_protect(exposed, monkeypatch):
@@ -26,18 +27,18 @@ def test_flag_or_more_cores_protect(exposed, monkeypatch):
     monkeypatch.setenv("NPROC", "4")
     assert not exposed_to_deadlock()
     monkeypatch.setenv("NPROC", "1")
-    monkeypatch.setenv("XLA_FLAGS", f"--xla_other=1 {exposure.FLAG}")
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_other=1 {deadlock.FLAG}")
     assert not exposed_to_deadlock()
 
 
 def test_warns_once_and_only_for_several_lapack_calls(exposed):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        exposure.warn_if_exposed("no such call")
-        exposure.warn_if_exposed("one custom_call @lapack_dsyevd_ffi")
+        deadlock.warn_if_exposed("no such call")
+        deadlock.warn_if_exposed("one custom_call @lapack_dsyevd_ffi")
         with pytest.raises(UserWarning, match="XLA_FLAGS=--xla_cpu_enable_concurrency"):
-            exposure.warn_if_exposed(TWO_CALLS)
-        exposure.warn_if_exposed(TWO_CALLS)
+            deadlock.warn_if_exposed(TWO_CALLS)
+        deadlock.warn_if_exposed(TWO_CALLS)
 
 
 def test_flags_set_after_import_still_count():

@@ -7,8 +7,6 @@ its pool does not have (jaxlib 0.10.2). A flag that is read when the first compu
 import os
 import warnings
 
-import jax
-
 FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 FEW = 2  # cores; three were never seen to hang
 
@@ -25,6 +23,8 @@ def cores() -> int:
 
 def exposed_to_deadlock() -> bool:
     """Whether a batched program with several LAPACK calls can hang here: CPU backend, few cores, flag not set."""
+    import jax  # here, because the command line asks for `cores` before it starts JAX
+
     return jax.default_backend() == "cpu" and cores() <= FEW and FLAG not in os.environ.get("XLA_FLAGS", "").split()
 
 

@@ -1,0 +1,59 @@
+"""One run of a file, from reading it to the files it writes."""
+
+import warnings
+from pathlib import Path
+
+import jax
+import matplotlib  # noqa: F401  missing packages are reported before anything is read
+import xarray  # noqa: F401
+import zarr  # noqa: F401
+from rich.console import Console
+
+from qdbjax.cli.errors import InputError
+from qdbjax.cli.figure import draw
+from qdbjax.cli.fits import Task
+from qdbjax.cli.job import check, results_of
+from qdbjax.cli.reader import read
+from qdbjax.cli.schema import RunFile
+from qdbjax.cli.signals import Stops
+from qdbjax.cli.store import claim, write_data
+from qdbjax.cli.summary import print_summary
+from qdbjax.compilation.cache import use_cache
+
+
+def execute(file: Path, output: Path, stops: Stops, *, overwrite: bool, quiet: bool) -> None:
+    """Read, check, compute, write, draw and sum up."""
+    jax.config.update("jax_enable_x64", True)  # a process of its own: nobody else's setting is changed
+    description, text = read(file)
+    task = _checked(file, description)
+    suffix = ".zarr" if task is None else ".json"
+    data_file, plot_file = output / f"{file.stem}{suffix}", output / f"{file.stem}.png"
+    claim(output, [data_file, plot_file], overwrite=overwrite)
+    _keep_programs()
+    progress = False if quiet else None
+    found = results_of(description, text, progress=progress) if task is None else task.result(progress=progress)
+    stops.check()
+    write_data(found, data_file)
+    draw(found, description, plot_file)
+    if not quiet:
+        print_summary(found, description, [data_file, plot_file], Console())
+
+
+def _keep_programs() -> None:
+    # A program that is stored but not usable is said once, in the summary.
+    warnings.filterwarnings("ignore", message="Error reading persistent compilation cache entry")
+    try:
+        use_cache()
+    except ValueError as error:
+        raise InputError(f"QDBJAX_CACHE: {error}") from None
+
+
+def _checked(file: Path, description: RunFile) -> Task | None:
+    """The fit that the file describes, None for a sweep or an evolution."""
+    try:
+        if description.fit is not None:
+            return Task(description, file.parent)
+        check(description)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+    return None

@@ -1,0 +1,158 @@
+"""A function of flat arrays together with its derivatives, each a function of the same kind.
+
+A primitive that calls such a function differentiates by name: nothing is traced before a derivative is needed. With J
+the Jacobian, x ↦ J x and y ↦ Jᵀ y are two more functions, each the transpose of the other.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.extend.core as jex
+import jax.numpy as jnp
+
+Avals = Sequence[jax.core.ShapedArray]
+
+
+class FlatFunction:
+    """Flat arrays in, flat arrays out, of known shapes; compared by identity.
+
+    linear: positions of the arguments in which it is linear, () if in none. depends: given positions of arguments,
+    those of the results that move with them; by default all. source: the same function in a form that has been traced..
+    """
+
+    def __init__(
+        self,
+        call: Callable,
+        arguments: Avals,
+        results: Avals,
+        linear: tuple[int, ...] = (),
+        *,
+        depends: Callable[[tuple[int, ...]], tuple[int, ...]] | None = None,
+        transposed: Callable[[tuple[int, ...]], "FlatFunction"] | None = None,
+        source: Callable | None = None,
+    ):
+        self.source = call if source is None else source
+        self.call, self.arguments, self.results, self.linear = call, tuple(arguments), tuple(results), linear
+        self._depends, self._transposed = depends, transposed
+        self._known: dict[tuple, Any] = {}
+
+    def kept(self, key: tuple, make: Callable) -> Any:
+        """make(), once."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
+
+    def moved(self, moving: tuple[int, ...]) -> tuple[int, ...]:
+        """Positions of the results with a derivative with respect to the arguments at `moving`."""
+
+        def find():
+            found = range(len(self.results)) if self._depends is None else self._depends(moving)
+            return tuple(n for n in found if jnp.issubdtype(self.results[n].dtype, jnp.inexact))
+
+        return self.kept(("moved", moving), find)
+
+    def derivative(self, moving: tuple[int, ...]) -> "FlatFunction":
+        """(all arguments, tangents of those at `moving`) ↦ tangents of the results at `moved(moving)`."""
+        return self.kept(("derivative", moving), lambda: self._derivative(moving))
+
+    def _derivative(self, moving: tuple[int, ...]) -> "FlatFunction":
+        count, moved = len(self.arguments), self.moved(moving)
+
+        def at(values, chosen):
+            def restricted(*some):
+                whole = list(values)
+                for place, value in zip(moving, some, strict=True):
+                    whole[place] = value
+                found = self.call(*whole)
+                return [found[n] for n in chosen]
+
+            return restricted, tuple(values[place] for place in moving)
+
+        def push(*values):
+            function, point = at(values[:count], moved)
+            return jax.jvp(function, point, tuple(values[count:]))[1]
+
+        def transposed(active):
+            """Cotangents by reverse mode, which a function with a rule for that alone (custom_vjp) allows."""
+            results = [moved[n] for n in active]
+
+            def pull(*values):
+                function, point = at(values[:count], results)
+                return list(jax.vjp(function, *point)[1](list(values[count:])))
+
+            arguments = (*self.arguments, *[self.results[n] for n in results])
+            back = [self.arguments[place] for place in moving]
+            return FlatFunction(pull, arguments, back, tuple(range(count, len(arguments))))
+
+        tangents = [self.arguments[place] for place in moving]
+        linear = tuple(range(count, count + len(moving)))
+        outputs = [self.results[n] for n in moved]
+        return FlatFunction(push, (*self.arguments, *tangents), outputs, linear, transposed=transposed)
+
+    def transpose(self, active: tuple[int, ...]) -> "FlatFunction":
+        """Of a linear function: (the other arguments, cotangents of the results at `active`) ↦ cotangents."""
+        return self.kept(("transpose", active), lambda: (self._transposed or self._linear_transpose)(active))
+
+    def _linear_transpose(self, active: tuple[int, ...]) -> "FlatFunction":
+        rest = [n for n in range(len(self.arguments)) if n not in self.linear]
+
+        def back(*values):
+            def restricted(*linear):
+                whole = dict(zip(rest, values[: len(rest)], strict=True)) | dict(zip(self.linear, linear, strict=True))
+                found = self.call(*[whole[n] for n in range(len(self.arguments))])
+                return [found[n] for n in active]
+
+            shapes = [jax.ShapeDtypeStruct(self.arguments[n].shape, self.arguments[n].dtype) for n in self.linear]
+            return list(jax.linear_transpose(restricted, *shapes)(list(values[len(rest) :])))
+
+        arguments = [self.arguments[n] for n in rest] + [self.results[n] for n in active]
+        linear = tuple(range(len(rest), len(arguments)))
+        return FlatFunction(back, arguments, [self.arguments[n] for n in self.linear], linear)
+
+    def batched(self, axes: tuple[int | None, ...], size: int) -> "FlatFunction":
+        """The same for a batch of `size`, in front of every result and of the arguments at the given axes."""
+        return self.kept(("batched", axes, size), lambda: self._batched(axes, size))
+
+    def _batched(self, axes: tuple[int | None, ...], size: int) -> "FlatFunction":
+        def wider(aval, axis):
+            shape = aval.shape if axis is None else (*aval.shape[:axis], size, *aval.shape[axis:])
+            return jax.core.ShapedArray(shape, aval.dtype, weak_type=aval.weak_type)
+
+        def transposed(active):
+            rest = [axes[n] for n in range(len(axes)) if n not in self.linear]
+            each = self.transpose(active).batched((*rest, *[0] * len(active)), size)
+
+            def back(*values):
+                found = zip(self.linear, each.call(*values), strict=True)
+                return [jnp.sum(x, axis=0) if axes[n] is None else jnp.moveaxis(x, 0, axes[n]) for n, x in found]
+
+            results = [arguments[n] for n in self.linear]
+            return FlatFunction(back, each.arguments, results, each.linear)
+
+        arguments = [wider(aval, axis) for aval, axis in zip(self.arguments, axes, strict=True)]
+        results = [wider(aval, 0) for aval in self.results]
+        whole = jax.vmap(lambda *values: list(self.call(*values)), in_axes=axes, axis_size=size)
+        return FlatFunction(
+            whole,
+            arguments,
+            results,
+            self.linear,
+            depends=self._depends,
+            transposed=transposed if self.linear else None,
+        )
+
+
+def dependence(jaxpr: Any) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
+    """Which results of a jaxpr move with which of its arguments, as far as its equations tell one by one."""
+
+    def depends(moving: tuple[int, ...]) -> tuple[int, ...]:
+        variables = {jaxpr.invars[n] for n in moving}
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "stop_gradient":
+                continue
+            if any(isinstance(x, jex.Var) and x in variables for x in equation.invars):
+                variables.update(x for x in equation.outvars if jnp.issubdtype(x.aval.dtype, jnp.inexact))
+        return tuple(n for n, x in enumerate(jaxpr.outvars) if isinstance(x, jex.Var) and x in variables)
+
+    return depends
