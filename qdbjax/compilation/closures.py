@@ -76,7 +76,7 @@ def _apart(value: Any, numbers: list, within: tuple) -> tuple:
         parts = [_apart(part, numbers, within) for part in (value.func, value.args, dict(value.keywords))]
         return "partial", *parts
     leaves, tree = jax.tree.flatten(value)
-    if jax.tree_util.treedef_is_leaf(tree):
+    if len(leaves) == 1 and leaves[0] is value:
         return "kept", _Kept(value)
     return "tree", tree, tuple(_apart(leaf, numbers, within) for leaf in leaves)
 

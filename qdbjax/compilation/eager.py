@@ -41,7 +41,11 @@ KEPT = 1024  # programs of one function
 
 
 class Tiered:
-    """A function compiled quickly for few cells and optimised for many; arrays are traced, all else is static."""
+    """A function compiled quickly for few cells and optimised for many; arrays are traced, all else is static.
+
+    For programs that say themselves on how many cells they work, as the first argument: the steps of a fit. Not
+    differentiated from outside.
+    """
 
     def __init__(self, function: Callable):
         self._function = function
@@ -73,6 +77,8 @@ class _Program:
             return results
 
         closed = jax.jit(flat).trace(*arrays).jaxpr
+        if len(closed.in_avals) > len(arrays):  # arrays that the function closes over: constants, not arguments
+            closed = jax.make_jaxpr(flat)(*arrays)
         # What the function closes over while an outer transformation is under way belongs to this call alone.
         self.lasting = not is_traced(closed.consts)
         self.flat = FlatFunction(

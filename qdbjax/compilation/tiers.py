@@ -1,8 +1,8 @@
 """Two ways to compile a program: quickly, where it runs once or on few cells, or optimised, where it runs on many.
 
 On a CPU most of a first call is LLVM. Quick programs leave out its expensive passes and XLA's fusion emitters: a ring's
-gradient compiles in 1.6 s of processor time for 4.6 s, a chain of 3 spins in 2.1 s for 7.4 s. One call takes as long as
-before, a cell of a large batch up to 2.6 times as long. Their numbers agree to rounding.
+gradient compiles in 2.7 s of processor time for 7.6 s, a chain of 3 spins in 1.3 s for 5.3 s. One call takes as long as
+before, a cell of a batch two to three times as long. Their numbers agree to rounding.
 """
 
 import contextlib
@@ -20,7 +20,9 @@ QUICK = {
     "xla_cpu_use_fusion_emitters": False,
     "xla_cpu_parallel_codegen_split_count": 1,
 }
-MANY = 200_000  # cells in one call from which on optimised programs are made
+# Cells from which on a program is optimised. What optimising costs is saved by 5e6 to 1e7 cells of a ring, of an
+# arbitrary 3x3 Hamiltonian or of a chain, forward or gradient: within ten calls of this size.
+MANY = 1_000_000
 _wanted: contextvars.ContextVar[bool | None] = contextvars.ContextVar("qdbjax_optimize", default=None)
 
 
@@ -38,6 +40,11 @@ def optimize(wanted: bool | None) -> Iterator[None]:
         yield
     finally:
         _wanted.reset(token)
+
+
+def chosen(wanted: bool | None) -> contextlib.AbstractContextManager:
+    """`optimize` for an argument of that name, whose None leaves what is chosen outside."""
+    return contextlib.nullcontext() if wanted is None else optimize(wanted)
 
 
 def is_optimized(cells: int) -> bool:

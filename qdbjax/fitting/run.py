@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +13,9 @@ import optimistix as optx
 
 from qdbjax._progress import progress_bar
 from qdbjax._types import Array, ArrayLike, as_real
+from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.compilation.programs import programs_of
+from qdbjax.compilation.tiers import chosen
 from qdbjax.fitting.checkpoint import restore, store
 from qdbjax.fitting.objectives import AbstractTerm, Match, as_objective
 from qdbjax.fitting.parameters import as_parameters
@@ -41,6 +42,7 @@ def fit(
     mode: str | None = None,
     progress: bool | None = None,
     checkpoint: str | pathlib.Path | None = None,
+    optimize: bool | None = None,
 ) -> Fit:
     """Parameters with which a model does what is wanted of it.
 
@@ -56,7 +58,8 @@ def fit(
     ranges, by seed. mode: "forward" or "reverse" derivatives; by default forward for up to 12 free reals, and in
     reverse for more and for models that allow nothing else, such as `evolve` with its own adjoint. progress: a bar
     with the loss; None draws it on a terminal only. checkpoint: a file to go on from, and to write to after every
-    stretch.
+    stretch. optimize: True for a program that takes longer to compile and runs faster, False for the opposite, None to
+    decide by steps times starts times conditions (a million or more).
     Returns a Fit with its verdict. Raises ValueError for wrong names, starts out of range, outputs of another shape.
     *Source:* R. A. Vargas-Hernández, R. T. Q. Chen, K. A. Jung, P. Brumer, arXiv:2103.12604, for gradients through
     stationary states.
@@ -79,14 +82,15 @@ def fit(
         return _search(problem, optimizer, walkers, steps, tolerance, progress, checkpoint)
 
     problem = dataclasses.replace(problem, forward=forward)
-    try:
-        walkers, history, taken = search(problem)
-    except TypeError as error:
-        if mode is not None or not forward or "custom_vjp" not in str(error):
-            raise
-        problem = dataclasses.replace(problem, forward=False)
-        walkers, history, taken = search(problem)
-    return _report(problem, walkers, history, taken, squares)
+    with chosen(optimize):
+        try:
+            walkers, history, taken = search(problem)
+        except TypeError as error:
+            if mode is not None or not forward or "custom_vjp" not in str(error):
+                raise
+            problem = dataclasses.replace(problem, forward=False)
+            walkers, history, taken = search(problem)
+        return _report(problem, walkers, history, taken, squares)
 
 
 def _default(optimizer: Optimizer | None, squares: bool, tolerance: float) -> Optimizer:
@@ -165,7 +169,7 @@ def _sign(leaf: Any, by_value: bool) -> tuple:
     return leaf.shape, str(leaf.dtype), np.asarray(leaf).tobytes() if by_value else b""
 
 
-@eqx.filter_jit
+@jit_if_eager
 def _begin(problem: Problem, optimizer: Optimizer, unseen: View, keys: Array) -> Walker:
     others = [problem.parameters.sample(key) for key in keys[1:]]
     points = jnp.stack([problem.parameters.start(), *others])
@@ -183,13 +187,15 @@ def _search(
 ) -> tuple[Walker, np.ndarray, int]:
     history: list[np.ndarray] = []
     taken = 0
+    conditions = next((len(values) for values in problem.over.values()), 1)
+    cells = steps * walkers.loss.shape[0] * conditions
     if checkpoint is not None:
         walkers, history, taken = restore(checkpoint, problem, walkers)
     with progress_bar(steps, "fit", progress, "steps") as shown:
         shown(taken)
         while taken < steps and not np.all(np.asarray(resting(walkers))):
             length = jnp.asarray(min(STRETCH, steps - taken), jnp.int32)
-            walkers, losses, count = advance(problem, optimizer, walkers, jnp.asarray(tolerance), length)
+            walkers, losses, count = advance(cells, problem, optimizer, walkers, jnp.asarray(tolerance), length)
             history.append(np.asarray(losses)[: int(count)])
             taken += int(count)
             if checkpoint is not None:
@@ -198,17 +204,17 @@ def _search(
     return walkers, np.concatenate(history) if history else np.zeros((0, walkers.loss.shape[0])), taken
 
 
-@eqx.filter_jit
+@jit_if_eager
 def _outputs(problem: Problem, free: Free) -> dict[str, Array]:
     return problem.outputs(free)
 
 
-@eqx.filter_jit
+@jit_if_eager
 def _visible(problem: Problem, free: Free) -> Array:
     return problem.visible(free)
 
 
-@eqx.filter_jit
+@jit_if_eager
 def _judge(problem: Problem, free: Free, outputs: dict[str, Array]) -> tuple[Array, dict, dict]:
     """Miss, and values and their slopes at the free reals."""
     table = problem.parameters.table

@@ -11,6 +11,7 @@ import optax
 import optimistix as optx
 
 from qdbjax._types import Array, Bool, Float, Int
+from qdbjax.compilation.eager import Tiered
 from qdbjax.fitting.problem import Problem, View
 from qdbjax.fitting.transforms import Free
 
@@ -172,7 +173,7 @@ def resting(walker: Walker) -> Bool[Array, "..."]:
     return walker.settled | (walker.idle >= PATIENCE)
 
 
-@eqx.filter_jit
+@Tiered
 def advance(
     problem: Problem, optimizer: Optimizer, walkers: Walker, tolerance: Array, length: Int[Array, ""]
 ) -> tuple[Walker, Float[Array, "step start"], Int[Array, ""]]:

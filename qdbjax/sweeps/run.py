@@ -10,6 +10,7 @@ import numpy as np
 
 from qdbjax.compilation.deadlock import warn_if_exposed
 from qdbjax.compilation.programs import programs_of
+from qdbjax.compilation.tiers import compiler_options
 from qdbjax.sweeps import memory
 from qdbjax.sweeps.blocks import Region, block_shape, padded, split
 from qdbjax.sweeps.grid import Cell, cell_of, over_grid, without_jit
@@ -42,14 +43,15 @@ class Results:
 class Compiler:
     """Compiles blocks of one function, remembers them, and counts the time it took."""
 
-    def __init__(self, fn: Callable, names: tuple[str, ...], name: str, dtypes: tuple):
+    def __init__(self, fn: Callable, names: tuple[str, ...], name: str, dtypes: tuple, points: int):
         fn = without_jit(fn)
+        self.options = compiler_options(points)
         self.cell = over_grid(cell_of(fn, names, name), len(names))
         self.dtypes = dtypes
         self.seconds = 0.0
         self.known = programs_of(fn)
         settings = (jax.config.jax_enable_x64, jax.config.jax_default_device, jax.default_backend())
-        self.key = (names, name, dtypes, *settings)
+        self.key = (names, name, dtypes, *settings, *self.options.items())
 
     def program(self, block: tuple[int, ...]) -> Program:
         """The program for blocks of this shape."""
@@ -72,7 +74,7 @@ class Compiler:
         traced = self._trace(block)
         lowered = traced.lower()
         warn_if_exposed(lowered.as_text())
-        compiled = lowered.compile()
+        compiled = lowered.compile(compiler_options=self.options or None)
         points = math.prod(block)
         total = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(traced.out_info))
         return Program(compiled, traced.out_info, total // points, memory.needed(compiled, points, total // points))
@@ -87,7 +89,8 @@ def run(
 ) -> Results:
     """fn over the product of the axes. Where memory runs out the block is halved and the sweep goes on."""
     shape = tuple(len(values) for values in axes.values())
-    compiler = Compiler(fn, tuple(axes), name, tuple(values.dtype for values in axes.values()))
+    dtypes = tuple(values.dtype for values in axes.values())
+    compiler = Compiler(fn, tuple(axes), name, dtypes, math.prod(shape))
     if 0 in shape:
         outputs = compiler.outputs(tuple(1 for _ in shape))
         return _gathered(outputs, _allocate(outputs, shape), 0.0, 0.0, shape)

@@ -12,6 +12,7 @@ import numpy as np
 from qdbjax._progress import progress_bar
 from qdbjax._status import Status
 from qdbjax._types import ArrayLike
+from qdbjax.compilation.tiers import chosen
 from qdbjax.sweeps.axes import as_axes, check_function, function_name
 from qdbjax.sweeps.grid import STATUS
 from qdbjax.sweeps.run import Results, run
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    fn: Callable, *, batch_size: int | None = None, progress: bool | None = None, **axes: ArrayLike
+    fn: Callable,
+    *,
+    batch_size: int | None = None,
+    progress: bool | None = None,
+    optimize: bool | None = None,
+    **axes: ArrayLike,
 ) -> "xarray.Dataset":
     """A function over the Cartesian product of named axes, in one compiled and vectorised call, labelled.
 
@@ -31,7 +37,8 @@ def sweep(
     per function and grid shape; as with jax.jit, what fn closes over must not change between calls.
     axes: vectors, one per swept argument, made float; the first is outermost. batch_size: cells done at a time; by
     default all, or as many as fit into a quarter of the free memory. progress: True, False, or None for a bar on
-    terminals only.
+    terminals only. optimize: True for a program that takes longer to compile and runs two to three times faster, False
+    for the opposite, None to decide by the number of cells (a million or more).
 
     Returns an xarray.Dataset with the axes as dimensions and coordinates, further dimensions `<variable>_dim0`, …; the
     flags of every cell in `status` (`qdbjax.explain`, CF attributes `flag_masks` and `flag_meanings`); provenance and
@@ -48,7 +55,7 @@ def sweep(
         raise ValueError(f"batch_size must be an integer >= 1, the number of cells done at a time; got {batch_size!r}.")
     points = math.prod(len(values) for values in coordinates.values())
     label = function_name(fn)
-    with progress_bar(points, label, progress) as advance:
+    with progress_bar(points, label, progress) as advance, chosen(optimize):
         results = run(fn, coordinates, label, batch_size, advance)
     return _labelled(xarray, results, coordinates, label)
 

@@ -101,7 +101,7 @@ def test_out_of_memory_halves_the_batch(monkeypatch):
 
 
 def test_memory_decides_the_block(monkeypatch):
-    program = sweep_run.Compiler(power, ("a", "b"), "power", (np.dtype(float),) * 2).program((3, 5))
+    program = sweep_run.Compiler(power, ("a", "b"), "power", (np.dtype(float),) * 2, 15).program((3, 5))
     monkeypatch.setattr(sweep_run.memory, "available", lambda: 4 * program.bytes_needed // 2)
     data = sweep(power, a=A, b=B)
     assert 1 < np.prod(data.attrs["block"]) <= 7
