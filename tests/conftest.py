@@ -53,7 +53,7 @@ def _few_mapped_regions():
             mapped = sum(1 for _ in regions)
     except OSError:  # not Linux: no such limit
         return
-    if mapped > 20_000:
+    if mapped > 40_000:
         jax.clear_caches()
         gc.collect()
 

@@ -62,6 +62,7 @@ def test_absolute_zero():
     np.testing.assert_allclose(frozen["rho"], np.outer(ground, ground.conj()), rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_gradient_at_absolute_zero():
     """T = 0: the state's derivative with respect to H is that of the ground projector (perturbation theory)."""
     rng = np.random.default_rng(4)

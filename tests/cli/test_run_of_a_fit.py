@@ -145,6 +145,7 @@ def test_netcdf(tmp_path, engine, form):
         columns(tmp_path / "broken.nc", ["T"])
 
 
+@pytest.mark.slow
 def test_goals_without_data(tmp_path):
     """The splitting that carries most heat while both levels keep 5 %; where it binds, by scanning closed forms."""
     assert main(["run", str(job(tmp_path, GOALS)), "--output", str(tmp_path), "--quiet"]) == 0

@@ -107,6 +107,11 @@ def test_a_new_protocol_compiles_nothing():
     inlined = jax.jit(lambda: work(0.2))()  # the number a constant of the program
     np.testing.assert_allclose(found[0], inlined, rtol=1e-9)
     assert work(0.1, -1) > 0 > first  # an integer, compiled anew
+
+
+@pytest.mark.slow
+def test_gradient_through_a_protocol():
+    """In the number that a protocol closes over, against differences."""
     slope = jax.grad(work)(0.2)
     np.testing.assert_allclose(slope, (work(0.2 + 1e-4) - work(0.2 - 1e-4)) / 2e-4, rtol=1e-6)
 

@@ -118,6 +118,7 @@ def test_15_population_inversion(tmp_path, capsys):
     np.testing.assert_allclose([float(x) for x in found.groups()], [affinity, current], rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_16_heat_diode(tmp_path, capsys):
     """Currents of four levels by rates; the filter by another optimizer, from several starts, with the exact bound."""
     fit, said, names = run("16_heat_diode", tmp_path, capsys)

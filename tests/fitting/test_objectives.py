@@ -35,6 +35,7 @@ def trajectory(strength, temperature):
     return qdb.evolve(qdb.davies(qdb.models.qubit(1.0), bath), [1.0, 0.0], TIMES, save="populations").populations[:, 1]
 
 
+@pytest.mark.slow
 def test_trajectory():
     """Strength and temperature from a decay; `evolve` allows derivatives in reverse only, which the fit finds out."""
     scale = 2 * np.pi * 0.012 * np.exp(-0.1)
@@ -127,6 +128,7 @@ def cooling_by_hand(gap):
     return gap * cold
 
 
+@pytest.mark.slow
 def test_cooling_power_at_a_wanted_coefficient():
     """The most cooling by heat with and without a bound on the coefficient of performance, against a scan in NumPy."""
     free = {"gap": fitting.bounded(0.1, 1.8, 0.3)}  # plain BFGS jumps from here to 1.8, and stays

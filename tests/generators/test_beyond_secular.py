@@ -159,6 +159,7 @@ def heat(gap, make):
     return qdb.heat_currents(generator, qdb.steady_state(generator))[0]
 
 
+@pytest.mark.slow
 def test_universal_is_smooth_through_a_crossing():
     """Value and slope at gap 0 are the limits from both sides; Davies with its secular step jumps.
 

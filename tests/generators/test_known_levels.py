@@ -47,6 +47,7 @@ def test_same_numbers(name):
             np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-12 * np.abs(value).max())
 
 
+@pytest.mark.slow
 def test_evolution():
     """On the way, where gaps that differ are known too."""
     late = lambda hamiltonian: qdb.evolve(  # noqa: E731

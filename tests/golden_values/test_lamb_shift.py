@@ -143,6 +143,7 @@ def splitting(parameters):
     return jnp.real(added[1, 1] - added[0, 0])
 
 
+@pytest.mark.slow
 def test_gradients():
     """In strength, cutoff, temperature, chemical potential, spacing: reverse = forward, and differences (1e-7)."""
     point = jnp.array([0.05, 4.0, 0.6, -0.1, 1.1])

@@ -70,6 +70,7 @@ def test_against_the_exponential_of_the_liouvillian(name):
     np.testing.assert_allclose(found.density_matrix[0], np.outer(KET, KET.conj()), rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_cells_of_a_batch_do_not_know_each_other():
     """vmap over a batch in which one spectrum has equal gaps: every cell as alone."""
     energies = np.array([[0.0, 1.0, 2.0 + x] for x in (0.3, 0.0, 0.1)])
@@ -199,12 +200,10 @@ def test_driven_first_law():
 
 
 def test_a_protocol_that_stands_still_is_a_constant_generator():
-    """The two ways agree (1e-8)."""
+    """The two ways agree, each to some ten times the tolerance of its steps (2e-9 at 1e-10)."""
     generator = machine(SPECTRA["equal gaps"])
-    still = qdb.evolve(lambda time: generator, KET, TIMES)
-    np.testing.assert_allclose(
-        still.density_matrix, qdb.evolve(generator, KET, TIMES).density_matrix, rtol=0, atol=1e-8
-    )
+    still, constant = (qdb.evolve(each, KET, TIMES, rtol=1e-10) for each in (lambda time: generator, generator))
+    np.testing.assert_allclose(still.density_matrix, constant.density_matrix, rtol=0, atol=2e-9)
     np.testing.assert_allclose(still.work_current, 0, atol=1e-15)
 
 

@@ -237,6 +237,7 @@ def weak_number(*given):
 weak_gradient = jax.jit(jax.grad(weak_number, (0, 1, 2, 3, 4)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "equal levels", "one level"])
 def test_weak_coupling_derivatives(name):
     """With respect to H, couplings, strength, cutoff and temperature, by differences of the quadrature."""

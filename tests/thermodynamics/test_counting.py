@@ -182,6 +182,7 @@ def dense_noise(parameters):
 slopes = jax.jit(jax.vmap(jax.grad(noise)))
 
 
+@pytest.mark.slow
 def test_gradient_of_noise():
     """Derivatives of noise and λ(χ) in flux and temperatures, at crossings too, against dense differences."""
     points = jnp.asarray([[flux, HOT, COLD] for flux in FLUXES])
@@ -220,6 +221,7 @@ def dot(zeeman, temperatures, potentials):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zeeman", [0.4, 0.0], ids=["split", "degenerate"])
 def test_three_routes_to_conductance(zeeman):
     """A dot between equal leads: derivatives, noise, and Kubo's correlation functions agree and are symmetric."""
@@ -231,6 +233,7 @@ def test_three_routes_to_conductance(zeeman):
     assert np.linalg.eigvalsh(onsager).min() > -1e-12 * size
 
 
+@pytest.mark.slow
 def test_driven_dot():
     """Out of equilibrium the routes part; first cumulants are currents and entropy production."""
     found = dot(0.4, jnp.asarray([0.7, 0.5]), jnp.asarray([0.6, 0.1]))

@@ -44,6 +44,7 @@ def test_entropies():
         qdb.relative_entropy(np.eye(2) / 2, np.eye(3) / 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("energies", [[0.0, 1.0, 2.3], [0.0, 1.0, 1.0]], ids=str)
 def test_relative_entropy_never_grows(energies):
     """Towards the stationary state of two baths; its slope for one bath is minus the entropy production."""
