@@ -4,6 +4,7 @@ Golden currents count into the field, ours into the system.
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,11 +14,26 @@ import qdbjax as qdb
 
 CASES = cases("threelevel_two_baths")
 LOCAL = cases("local_kms_threelevel")
+
+
+class Profile(eqx.Module):
+    """β(ω) = a + b ω + c/(1 + ω) + d e^{-ω}: the profiles of all golden cases, in one program."""
+
+    weights: jax.Array
+
+    def __call__(self, w):
+        a, b, c, d = self.weights
+        return a + b * w + c / (1 + w) + d * jnp.exp(-w)
+
+
 PROFILES = {
-    "1+0.5*w": lambda w: 1 + 0.5 * w,
-    "2/(1+w)": lambda w: 2 / (1 + w),
-    "3*exp(-w)": lambda w: 3 * jnp.exp(-w),
-    "1.3": lambda w: 1.3 + 0 * w,
+    name: Profile(jnp.array(weights))
+    for name, weights in {
+        "1+0.5*w": [1.0, 0.5, 0.0, 0.0],
+        "2/(1+w)": [0.0, 0.0, 2.0, 0.0],
+        "3*exp(-w)": [0.0, 0.0, 0.0, 3.0],
+        "1.3": [1.3, 0.0, 0.0, 0.0],
+    }.items()
 }
 
 
@@ -120,7 +136,7 @@ def test_local_kms(case):
     elif np.all(np.array(case["inputs"]["baths"][0]["D"])[np.triu_indices(3, 1)] != 0):
         assert np.sign(cycle) == -np.sign(expected["delta"])
     if case["name"].startswith("inversion"):
-        beta_31, beta_32 = (float(profile(energies[2] - energies[n])) for n in (0, 1))
+        beta_31, beta_32 = (float(profile(jnp.asarray(energies[2] - energies[n]))) for n in (0, 1))
         inverted = beta_32 > (energies[2] - energies[0]) / (energies[2] - energies[1]) * beta_31
         assert (populations[1] > populations[0]) == inverted
 
