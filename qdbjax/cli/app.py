@@ -34,6 +34,14 @@ def run(
     output: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("results"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run has written.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    optimize: Annotated[
+        bool | None,
+        typer.Option(
+            "--optimize/--quick",
+            help="Compile for speed, or quickly; by default for speed from a million cells on.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Sweep, evolve or fit what FILE.toml describes; write FILE.zarr (of a fit FILE.json) and FILE.png into DIR.
 
@@ -45,7 +53,7 @@ def run(
             from qdbjax.cli.execution import execute
 
             try:
-                execute(file, output, heard, overwrite=overwrite, quiet=quiet)
+                execute(file, output, heard, overwrite=overwrite, quiet=quiet, optimize=optimize)
             except InputError as error:
                 _fail(f"error: {error}", 2)
         except KeyboardInterrupt:

@@ -19,9 +19,12 @@ from qdbjax.cli.signals import Stops
 from qdbjax.cli.store import claim, write_data
 from qdbjax.cli.summary import print_summary
 from qdbjax.compilation.cache import use_cache
+from qdbjax.compilation.tiers import chosen
 
 
-def execute(file: Path, output: Path, stops: Stops, *, overwrite: bool, quiet: bool) -> None:
+def execute(
+    file: Path, output: Path, stops: Stops, *, overwrite: bool, quiet: bool, optimize: bool | None = None
+) -> None:
     """Read, check, compute, write, draw and sum up."""
     jax.config.update("jax_enable_x64", True)  # a process of its own: nobody else's setting is changed
     description, text = read(file)
@@ -31,7 +34,8 @@ def execute(file: Path, output: Path, stops: Stops, *, overwrite: bool, quiet: b
     claim(output, [data_file, plot_file], overwrite=overwrite)
     _keep_programs()
     progress = False if quiet else None
-    found = results_of(description, text, progress=progress) if task is None else task.result(progress=progress)
+    with chosen(optimize):
+        found = results_of(description, text, progress=progress) if task is None else task.result(progress=progress)
     stops.check()
     write_data(found, data_file)
     draw(found, description, plot_file)

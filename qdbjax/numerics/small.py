@@ -243,6 +243,7 @@ def total(array: Array) -> Array:
 
 def every(condition: Callable, array: Array) -> Array:
     """Whether an elementwise condition holds in every entry."""
+    array = jax.lax.stop_gradient(array)  # or every derivative of a program would take it apart as well
     if array.size > ENTRIES:
         return jnp.all(condition(array))
     return ft.reduce(jnp.logical_and, [condition(entry) for entry in all_entries(array)])

@@ -20,18 +20,39 @@ _SERIES = (
     1 / 74724249600,
     -3617 / 10670622842880000,
 )
+_SLOPES = tuple(2 * (k + 1) * coefficient for k, coefficient in enumerate(_SERIES))
 
 
-def _bose_even(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """x/(eˣ - 1) for x >= 0."""
+def _two_sides(x: Array) -> tuple[Array, Array, Array]:
+    """Where the series holds, its argument, and that of the form with e⁻ˣ."""
     near = x < 0.7
-    small, large = jnp.where(near, x, 0.0), jnp.where(near, 1.0, x)
-    square = small * small
-    total = jnp.zeros_like(square)
-    for coefficient in reversed(_SERIES):
+    return near, jnp.where(near, x, 0.0), jnp.where(near, 1.0, x)
+
+
+def _horner(coefficients: tuple[float, ...], square: Array) -> Array:
+    total = jnp.full_like(square, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
         total = total * square + coefficient
+    return total
+
+
+@jax.custom_jvp
+def _bose_even(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """h(x) = x/(eˣ - 1) for x >= 0."""
+    near, small, large = _two_sides(x)
+    square, decay = small * small, jnp.exp(-large)
+    return jnp.where(near, 1 - small / 2 + square * _horner(_SERIES, square), large * decay / (1 - decay))
+
+
+@_bose_even.defjvp
+def _bose_even_jvp(primals, tangents):
+    """h' by its own series, and e⁻ˣ(1 - x - e⁻ˣ)/(1 - e⁻ˣ)²: half of what comes of differentiating the series of h."""
+    (x,), (change,) = primals, tangents
+    near, small, large = _two_sides(x)
     decay = jnp.exp(-large)
-    return jnp.where(near, 1 - small / 2 + square * total, large * decay / (1 - decay))
+    inner = -0.5 + small * _horner(_SLOPES, small * small)
+    slope = jnp.where(near, inner, decay * (1 - large - decay) / ((1 - decay) * (1 - decay)))
+    return _bose_even(x), slope * change
 
 
 def magnitude(x: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -120,8 +120,9 @@ def _special(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
 
 
 def _simple(rates: Float[Array, "d d"], populations: RealVector, classes: Scalar) -> Solution:
-    scale = largest(rates)
-    excess = largest(entrywise(jnp.abs, gth.generator_action(rates, populations))) / jnp.where(scale > 0, scale, 1.0)
+    fixed, value = jax.lax.stop_gradient((rates, populations))
+    scale = largest(fixed)
+    excess = largest(entrywise(jnp.abs, gth.generator_action(fixed, value))) / jnp.where(scale > 0, scale, 1.0)
     return populations, jnp.zeros_like(rates), classes, excess
 
 
@@ -162,12 +163,15 @@ class Dense(AbstractSolver):
 def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     populations, coherences, kernel, residual = solver.solve(generator)
     kernel, residual = jax.lax.stop_gradient((kernel, residual))
+    # Flags have no derivative: what they look at would otherwise be differentiated before that is found out.
+    arrays, rest = eqx.partition(generator, eqx.is_array)
+    fixed = eqx.combine(jax.lax.stop_gradient(arrays), rest)
     eps = float(jnp.finfo(populations.dtype).eps)
     status = generator.status | raise_flag(kernel > 1.5, Status.NONUNIQUE)
     status = status | raise_flag(residual > RESIDUAL * eps, Status.LARGE_RESIDUAL)
     if isinstance(solver, Auto) and generator.dimension > zero_block.BLOCK_LIMIT:
         status = status | raise_flag(generator.spectrum.degenerate, Status.BLOCK_TOO_LARGE)
-    status = status | raise_flag(generator.spectrum.smallest_spacing < generator.scale, Status.NEAR_DEGENERATE)
+    status = status | raise_flag(fixed.spectrum.smallest_spacing < fixed.scale, Status.NEAR_DEGENERATE)
     populations = entrywise(lambda p: jnp.where(is_fatal(status), jnp.nan, p), populations)
     return SteadyState(populations, coherences, residual, kernel, status, generator.spectrum)
 

@@ -9,6 +9,7 @@ choice invariant under H + c and a change of units, the second covers the roundi
 (energy) above the tolerance takes its place: levels and frequencies within it then count as one on purpose.
 """
 
+import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Array, Bool, BoolMatrix, Float, Int, RealVector, Scalar
@@ -18,9 +19,10 @@ SMALL = 4  # up to here all pairs are compared; above, energies are sorted
 
 
 def tolerance(energies: RealVector, window: Scalar | float | None = None) -> Scalar:
-    """The largest difference between neighbouring energies that counts as zero."""
+    """The largest difference between neighbouring energies that counts as zero; things are compared with it only."""
     if window is not None:
-        return jnp.maximum(tolerance(energies), window)
+        return jnp.maximum(tolerance(energies), jax.lax.stop_gradient(window))
+    energies = jax.lax.stop_gradient(energies)  # or every derivative of a program would carry its own
     info = jnp.finfo(energies.dtype)
     relative = 1e-8 if info.bits == 64 else 1e-5
     top, bottom = largest(energies), -largest(-energies)
@@ -29,6 +31,7 @@ def tolerance(energies: RealVector, window: Scalar | float | None = None) -> Sca
 
 def labels(values: Float[Array, " n"], width: Scalar) -> Int[Array, " n"]:
     """Cluster number of each value, ascending with the value; neighbours within `width` share one."""
+    values = jax.lax.stop_gradient(values)
     order = jnp.argsort(values)
     ascending = values[order]
     steps = jnp.concatenate([jnp.zeros((1,), jnp.int32), (jnp.diff(ascending) > width).astype(jnp.int32)])
@@ -42,6 +45,7 @@ def same_level(energies: RealVector, window: Scalar | float | None = None) -> Bo
         # As floats: LLVM aborts on the comparison of eight int32 labels with AVX-512 (jaxlib 0.10, gradient at d = 8).
         label = labels(energies, width).astype(energies.dtype)
         return label[:, None] == label[None, :]
+    energies = jax.lax.stop_gradient(energies)
     linked = jnp.abs(energies[:, None] - energies[None, :]) <= width
     for _ in range(max(0, energies.shape[0] - 2).bit_length()):  # neighbours of neighbours
         linked = jnp.any(linked[:, :, None] & linked[None, :, :], axis=1)
@@ -51,6 +55,7 @@ def same_level(energies: RealVector, window: Scalar | float | None = None) -> Bo
 def any_degenerate(energies: RealVector, window: Scalar | float | None = None) -> Bool[Array, ""]:
     """Whether any two levels count as one."""
     width = tolerance(energies, window)
+    energies = jax.lax.stop_gradient(energies)
     d = energies.shape[0]
     if d > SMALL:
         return jnp.any(jnp.diff(jnp.sort(energies)) <= width)
@@ -101,7 +106,7 @@ def frequency_labels(energies: RealVector, window: Scalar | float | None = None)
 def any_equal_frequencies(energies: RealVector, window: Scalar | float | None = None) -> Bool[Array, ""]:
     """Whether two transitions, of different levels or of equal ones, count as equally fast."""
     d = energies.shape[0]
-    frequencies, width = _transitions(energies, window)
+    frequencies, width = _transitions(jax.lax.stop_gradient(energies), window)
     distinct = 1 + jnp.sum(jnp.diff(jnp.sort(frequencies.reshape(-1))) > width)
     return distinct < d * d - d + 1
 

@@ -59,3 +59,33 @@ def test_refused_and_off(tmp_path):
     with pytest.raises(ValueError, match=r"cannot be made: .*; choose another one"):
         use_cache(tmp_path / "file" / "folder")
     assert cache_use() is None
+
+
+@pytest.mark.slow
+def test_the_command_line_keeps_programs_and_says_when_they_are_of_no_use(tmp_path):
+    """The first run fills the folder, the second reads it, the third finds it spoilt, the last does without."""
+    file = tmp_path / "job.toml"
+    file.write_text(
+        "[system]\nmodel = 'qubit'\nsplitting = 1.0\n"
+        "[[baths]]\nname = 'a'\ncoupling = {pauli = 'x'}\ntemperature = 1.0\n"
+        "spectral_density = {kind = 'ohmic', strength = 0.01, cutoff = 5.0}\n"
+        "[sweep.T]\nparameter = 'baths.a.temperature'\nstart = 0.5\nstop = 1.0\npoints = 5\n"
+        "[output]\nquantities = ['populations']\n"
+    )
+
+    def said(folder):
+        command = [sys.executable, "-m", "qdbjax", "run", str(file), "--output", str(tmp_path / "out"), "--overwrite"]
+        environment = os.environ | {"QDBJAX_CACHE": folder}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        return [line for line in done.stdout.splitlines() if line.startswith("compiled programs")]
+
+    folder = tmp_path / "programs"
+    (first,) = said(str(folder))
+    assert " 0 of " in first and "jax#38445" not in first
+    assert said(str(folder)) == []
+    for entry in folder.glob("*-cache"):
+        entry.write_bytes(b"of another machine")
+    (spoilt,) = said(str(folder))
+    assert "could not be used on this machine" in spoilt
+    assert said("0") == []

@@ -212,3 +212,18 @@ def test_progress_lines(capsys):
     assert "power: 15 of 15 points" in capsys.readouterr().err
     sweep(power, progress=False, a=A, b=B)
     assert capsys.readouterr().err == ""
+
+
+def test_the_tier_follows_the_cells_or_the_argument(monkeypatch):
+    """Quick below a million cells, optimised above, or as told; the numbers are the same, the program another."""
+    fn = lambda a, b: {"wave": jnp.sin(a) * jnp.exp(b)}  # noqa: E731
+    seen, options = [], sweep_run.compiler_options
+    monkeypatch.setattr(sweep_run, "compiler_options", lambda cells: seen.append(options(cells)) or seen[-1])
+    axes = {"a": np.linspace(0, 1, 4), "b": np.linspace(0, 2, 3)}
+    found = [sweep(fn, optimize=wanted, **axes)["wave"].values for wanted in (None, True, False)]
+    sweep(fn, a=np.linspace(0, 1, 1000), b=np.linspace(0, 2, 1000))
+    assert [bool(each) for each in seen] == [True, False, True, False]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-15)
+    np.testing.assert_array_equal(found[0], found[2])
+    with pytest.raises(ValueError, match="optimize must be True, False or None; got 'fast'"):
+        sweep(fn, optimize="fast", **axes)
