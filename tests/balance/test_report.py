@@ -119,6 +119,7 @@ def test_report(name):
         np.testing.assert_allclose(report.cycles.entropy_production, wanted, rtol=1e-9, atol=1e-17)
 
 
+@pytest.mark.slow
 def test_report_of_what_is_not_stationary():
     """A state on its way, and a system with a dark state."""
     mixed = BALANCE.balance_report(two_baths(0.6, 0.6), np.eye(3) / 3)

@@ -46,6 +46,7 @@ def seen(generator):
 davies, gases = (jax.jit(lambda hot, cold, make=make: seen(make(hot, cold))) for make in (two_baths, two_gases))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperatures", [(1.0, 1.0), (1.5, 0.4), (0.3, 0.9)])
 @pytest.mark.parametrize("kind", [davies, gases], ids=["davies", "gases"])
 def test_currents_heat_and_entropy(kind, temperatures):

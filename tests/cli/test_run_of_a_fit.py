@@ -120,6 +120,7 @@ def test_example_18(tmp_path, capsys):
     assert (tmp_path / f"{EXAMPLE.stem}.png").stat().st_size > 20_000
 
 
+@pytest.mark.slow
 def test_evolution_from_csv(tmp_path):
     """Strength and temperature of a bath from the decay of a qubit."""
     rows = [f"{t:.17g},{p:.17g},{z:.17g},0.01" for t, p, z in zip(*decay().values(), strict=True)]

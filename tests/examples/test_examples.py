@@ -116,7 +116,14 @@ PRINTED = {
 
 
 COARSER = {"07_loop_current": (100,)}  # points a side: the same corner of the map is the largest
-LONG = {"08_largest_loop_current", "13_spectral_density_from_currents"}
+LONG = {
+    "03_double_dot",
+    "08_largest_loop_current",
+    "09_refrigerator_map",
+    "11_equal_temperatures",
+    "12_noise_and_precision",
+    "13_spectral_density_from_currents",
+}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in PRINTED])

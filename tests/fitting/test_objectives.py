@@ -99,6 +99,7 @@ def test_micro_currents_and_noise():
         np.testing.assert_allclose(found.values[name], value, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_penalty_on_broken_balance():
     """What breaks balance as the only aim: the cold bath is brought to the temperature of the hot one."""
     free = {"strength": 0.03, "T_cold": fitting.bounded(0.3, 3.0, 0.5)}

@@ -180,6 +180,7 @@ def test_universal_is_smooth_through_a_crossing():
     assert abs(jumpy(1e-6) / jumpy(0.0) - 1) > 1e-3
 
 
+@pytest.mark.slow
 def test_universal_evolves():
     """evolve and propagator take it as any other generator."""
     generator = qdb.universal_lindblad(rotated([0.0, 1.0, 1.05]), baths())

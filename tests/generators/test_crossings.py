@@ -115,6 +115,7 @@ def test_known_numbers(flux):
     assert abs(model()[flux][1]["flux"]) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flux", CROSSINGS)
 def test_generic_route_at_crossings(flux):
     """The same from computed eigenvectors: flux, tunneling, T, η, ω_c through the chain rule in NumPy."""

@@ -57,6 +57,7 @@ def test_evolution():
     np.testing.assert_allclose(late(hamiltonian), jax.jit(late)(jnp.asarray(hamiltonian)), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_what_is_traced_is_not_known():
     """Under jit, grad and vmap over the Hamiltonian nothing is taken for granted; constants are."""
     hamiltonian = HAMILTONIANS["generic"]

@@ -122,6 +122,7 @@ def test_decay_rates_and_their_derivatives(tilt):
         np.testing.assert_allclose(slope, expected, rtol=1e-6, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_decay_rates_are_those_of_the_relaxation_spectrum():
     generator = machine([0.0, 1.0, 2.3])
     np.testing.assert_allclose(

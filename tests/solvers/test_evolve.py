@@ -102,7 +102,10 @@ def test_golden_correlated():
     np.testing.assert_allclose(found.density_matrix[0], array(case["outputs"]["rho_t"]), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("case", DEGENERATE, ids=range(len(DEGENERATE)))
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] * (n > 1), id=str(n)) for n, case in enumerate(DEGENERATE)],
+)
 def test_golden_degenerate(case):
     """ρ(t) with equal gaps, dark states, collective decay (1e-9)."""
     generator = qdb.davies(*golden_degenerate(case), lamb_shift=case["inputs"]["lamb"])
@@ -199,6 +202,7 @@ def test_driven_first_law():
     np.testing.assert_allclose(found.expectations["level"], np.real(found.density_matrix[:, 2, 2]), rtol=0, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_a_protocol_that_stands_still_is_a_constant_generator():
     """The two ways agree, each to some ten times the tolerance of its steps (2e-9 at 1e-10)."""
     generator = machine(SPECTRA["equal gaps"])

@@ -101,6 +101,7 @@ def cumulants_in_many_digits(rates, energies, order):
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1])
 def test_six_cumulants(found, index):
     """c_1 … c_6 of the energy from one bath (1e-10 of each)."""
@@ -109,6 +110,7 @@ def test_six_cumulants(found, index):
     np.testing.assert_allclose(one["cumulants"], wanted, rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(len(FLUXES)))
 def test_against_the_dense_tilted_liouvillian(found, index):
     """Cumulants, joint cumulants and λ(χ); coherences between equal levels included."""
@@ -122,6 +124,7 @@ def test_against_the_dense_tilted_liouvillian(found, index):
     np.testing.assert_allclose(one["joint"][1:, 1], -one["cumulants"][1:3], rtol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(len(FLUXES)))
 def test_laws(found, index):
     """Gallavotti-Cohen symmetry (1e-10), S(0) = noise, S(ω) Hermitian and positive, precision has its price."""
@@ -135,6 +138,7 @@ def test_laws(found, index):
     assert not np.allclose(spectrum[1:], one["noise"], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_noise_spectrum_against_time(found):
     """S(ω) from the correlations of single jumps, integrated over time by quadrature of a matrix exponential."""
     one = found[0]
