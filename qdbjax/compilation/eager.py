@@ -14,7 +14,7 @@ import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching, mlir, partial_eval as pe
 
 from qdbjax._types import is_traced
 from qdbjax.compilation.flat_function import FlatFunction, dependence
@@ -144,18 +144,25 @@ def _batch(arrays, axes, *, function, cells):
 
 
 def _jvp(primals, tangents, *, function, cells):
-    values = program_p.bind(*primals, function=function, cells=cells)
     moving = tuple(n for n, tangent in enumerate(tangents) if type(tangent) is not ad.Zero)
     if moving and set(moving) <= set(function.linear):
         moved = [ad.instantiate_zeros(tangents[n]) if n in function.linear else x for n, x in enumerate(primals)]
-        return values, program_p.bind(*moved, function=function, cells=cells)
-    changes: list = [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in values]
+        return tuple(program_p.bind(*each, function=function, cells=cells) for each in (primals, moved))
     moved = function.moved(moving) if moving else ()
-    if moved:
-        slope = function.derivative(moving)
-        found = program_p.bind(*primals, *[tangents[n] for n in moving], function=slope, cells=cells)
-        for n, change in zip(moved, found, strict=True):
-            changes[n] = change
+    given, found = [tangents[n] for n in moving], []
+    if moved and any(isinstance(tangent, pe.JaxprTracer) for tangent in given):
+        # Tangents that are not known yet: JAX collects what is linear in them, to transpose it for reverse mode.
+        forward, slope = function.linearized(moving)
+        values = program_p.bind(*primals, function=forward, cells=cells)
+        values, residuals = values[: len(function.results)], values[len(function.results) :]
+        found = program_p.bind(*residuals, *given, function=slope, cells=cells)
+    else:
+        values = program_p.bind(*primals, function=function, cells=cells)
+        if moved:
+            found = program_p.bind(*primals, *given, function=function.derivative(moving), cells=cells)
+    changes: list = [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in values]
+    for n, change in zip(moved, found, strict=True):
+        changes[n] = change
     return values, changes
 
 

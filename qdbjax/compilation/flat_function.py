@@ -56,39 +56,73 @@ class FlatFunction:
         """(all arguments, tangents of those at `moving`) ↦ tangents of the results at `moved(moving)`."""
         return self.kept(("derivative", moving), lambda: self._derivative(moving))
 
+    def _split(self, values: Sequence, moving: tuple[int, ...]) -> tuple[Callable, tuple]:
+        """The call as a function of the arguments at `moving`, results at `moved` apart; and those arguments."""
+        moved = self.moved(moving)
+
+        def restricted(*some):
+            whole = list(values)
+            for place, value in zip(moving, some, strict=True):
+                whole[place] = value
+            found = self.call(*whole)
+            return [found[n] for n in moved], found
+
+        return restricted, tuple(values[place] for place in moving)
+
     def _derivative(self, moving: tuple[int, ...]) -> "FlatFunction":
         count, moved = len(self.arguments), self.moved(moving)
 
-        def at(values, chosen):
-            def restricted(*some):
-                whole = list(values)
-                for place, value in zip(moving, some, strict=True):
-                    whole[place] = value
-                found = self.call(*whole)
-                return [found[n] for n in chosen]
-
-            return restricted, tuple(values[place] for place in moving)
-
         def push(*values):
-            function, point = at(values[:count], moved)
-            return jax.jvp(function, point, tuple(values[count:]))[1]
-
-        def transposed(active):
-            """Cotangents by reverse mode, which a function with a rule for that alone (custom_vjp) allows."""
-            results = [moved[n] for n in active]
-
-            def pull(*values):
-                function, point = at(values[:count], results)
-                return list(jax.vjp(function, *point)[1](list(values[count:])))
-
-            arguments = (*self.arguments, *[self.results[n] for n in results])
-            back = [self.arguments[place] for place in moving]
-            return FlatFunction(pull, arguments, back, tuple(range(count, len(arguments))))
+            function, point = self._split(values[:count], moving)
+            return jax.jvp(lambda *some: function(*some)[0], point, tuple(values[count:]))[1]
 
         tangents = [self.arguments[place] for place in moving]
         linear = tuple(range(count, count + len(moving)))
-        outputs = [self.results[n] for n in moved]
-        return FlatFunction(push, (*self.arguments, *tangents), outputs, linear, transposed=transposed)
+        return FlatFunction(push, (*self.arguments, *tangents), [self.results[n] for n in moved], linear)
+
+    def linearized(self, moving: tuple[int, ...]) -> tuple["FlatFunction", "FlatFunction"]:
+        """For reverse mode: arguments ↦ results and residuals, and (residuals, tangents) ↦ tangents.
+
+        The second is the transpose of what jax.vjp gives, and is transposed back where cotangents come in: a function
+        with a rule for reverse mode alone (custom_vjp) allows this, and nothing is computed twice.
+        """
+        return self.kept(("linearized", moving), lambda: self._linearized(moving))
+
+    def _linearized(self, moving: tuple[int, ...]) -> tuple["FlatFunction", "FlatFunction"]:
+        moved, trees = self.moved(moving), []
+
+        def forward(*values):
+            function, point = self._split(values, moving)
+            _, back, found = jax.vjp(function, *point, has_aux=True)
+            residuals, tree = jax.tree.flatten(back)
+            trees.append(tree)
+            return [*found, *residuals]
+
+        arguments = [jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=x.weak_type) for x in self.arguments]
+        closed = jax.jit(forward).trace(*arguments).jaxpr
+        residuals = closed.out_avals[len(self.results) :]
+        count, outputs, inputs = len(residuals), [self.results[n] for n in moved], [self.arguments[n] for n in moving]
+
+        def backward(active):
+            def pull(*values):
+                given = dict(zip(active, values[count:], strict=True))
+                whole = [given[n] if n in given else jnp.zeros(x.shape, x.dtype) for n, x in enumerate(outputs)]
+                return list(jax.tree.unflatten(trees[-1], values[:count])(whole))
+
+            cotangents = [outputs[n] for n in active]
+            linear = tuple(range(count, count + len(active)))
+            return FlatFunction(pull, (*residuals, *cotangents), inputs, linear)
+
+        everything = tuple(range(len(outputs)))
+
+        def push(*values):
+            shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in outputs]
+            pull = lambda *cotangents: backward(everything).call(*values[:count], *cotangents)  # noqa: E731
+            return list(jax.linear_transpose(pull, *shapes)(list(values[count:])))
+
+        linear = tuple(range(count, count + len(moving)))
+        tangents = FlatFunction(push, (*residuals, *inputs), outputs, linear, transposed=backward)
+        return FlatFunction(jex.jaxpr_as_fun(closed), self.arguments, closed.out_avals, source=forward), tangents
 
     def transpose(self, active: tuple[int, ...]) -> "FlatFunction":
         """Of a linear function: (the other arguments, cotangents of the results at `active`) ↦ cotangents."""

@@ -55,7 +55,7 @@ def _ring(tunneling: Scalar, flux: Scalar) -> tuple[Matrix, RealVector]:
     energies = stacked([2 * tunneling * jnp.cos(2 * np.pi * (flux + float(j)) / 3) for j in range(3)])
     angle = 2 * np.pi * flux / 3
     hop = jax.lax.complex(tunneling * jnp.cos(angle), -tunneling * jnp.sin(angle))
-    zero = jnp.zeros_like(hop)
+    zero = np.zeros((), hop.dtype)  # NumPy: eager zeros are a program each
     back = jnp.conj(hop)
     return stacked([stacked(row) for row in ([zero, hop, back], [back, zero, hop], [hop, back, zero])]), energies
 

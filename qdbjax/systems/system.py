@@ -206,7 +206,7 @@ def spectrum(system: System, window: Scalar | float | None = None) -> Spectrum:
 @jit_if_eager
 def _spectrum(system: System, window: Scalar | float | None) -> Spectrum:
     if system.eigenbasis is not None:
-        fixed = jnp.zeros(system.eigenbasis.shape, system.energies.dtype)
+        fixed = np.zeros(system.eigenbasis.shape, system.energies.dtype)
         return Spectrum(computed_once(system.energies), system.eigenbasis, fixed, window)
     energies, mixing, basis = eigensystem(jnp.asarray(system.hamiltonian), clusters.same_level)
     return Spectrum(energies, basis, mixing, window)
