@@ -1,7 +1,7 @@
 """A function of flat arrays together with its derivatives, each a function of the same kind.
 
-A primitive that calls such a function differentiates by name: nothing is traced before a derivative is needed. With J
-the Jacobian, x ↦ J x and y ↦ Jᵀ y are two more functions, each the transpose of the other.
+A primitive that calls such a function differentiates by name: nothing is traced before a derivative is needed. Forward
+mode asks for (x, dx) ↦ J(x) dx; reverse mode for x ↦ (f(x), residuals) and (residuals, y) ↦ Jᵀ y.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ class FlatFunction:
     """Flat arrays in, flat arrays out, of known shapes; compared by identity.
 
     linear: positions of the arguments in which it is linear, () if in none. depends: given positions of arguments,
-    those of the results that move with them; by default all. source: the same function in a form that has been traced..
+    those of the results that move with them; by default all. source: the same function in a form that has been traced.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import equinox.internal as eqxi
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from qdbjax._types import Array, Bool
 from qdbjax.numerics.small import UNROLL, nested, vector_entries
@@ -19,7 +19,7 @@ def once(function: Callable, alive: Bool[Array, ""], *operands):
     shapes = jax.eval_shape(function, *operands)
 
     def dead(*_):
-        return jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
+        return jax.tree.map(lambda leaf: np.full(leaf.shape, np.nan, leaf.dtype), shapes)
 
     return jax.lax.cond(eqxi.unvmap_any(alive), function, dead, *operands)
 

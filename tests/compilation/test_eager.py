@@ -219,3 +219,11 @@ def test_single_precision_has_programs_of_its_own():
     with jax.enable_x64(False):
         assert double(np.ones(())).dtype == np.float32
     assert isinstance(eqx.filter_eval_shape(double, jnp.ones(())), jax.ShapeDtypeStruct)
+
+
+@pytest.mark.parametrize("switch", [lambda: jax.debug_nans(True), jax.disable_jit], ids=["debug_nans", "disable_jit"])
+def test_switches_for_debugging(switch):
+    """JAX's own switches work on eager calls, and find no NaN where there is none."""
+    value = heat(1.1, 0.3)
+    with switch():
+        np.testing.assert_allclose(heat(1.1, 0.3), value, rtol=1e-13)

@@ -149,6 +149,7 @@ def hermitian_units():
                 yield (m, n, "im"), unit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flux", CROSSINGS)
 def test_every_entry_of_the_hamiltonian(flux):
     """All nine real directions of H at a crossing, those that split the double level included."""
@@ -160,6 +161,7 @@ def test_every_entry_of_the_hamiltonian(flux):
         np.testing.assert_allclose(found, difference(*ends), rtol=1e-6, atol=5e-9, err_msg=str(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crossing", CROSSINGS)
 def test_near_crossings(crossing):
     """Closer than the tolerance the two levels are one: the derivative continues that at the crossing."""
@@ -193,6 +195,7 @@ def pauli_current(flux, tunneling=TAU):
     return np.sum(lift * rates[0] * populations[None, :])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crossing", CROSSINGS)
 def test_just_apart(crossing):
     """Farther than the tolerance populations decouple: complex-step derivative of the Pauli equation."""
@@ -242,6 +245,7 @@ def thermal_probe(matrix, direction, probe, temperature):
     return (np.trace(probe @ change) / norm - np.trace(probe @ weight) * np.trace(change) / norm**2).real
 
 
+@pytest.mark.slow
 def test_thermal_state_gradient():
     """One bath: the gradient of the stationary state is that of e^{-H/T}/Z (1e-8) at gaps 0, 1e-15 … 1e-1."""
     rng = np.random.default_rng(8)
