@@ -60,6 +60,8 @@ def _few_mapped_regions():
 
 def pytest_configure(config):
     """Keep compiled programs in pytest's cache folder: workers, files and later runs share them."""
+    if not hasattr(config, "cache"):  # -p no:cacheprovider
+        return
     directory = config.cache.mkdir("programs")
     jax.config.update("jax_compilation_cache_dir", str(directory))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
