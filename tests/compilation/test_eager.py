@@ -112,6 +112,13 @@ TRANSFORMS = {
             x[None] * jnp.arange(1.0, 4.0)[:, None], s * jnp.arange(1.0, 3.0)
         )
     ),
+    "gradient in a direction that a batch shares": lambda f: (
+        lambda x, s: jax.grad(
+            lambda t: jnp.sum(
+                jax.vmap(lambda x: jax.jvp(lambda x: f(x, s), (x,), (t,))[1])(x[None] * jnp.arange(1.0, 4.0)[:, None])
+            )
+        )(x)
+    ),
     "inside a program": jax.jit,
     "gradient of a scan": lambda f: jax.grad(
         lambda x, s: jax.lax.scan(lambda carry, k: (carry + f(x * k, s), None), 0.0, jnp.arange(1.0, 3.0))[0], (0, 1)
