@@ -5,8 +5,10 @@ So a call outside of programs is one primitive, whose derivatives and batches ar
 is compiled when it is reached, by the tier that its number of cells asks for.
 """
 
+import contextlib
 import functools as ft
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import equinox as eqx
@@ -34,6 +36,18 @@ SETTINGS = (  # of JAX, that a trace depends on
 def _in_a_program() -> bool:
     """Whether what is computed now becomes part of a program (jit, scan, make_jaxpr): a constant is a tracer there."""
     return isinstance(jnp.zeros((), bool), jax.core.Tracer)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Tracing makes objects by the million, few of them garbage: looking for it takes a tenth of a first call."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 _HERE = object()  # marks the place of an array among what is static
@@ -115,7 +129,8 @@ def jit_if_eager(function: Function) -> Function:
         key = (tree, kinds, *(getattr(jax.config, name) for name in SETTINGS))
         program = programs.get(key)
         if program is None:
-            program = _Program(function, tree, leaves, arrays)
+            with _uncollected():
+                program = _Program(function, tree, leaves, arrays)
             if program.lasting:
                 programs[key] = program
                 if len(programs) > KEPT:
@@ -133,8 +148,9 @@ def _compiled(*arrays, function: FlatFunction, cells: int) -> list:
     """Compiled at the first call of its kind, by the tier for so many cells."""
     options = compiler_options(cells, arrays)
     made = {"compiler_options": options} if options else {}
-    program = function.kept(("program", *options.items()), lambda: jax.jit(function.source, **made))
-    return program(*arrays)
+    key = ("program", *options.items())
+    with contextlib.nullcontext() if function.has(key) else _uncollected():
+        return function.kept(key, lambda: jax.jit(function.source, **made))(*arrays)
 
 
 def _batch(arrays, axes, *, function, cells):
@@ -152,7 +168,8 @@ def _jvp(primals, tangents, *, function, cells):
     given, found = [tangents[n] for n in moving], []
     if moved and any(isinstance(tangent, pe.JaxprTracer) for tangent in given):
         # Tangents that are not known yet: JAX collects what is linear in them, to transpose it for reverse mode.
-        forward, slope = function.linearized(moving)
+        with _uncollected():
+            forward, slope = function.linearized(moving)
         values = program_p.bind(*primals, function=forward, cells=cells)
         values, residuals = values[: len(function.results)], values[len(function.results) :]
         found = program_p.bind(*residuals, *given, function=slope, cells=cells)

@@ -37,6 +37,10 @@ class FlatFunction:
         self._depends, self._transposed = depends, transposed
         self._known: dict[tuple, Any] = {}
 
+    def has(self, key: tuple) -> bool:
+        """Whether something is kept under a key."""
+        return key in self._known
+
     def kept(self, key: tuple, make: Callable) -> Any:
         """make(), once."""
         if key not in self._known:
