@@ -12,6 +12,7 @@ from qdbjax._types import Array, ArrayLike, Matrix, Scalar, as_real, as_scalar, 
 from qdbjax.baths import Bath, Ohmic
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.models.zoo import three_level
+from qdbjax.numerics.small import vector_entries
 from qdbjax.operators import embed, sigma_x, transition
 from qdbjax.systems import System
 
@@ -39,11 +40,18 @@ def _baths(names: tuple[str, ...], couplings: list, temperatures: ArrayLike, str
     temperatures, strengths = _vector(temperatures, "temperatures", count), as_real(strengths, "strengths")
     if strengths.shape not in ((), (count,)):
         raise ValueError(f"strengths must be a single number or have shape ({count},); got {strengths.shape}.")
-    strengths = jnp.broadcast_to(strengths, (count,))
+    each = zip(names, couplings, *_apart(temperatures, strengths), strict=True)
     return tuple(
-        Bath(coupling, Ohmic(strengths[n], cutoff), temperature=temperatures[n], name=name)
-        for n, (name, coupling) in enumerate(zip(names, couplings, strict=True))
+        Bath(coupling, Ohmic(strength, cutoff), temperature=temperature, name=name)
+        for name, coupling, temperature, strength in each
     )
+
+
+@jit_if_eager
+def _apart(temperatures: Array, strengths: Array) -> tuple[list[Scalar], list[Scalar]]:
+    """One number for each bath: eager indexing would be a program for each."""
+    strengths = jnp.broadcast_to(strengths, temperatures.shape)
+    return vector_entries(temperatures), vector_entries(strengths)
 
 
 def _hop(first: int, second: int, leak: ArrayLike = 0.0) -> np.ndarray | Array:

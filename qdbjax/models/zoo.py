@@ -29,7 +29,12 @@ def three_level(energies: ArrayLike) -> System:
     energies = as_real(energies, "energies")
     if energies.shape != (3,):
         raise ValueError(f"energies must have shape (3,); got {energies.shape}.")
-    return System(jnp.diag(energies))
+    return System(_diagonal(energies))
+
+
+@jit_if_eager
+def _diagonal(energies: RealVector) -> Matrix:
+    return jnp.diag(energies)
 
 
 @eval_at_trace_time
