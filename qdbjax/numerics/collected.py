@@ -148,7 +148,7 @@ def _jvp(primals, tangents, *, function, block, varies):
     value = collected_p.bind(wanted, *operands, function=function, block=block, varies=varies)
     moving = tuple(n for n, tangent in enumerate(tangents[1:]) if type(tangent) is not ad.Zero)
     if not moving:
-        return value, [ad.Zero.from_primal_value(x) for x in value]
+        return value, [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in value]
     if set(moving) <= set(function.linear):
         moved = [ad.instantiate_zeros(tangents[1 + n]) if n in function.linear else x for n, x in enumerate(operands)]
         return value, collected_p.bind(wanted, *moved, function=function, block=block, varies=varies)
