@@ -3,8 +3,9 @@
 Two functions made by the same code that differ in such numbers then share one compiled program, where jax.jit compiles
 again for every new lambda. Followed are variables of the enclosing function, globals, defaults, functools.partial, and
 functions of the user's own among them; numbers are Python floats and JAX arrays, and those in containers and pytrees.
-Integers, strings and NumPy arrays are compared by value, any other object by identity: what is changed inside such an
-object is not seen, as with jax.jit.
+Integers, strings and NumPy arrays are compared by value; modules, classes and functions of installed packages by
+identity. A function that holds anything else (an object, a class or a module of the user's own, which may be changed in
+place without a trace) is not taken apart, and a new one is compiled anew.
 """
 
 import functools as ft
@@ -77,7 +78,11 @@ def _apart(value: Any, numbers: list, within: tuple) -> tuple:
         return "partial", *parts
     leaves, tree = jax.tree.flatten(value)
     if len(leaves) == 1 and leaves[0] is value:
+        if not _is_of_a_library(value):
+            raise _Opaque("an object that may be changed in place")
         return "kept", _Kept(value)
+    if " at 0x" in str(tree):  # the address of a function or object among what is static, such as β(ω) of a bath
+        raise _Opaque("a function or an object inside a pytree")
     return "tree", tree, tuple(_apart(leaf, numbers, within) for leaf in leaves)
 
 
@@ -103,10 +108,19 @@ def _names(code: types.CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _is_of_a_library(function: types.FunctionType) -> bool:
-    package = (function.__module__ or "").split(".")[0]
-    installed = any(folder in function.__code__.co_filename for folder in ("site-packages", "dist-packages"))
-    return package == "qdbjax" or package in sys.stdlib_module_names - {"__main__"} or installed
+def _is_of_a_library(value: Any) -> bool:
+    """Whether a module, class or function belongs to an installed package, which nobody changes between two calls."""
+    if isinstance(value, types.ModuleType):
+        name = value.__name__
+    elif isinstance(value, type) or callable(value):
+        name = getattr(value, "__module__", None) if hasattr(value, "__qualname__") else None
+    else:
+        return False
+    package = (name or "__main__").split(".")[0]
+    if package in ("qdbjax", "builtins") or package in sys.stdlib_module_names - {"__main__"}:
+        return True
+    file = getattr(sys.modules.get(package), "__file__", None) or ""
+    return any(folder in file for folder in ("site-packages", "dist-packages"))
 
 
 def _together(plan: tuple, numbers: list) -> Any:

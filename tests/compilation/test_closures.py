@@ -62,18 +62,34 @@ def test_globals_defaults_partials_and_containers(monkeypatch):
 class Box:
     """An object of the user's."""
 
+    shared = 5.0
+
     def __init__(self, value):
         self.value = value
 
 
-def test_another_object_is_another_program():
-    def through(box):
-        return lambda x: box.value * x
+def test_what_may_be_changed_in_place_is_looked_at_anew(monkeypatch):
+    """Objects, classes, and functions inside a pytree: a new function sees what has become of them."""
+    box, bath = Box(2.0), qdb.Bath(qdb.sigma_x(), lambda w: RATE * w, temperature=1.0)
+    makers = [
+        lambda: lambda x: box.value * x,
+        lambda: lambda x: Box.shared * x,
+        lambda: lambda x: bath.noise(x) * 0 + bath.spectral_density.over_frequency(x) * x,
+    ]
+    first = [made(maker())[0] for maker in makers]
+    box.value = 3.0
+    monkeypatch.setattr(Box, "shared", 7.0)
+    monkeypatch.setitem(globals(), "RATE", 1.5)
+    again = [made(maker())[0] for maker in makers]
+    np.testing.assert_allclose(first, [4.0, 10.0, 1.0], rtol=1e-12)
+    np.testing.assert_allclose(again, [6.0, 14.0, 3.0], rtol=1e-12)
 
-    box = Box(2.0)
-    assert made(through(box)) == (4.0, True)
-    assert made(through(box)) == (4.0, False)
-    assert made(through(Box(3.0))) == (6.0, True)
+
+def test_a_bath_is_taken_apart():
+    """Its numbers are arguments, its operators known."""
+    through = lambda t: (lambda b: lambda x: b.noise(x))(qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.1, 5.0), temperature=t))  # noqa: E731
+    (cold, traced_once), (hot, traced_again) = made(through(0.5)), made(through(2.0))
+    assert traced_once and not traced_again and hot > cold
 
 
 def test_what_cannot_be_taken_apart_stays_a_function():
