@@ -16,6 +16,7 @@ RANKS = {
     "_types": 0,
     "_status": 0,
     "_progress": 0,
+    "_repr": 0,
     "compilation": 0,
     "numerics": 1,
     "operators": 2,
@@ -36,7 +37,7 @@ RANKS = {
     "__init__": 11,
 }
 OPTIONAL = {"xarray", "zarr", "matplotlib", "rich", "typer", "pydantic", "pandas", "qutip", "scipy", "dask"}
-EDGES = {("_status", "_types"), ("compilation", "_types")}  # within rank 0
+EDGES = {("_status", "_types"), ("_repr", "_types"), ("compilation", "_types")}  # within rank 0
 FUNCTION, FILE = 60, 400
 
 
