@@ -61,9 +61,9 @@ from .plotting import (
 )
 from .solvers import (
     Auto as Auto,
+    DegenerateBlock as DegenerateBlock,
     Dense as Dense,
     Populations as Populations,
-    ZeroFrequencyBlock as ZeroFrequencyBlock,
     asymptotic_state as asymptotic_state,
     correlation as correlation,
     correlation_spectrum as correlation_spectrum,

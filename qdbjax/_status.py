@@ -65,6 +65,16 @@ def explain(status: int | Array) -> str:
     return "; ".join(f"{flag.name.lower()}: {text}" for flag, text in REMEDIES.items() if code & flag)
 
 
+def throw_if_flagged(status: Int[Array, ""], throw: bool, allowed: Status = Status.OK) -> None:
+    """Raise ValueError for a flag that is not allowed, if asked to; inside jit and vmap no status can be looked at."""
+    if not throw:
+        return
+    if is_traced(status):
+        raise ValueError("throw=True needs a call outside jit and vmap; inside, look at the status of the result.")
+    if np.any(np.asarray(status) & ~int(allowed)):
+        raise ValueError(explain(status))
+
+
 _collector: contextvars.ContextVar = contextvars.ContextVar("qdbjax_status_collector", default=None)
 
 

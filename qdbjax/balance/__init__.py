@@ -25,7 +25,7 @@ from qdbjax.balance.report import BalanceReport as BalanceReport, balance_report
 from qdbjax.balance.violation import (
     EntropySplit as EntropySplit,
     entropy_split as entropy_split,
-    pair_heat_currents as pair_heat_currents,
+    pair_energy_currents as pair_energy_currents,
     probability_currents as probability_currents,
     thermalization_conditions as thermalization_conditions,
     violation_ratios as violation_ratios,

@@ -7,8 +7,8 @@ import numpy as np
 from qdbjax._types import Array, RealVector, Scalar, is_traced
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
-from qdbjax.solvers.asymptotic import State, as_state
-from qdbjax.solvers.steady_state import steady_state
+from qdbjax.solvers.stationary import state_of
+from qdbjax.states.state import StateLike
 
 Step = tuple[int, int, int]  # bath (-1 for all together), to, from
 Cycle = tuple[Step, ...]
@@ -133,7 +133,7 @@ def _analysis(generator: Generator, p: RealVector, cycles: tuple[Cycle, ...]) ->
 
 def cycle_analysis(
     generator: Generator,
-    state: State | None = None,
+    state: StateLike | None = None,
     cycles: tuple[Cycle, ...] | None = None,
     *,
     by_bath: bool = True,
@@ -148,7 +148,7 @@ def cycle_analysis(
     there. Returns a CycleAnalysis, differentiable for given cycles.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); A. N. Kolmogorov, Math. Ann. 112, 155 (1936).
     """
-    found = steady_state(generator) if state is None else as_state(generator, state)
+    found = state_of(generator, state)
     cycles = cycle_basis(generator, by_bath=by_bath) if cycles is None else cycles
     if not cycles:
         empty = jnp.zeros((0,), generator.rates.dtype)

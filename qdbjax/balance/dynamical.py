@@ -7,9 +7,9 @@ import numpy as np
 from qdbjax._types import Array, Bool, Float, RealVector, is_traced
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
-from qdbjax.numerics.gth import generator_action
-from qdbjax.solvers.asymptotic import State, as_state
-from qdbjax.solvers.steady_state import steady_state
+from qdbjax.numerics.markov import rate_matrix_vector
+from qdbjax.solvers.stationary import state_of
+from qdbjax.states.state import StateLike
 
 Table = Float[Array, "bath to from"]
 
@@ -42,7 +42,7 @@ def _dynamical(generator: Generator, p: RealVector) -> DynamicalBalance:
     rates = generator.rates
     net = lambda x: rates * x[None, None, :] - jnp.swapaxes(rates * x[None, None, :], 1, 2)  # noqa: E731
     currents = net(p)
-    drift = net(generator_action(generator.total_rates, p))
+    drift = net(rate_matrix_vector(generator.total_rates, p))
     lowest = jnp.argmin(generator.spectrum.energies)
     # Γ(m→0) p_m = Γ(0→m) p_0 - J_m0, (39) for the pairs with the lowest level, put into (39) for all others.
     down, up = jnp.take(rates, lowest, axis=1), jnp.take(rates, lowest, axis=2)
@@ -53,7 +53,7 @@ def _dynamical(generator: Generator, p: RealVector) -> DynamicalBalance:
     return DynamicalBalance(currents, drift, flows - jnp.swapaxes(flows, 1, 2), jnp.sum(currents, axis=0))
 
 
-def dynamical_balance(generator: Generator, state: State | None = None) -> DynamicalBalance:
+def dynamical_balance(generator: Generator, state: StateLike | None = None) -> DynamicalBalance:
     """Dynamical detailed balance: in a stationary state each micro-current is constant.
 
     (39) J_b,mn = Γ_b(n→m)p_n - Γ_b(m→n)p_m for every bath and pair of levels, of which those with the lowest level
@@ -63,7 +63,7 @@ def dynamical_balance(generator: Generator, state: State | None = None) -> Dynam
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (39), (40), (68b), (70), counted into the
     system.
     """
-    found = steady_state(generator) if state is None else as_state(generator, state)
+    found = state_of(generator, state)
     return _dynamical(generator, found.populations)
 
 
@@ -77,7 +77,7 @@ def _level_temperatures(generator: Generator, p: RealVector) -> RealVector:
     return jnp.where(apart, -jnp.log(jnp.where(apart, ratio, 1.0)) / jnp.where(apart, gap, 1.0), jnp.nan)
 
 
-def effective_inverse_temperatures(generator: Generator, state: State | None = None) -> RealVector:
+def effective_inverse_temperatures(generator: Generator, state: StateLike | None = None) -> RealVector:
     """Inverse temperature that each level shows against the lowest, β_S(m) = -ln(p_m/p_0)/(E_m - E_0).
 
     One number for all levels if and only if the state is Gibbs; negative for a level more populated than the lowest.
@@ -85,7 +85,7 @@ def effective_inverse_temperatures(generator: Generator, state: State | None = N
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (83) counted from the lowest level: as
     printed it changes with the zero of energy.
     """
-    found = steady_state(generator) if state is None else as_state(generator, state)
+    found = state_of(generator, state)
     return _level_temperatures(generator, found.populations)
 
 
@@ -114,7 +114,7 @@ def _bounds(generator: Generator, p: RealVector) -> DominationBounds:
     return DominationBounds(only(ratio), only(lower), only(upper), inside)
 
 
-def domination_bounds(generator: Generator, state: State | None = None) -> DominationBounds:
+def domination_bounds(generator: Generator, state: StateLike | None = None) -> DominationBounds:
     """Gibbs domination: min_b e^{-β_b(ω - μ_b)} <= p_m/p_n <= max_b e^{-β_b(ω - μ_b)}, ω = E_m - E_n > 0.
 
     Holds for every pair on which the micro-currents of two baths run in opposite directions; a pair outside its bounds
@@ -122,5 +122,5 @@ def domination_bounds(generator: Generator, state: State | None = None) -> Domin
     transition for fields. NaN for a local-KMS field.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (45).
     """
-    found = steady_state(generator) if state is None else as_state(generator, state)
+    found = state_of(generator, state)
     return _bounds(generator, found.populations)

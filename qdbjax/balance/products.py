@@ -12,14 +12,14 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, as_matrix, is_traced
 from qdbjax.compilation.eager import jit_if_eager
+from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, dissipator_matrix, energy_liouvillian
 from qdbjax.numerics.exponential import expm_hermitian
 from qdbjax.numerics.logarithm import logm_hermitian
 from qdbjax.numerics.roots import inverse_hermitian, sqrt_hermitian
-from qdbjax.solvers.asymptotic import AsymptoticState, State, as_state
-from qdbjax.solvers.steady_state import SteadyState, steady_state
-from qdbjax.solvers.zero_block import check_size
-from qdbjax.thermodynamics.entropy import log_of_state
+from qdbjax.solvers.stationary import state_of
+from qdbjax.states.state import State, StateLike
+from qdbjax.thermodynamics.entropy import logarithm_of_state
 
 PRODUCTS = ("GNS", "KMS", "BKM")
 
@@ -83,13 +83,13 @@ def _adjoint(heisenberg: Matrix, metric: Matrix, back: Matrix) -> Matrix:
     return jnp.matmul(back, product, precision="highest")
 
 
-def _faithful(generator: Generator, state: SteadyState | AsymptoticState) -> Array:
+def _faithful(generator: Generator, state: State) -> Array:
     """1, or NaN where the state has no inverse, so that products weighed with it have no adjoint."""
-    return jnp.where(jnp.all(log_of_state(generator, state).values > 0), 1.0, jnp.nan)
+    return jnp.where(jnp.all(logarithm_of_state(generator, state).values > 0), 1.0, jnp.nan)
 
 
 @jit_if_eager
-def _adjoint_generator(generator: Generator, state: SteadyState | AsymptoticState, product: str) -> Matrix:
+def _adjoint_generator(generator: Generator, state: State, product: str) -> Matrix:
     spectrum = generator.spectrum
     rho = state.energy_density_matrix
     heisenberg = energy_liouvillian(spectrum, generator.jumps).astype(rho.dtype).conj().T
@@ -99,7 +99,7 @@ def _adjoint_generator(generator: Generator, state: SteadyState | AsymptoticStat
     return frame @ found @ frame.conj().T * _faithful(generator, state).astype(rho.dtype)
 
 
-def adjoint_generator(generator: Generator, state: State | None = None, *, product: str = "GNS") -> Matrix:
+def adjoint_generator(generator: Generator, state: StateLike | None = None, *, product: str = "GNS") -> Matrix:
     """The adjoint L♯ of the Heisenberg generator in the product of a state, ⟨A, L†(B)⟩ = ⟨L♯(A), B⟩.
 
     The KMS adjoint is itself a generator of GKSL form, of the time-reversed dynamics, for every stationary state,
@@ -111,8 +111,8 @@ def adjoint_generator(generator: Generator, state: State | None = None, *, produ
     *Source:* A. Frigerio and V. Gorini, Commun. Math. Phys. 93, 517 (1984); D. Petz, ibid. 105, 123 (1986).
     """
     _check_product(product)
-    check_size(generator.dimension, "adjoint_generator")
-    found = steady_state(generator) if state is None else as_state(generator, state)
+    check_dense(generator.dimension, "adjoint_generator")
+    found = state_of(generator, state)
     return _adjoint_generator(generator, found, product)
 
 
@@ -142,7 +142,7 @@ def _norm(matrix: Matrix) -> Scalar:
 
 
 @jit_if_eager
-def _residuals(generator: Generator, state: SteadyState | AsymptoticState, product: str) -> SymmetryResiduals:
+def _residuals(generator: Generator, state: State, product: str) -> SymmetryResiduals:
     spectrum, rho = generator.spectrum, state.energy_density_matrix
     metrics = _metrics(rho, product)
     parts = [
@@ -154,7 +154,9 @@ def _residuals(generator: Generator, state: SteadyState | AsymptoticState, produ
     return SymmetryResiduals(defects[0], jnp.stack(defects[1:]), _norm(total), generator.names, product)
 
 
-def symmetry_residuals(generator: Generator, state: State | None = None, *, product: str = "GNS") -> SymmetryResiduals:
+def symmetry_residuals(
+    generator: Generator, state: StateLike | None = None, *, product: str = "GNS"
+) -> SymmetryResiduals:
     """Whether the dissipator is its own adjoint, ‖D - D♯‖ of each bath and in total.
 
     Zero for the total in the GNS product if and only if quantum detailed balance holds with respect to the state; the
@@ -165,8 +167,8 @@ def symmetry_residuals(generator: Generator, state: State | None = None, *, prod
     *Source:* A. Kossakowski, A. Frigerio, V. Gorini, M. Verri, Commun. Math. Phys. 57, 97 (1977).
     """
     _check_product(product)
-    check_size(generator.dimension, "symmetry_residuals")
-    return _residuals(generator, steady_state(generator) if state is None else as_state(generator, state), product)
+    check_dense(generator.dimension, "symmetry_residuals")
+    return _residuals(generator, state_of(generator, state), product)
 
 
 class GKSLDefects(eqx.Module):

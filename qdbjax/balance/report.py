@@ -11,10 +11,10 @@ from qdbjax.balance.dynamical import effective_inverse_temperatures
 from qdbjax.balance.products import SymmetryResiduals, symmetry_residuals
 from qdbjax.balance.violation import entropy_split
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.flows import exchanging
-from qdbjax.generators.generator import DENSE_LIMIT, Generator
-from qdbjax.solvers.asymptotic import AsymptoticState, State, as_state
-from qdbjax.solvers.steady_state import SteadyState, steady_state
+from qdbjax.generators.block import DENSE_LIMIT
+from qdbjax.generators.generator import Generator
+from qdbjax.solvers.stationary import steady_state
+from qdbjax.states.state import State, StateLike, as_state
 from qdbjax.thermodynamics import (
     energy_currents,
     entropy_production,
@@ -22,7 +22,7 @@ from qdbjax.thermodynamics import (
     micro_currents,
     particle_currents,
 )
-from qdbjax.thermodynamics.traffic import clear, traffic
+from qdbjax.thermodynamics.currents import gross_currents, zero_below_rounding
 
 ROUNDING = 1e-9  # currents below this part of the traffic, and affinities below it, count as zero
 VERDICTS = {
@@ -101,7 +101,7 @@ class BalanceReport(eqx.Module):
             if currents[b, m, n] > ROUNDING * currents.max():
                 lines.append(f"{self.names[b]} moves the system {n} → {m}, net {currents[b, m, n]:.4g} per time")
         # What is 0 to rounding is said to be 0: all heat of a bath that drives a cycle by itself.
-        shown = np.asarray(clear(self.heat_currents, self.traffic))
+        shown = np.asarray(zero_below_rounding(self.heat_currents, self.traffic))
         if self.verdict == "transient":
             rest = f"the system's energy changes by {self.energy_change:+.4g} per time"
         else:
@@ -122,7 +122,7 @@ class BalanceReport(eqx.Module):
         warm = self.temperatures > 0
         carried = np.sum(self.traffic[warm] / self.temperatures[warm])
         none = self.verdict == "equilibrium" and abs(self.entropy_production) <= ROUNDING * carried
-        shown = 0.0 if none else float(clear(np.asarray(self.entropy_production), carried))
+        shown = 0.0 if none else float(zero_below_rounding(np.asarray(self.entropy_production), carried))
         words = [f"entropy production {shown:.4g} per time"]
         counted = self.rates_production
         if self.imbalance > ROUNDING and abs(counted - self.entropy_production) > 1e-6 * abs(counted):
@@ -203,7 +203,7 @@ def _own_affinities(generator: Generator) -> np.ndarray:
 class _Reading(eqx.Module):
     """What is computed in one compiled call."""
 
-    state: SteadyState | AsymptoticState
+    state: State
     symmetry: SymmetryResiduals | None
     micro_currents: Array
     heat_currents: Array
@@ -219,20 +219,21 @@ class _Reading(eqx.Module):
 
 
 @jit_if_eager
-def _read(generator: Generator, state: State | None) -> _Reading:
-    found = steady_state(generator) if state is None else as_state(generator, state)
+def _read(generator: Generator, found: State) -> _Reading:
     dense = generator.dimension <= DENSE_LIMIT
-    motion = jnp.max(jnp.abs(generator.apply(found.density_matrix))) if dense else jnp.zeros(())
     rho = found.energy_density_matrix
+    motion = jnp.zeros(())
+    if dense:
+        motion = jnp.max(jnp.abs(generator.apply(generator.spectrum.from_eigenbasis(rho))))
     return _Reading(
         found,
         symmetry_residuals(generator, found) if dense else None,
         micro_currents(generator, found),
         heat_currents(generator, found),
-        traffic(generator, found),
-        particle_currents(generator, found) if exchanging(generator.jumps) else None,
+        gross_currents(generator, found),
+        particle_currents(generator, found) if generator.exchanges_particles else None,
         jnp.sum(energy_currents(generator, found)),
-        entropy_production(generator, found if state is None else found.density_matrix),
+        entropy_production(generator, found),
         entropy_split(generator, found).schnakenberg,
         effective_inverse_temperatures(generator, found),
         jnp.max(jnp.abs(rho - jnp.diag(jnp.diagonal(rho)))),
@@ -252,7 +253,7 @@ def _verdict(reading: _Reading, imbalance: float, own: np.ndarray, cycles: Cycle
     return "driven" if driven or imbalance > ROUNDING else "equilibrium"
 
 
-def balance_report(generator: Generator, state: State | None = None) -> BalanceReport:
+def balance_report(generator: Generator, state: StateLike | None = None) -> BalanceReport:
     """In plain words: whether a generator obeys detailed balance, what breaks it, what flows and what it costs.
 
     Reads Kolmogorov cycles of each bath alone and of all together, micro-currents of the state, the symmetry of the
@@ -263,7 +264,8 @@ def balance_report(generator: Generator, state: State | None = None) -> BalanceR
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); A. Kossakowski et al., Commun. Math. Phys. 57, 97 (1977).
     """
     basis = cycle_basis(generator)
-    reading = _read(generator, state)
+    given = steady_state(generator) if state is None else state
+    reading = _read(generator, as_state(given, generator.spectrum))
     found = reading.state
     cycles, own = cycle_analysis(generator, found, basis), _own_affinities(generator)
     currents = np.asarray(reading.micro_currents)
@@ -272,7 +274,7 @@ def balance_report(generator: Generator, state: State | None = None) -> BalanceR
     brought = reading.particle_currents
     return BalanceReport(
         verdict=_verdict(reading, imbalance, own, cycles),
-        status=int(getattr(found, "status", generator.status)),
+        status=int(getattr(given, "status", generator.status)),
         names=generator.names,
         temperatures=np.asarray(generator.temperatures),
         chemical_potentials=np.asarray(generator.chemical_potentials),

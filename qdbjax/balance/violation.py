@@ -10,7 +10,8 @@ import numpy as np
 from qdbjax._types import Array, Float, RealVector, Scalar, is_traced
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
-from qdbjax.solvers.asymptotic import State, as_state
+from qdbjax.solvers.stationary import state_of
+from qdbjax.states.state import StateLike
 
 Pairs = Float[Array, "level level"]
 
@@ -42,38 +43,28 @@ def violation_ratios(generator: Generator) -> Float[Array, "bath level level"]:
     return jnp.where(some, jnp.where(some, there, 1.0) / jnp.where(some, back, 1.0), 1.0)
 
 
-def _populations(generator: Generator, state: State | None) -> RealVector:
-    """Of a state, or of equilibrium with the first bath."""
-    if state is not None:
-        return as_state(generator, state).populations
-    return _equilibrium(generator)
-
-
-@jit_if_eager
-def _equilibrium(generator: Generator) -> RealVector:
-    exponents = _exponents(generator)[0]
-    weights = jnp.exp(jnp.min(exponents) - exponents)
-    return weights / jnp.sum(weights)
-
-
 @jit_if_eager
 def _currents(generator: Generator, populations: RealVector) -> Pairs:
     flows = generator.total_rates * populations[None, :]
     return flows - flows.T
 
 
-def probability_currents(generator: Generator, state: State | None = None) -> Pairs:
+def probability_currents(generator: Generator, state: StateLike | None = None) -> Pairs:
     """Net probability per time from level k to level j, K_jk = a_jk p_k - a_kj p_j, all baths together.
 
-    generator: of any kind. state: a SteadyState, any density matrix, or None for equilibrium with the first bath, where
-    K_jk = a_kj p_j [I(j, k) - 1]: persistent loops, if detailed balance is broken. Shape (level, level), antisymmetric;
-    in a stationary state its rows add up to zero, and the three currents of a three-level loop are one number.
+    In equilibrium with one bath K_jk = a_kj p_j [I(j, k) - 1]: persistent loops, if detailed balance is broken.
+
+    generator: of any kind.
+    state: a SteadyState or any density matrix (d, d); by default the stationary state.
+
+    Shape (level, level), antisymmetric, inverse time; in a stationary state its rows add up to zero, and the three
+    currents of a three-level loop are one number.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (26), (31).
     """
-    return _currents(generator, _populations(generator, state))
+    return _currents(generator, state_of(generator, state).populations)
 
 
-def pair_heat_currents(generator: Generator, state: State | None = None) -> Pairs:
+def pair_energy_currents(generator: Generator, state: StateLike | None = None) -> Pairs:
     """Energy per time that each pair of levels takes in from the baths, J_jk = K_jk (E_j - E_k).
 
     Arguments as for `probability_currents`. Shape (level, level), symmetric, positive into the system; over pairs j > k
@@ -134,7 +125,7 @@ def _split(generator: Generator, p: RealVector) -> EntropySplit:
     return EntropySplit(total, schnakenberg, total - schnakenberg)
 
 
-def entropy_split(generator: Generator, state: State | None = None) -> EntropySplit:
+def entropy_split(generator: Generator, state: StateLike | None = None) -> EntropySplit:
     """Entropy production of populations, split into Schnakenberg's and what broken detailed balance takes off.
 
     σ = Σ_b Σ_{k>j} K_jk [ln(a_jk p_k / a_kj p_j) + ln I_b(k, j)], each bath b with its own rates, currents and ratios.
@@ -143,4 +134,4 @@ def entropy_split(generator: Generator, state: State | None = None) -> EntropySp
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (25)-(27); J.
     Schnakenberg, Rev. Mod. Phys. 48, 571 (1976).
     """
-    return _split(generator, _populations(generator, state))
+    return _split(generator, state_of(generator, state).populations)

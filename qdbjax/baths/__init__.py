@@ -1,6 +1,6 @@
 """Baths: spectral densities, temperature, noise spectrum with KMS built in."""
 
-from qdbjax.baths.abstract import AbstractBath as AbstractBath, of_each as of_each
+from qdbjax.baths.abstract import AbstractBath as AbstractBath, map_stacked as map_stacked
 from qdbjax.baths.bath import Bath as Bath
 from qdbjax.baths.densities import (
     Algebraic as Algebraic,

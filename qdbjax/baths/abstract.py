@@ -53,9 +53,18 @@ class AbstractBath(eqx.Module):
     def scale(self) -> Array:
         """The frequency beyond which γ_ab(ω) falls off."""
 
+    @property
+    @abc.abstractmethod
+    def always_finite(self) -> bool:
+        """Whether γ(ω) is known to be finite at every ω whatever the parameters."""
+
     @abc.abstractmethod
     def noises(self, frequency: Noise) -> list[Noise]:
         """γ_aa(ω) of each operator before `correlation`, elementwise."""
+
+    def noise_pairs(self, frequency: Noise) -> list[tuple[Noise, Noise]]:
+        """(γ_aa(ω), γ_aa(-ω)) of each operator before `correlation`: what both ways of a transition meet."""
+        return list(zip(self.noises(frequency), self.noises(-frequency), strict=True))
 
     @abc.abstractmethod
     def noise_matrix(self, frequency: Noise) -> Array:
@@ -71,7 +80,7 @@ class AbstractBath(eqx.Module):
         """T, or NaN for a bath whose temperature depends on frequency."""
         return jnp.asarray(jnp.nan) if isinstance(self.temperature, LocalTemperature) else self.temperature
 
-    def moved(self, temperature: Scalar, chemical_potential: Scalar) -> "AbstractBath":
+    def with_reservoir(self, temperature: Scalar, chemical_potential: Scalar) -> "AbstractBath":
         """The bath at another temperature (a local-KMS one keeps β(ω)) and, if it has one, chemical potential."""
         bath = self
         if not isinstance(self.temperature, LocalTemperature):
@@ -81,7 +90,7 @@ class AbstractBath(eqx.Module):
         return bath
 
 
-def of_each(function: Callable[[AbstractBath], Any], baths: tuple[AbstractBath, ...]) -> list:
+def map_stacked(function: Callable[[AbstractBath], Any], baths: tuple[AbstractBath, ...]) -> list:
     """function(bath) of every bath; those that differ in numbers only are stacked, and it is compiled once for them."""
     groups: list[tuple] = []
     for place, bath in enumerate(baths):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, is_traced
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, as_real, is_traced
 from qdbjax.baths.abstract import AbstractBath, diagonal_table
 from qdbjax.baths.spectral_density import AbstractSpectralDensity, as_spectral_density
 from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
@@ -74,6 +74,11 @@ class Bath(AbstractBath):
         return self.spectral_density.finite_at_zero
 
     @property
+    def always_finite(self) -> bool:
+        """As the spectral density."""
+        return self.spectral_density.finite_at_zero
+
+    @property
     def landmarks(self) -> list[Array]:
         """ω = 0, and those of the spectral density at both signs."""
         marks = self.spectral_density.landmarks
@@ -84,20 +89,24 @@ class Bath(AbstractBath):
         """As the spectral density."""
         return self.spectral_density.scale
 
-    def noise(self, frequency: Float[Array, "..."]) -> Float[Array, "..."]:
-        """γ(ω) = 2πJ(|ω|)/|ω| · (|ω|n(|ω|) + max(ω, 0)), any sign of ω; the limit ω → 0 included. Shape of ω."""
-        size = magnitude(frequency)
-        quanta = thermal_energy(frequency, temperature_at(self.temperature, frequency))
-        # ½(ω + |ω|) has the slope ½ at ω = 0 that γ has there; max(ω, 0) would have 0.
-        return 2 * jnp.pi * self.spectral_density.over_frequency(size) * (quanta + 0.5 * (frequency + size))
-
-    def noise_both_ways(self, frequency: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """γ(ω) and γ(-ω), with the transcendental functions evaluated once."""
+    def _both_ways(self, frequency: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """γ(ω) and γ(-ω) = 2πJ(|ω|)/|ω| · (|ω|n(|ω|) + max(±ω, 0)), transcendental functions evaluated once."""
         size = magnitude(frequency)
         quanta = thermal_energy(frequency, temperature_at(self.temperature, frequency))
         strength = 2 * jnp.pi * self.spectral_density.over_frequency(size)
+        # ½(|ω| + ω) has the slope ½ at ω = 0 that γ has there; max(ω, 0) would have 0.
         down, up = 0.5 * (size + frequency), 0.5 * (size - frequency)
         return strength * (quanta + down), strength * (quanta + up)
+
+    def noise(self, frequency: ArrayLike) -> Float[Array, "..."]:
+        """Noise spectrum γ(ω), inverse time.
+
+        frequency ω: energy, of any sign and shape; the limit ω → 0 included. Returns the shape of ω.
+        """
+        return self._both_ways(as_real(frequency, "frequency"))[0]
+
+    def noise_pairs(self, frequency: Float[Array, "..."]) -> list[tuple[Float[Array, "..."], Float[Array, "..."]]]:
+        return [self._both_ways(frequency)] * len(self.operators)
 
     def noises(self, frequency: Float[Array, "..."]) -> list[Float[Array, "..."]]:
         """γ(ω), the same for every coupling."""

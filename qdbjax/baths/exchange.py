@@ -122,6 +122,11 @@ class Field(AbstractExchange):
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (17)-(23).
     """
 
+    @property
+    def always_finite(self) -> bool:
+        """No: N(ω) is infinite at ω = μ."""
+        return False
+
     def occupation(self, frequency: Frequencies) -> Frequencies:
         """N(ω) at ω > 0."""
         return bose(frequency - self.chemical_potential, temperature_at(self.temperature, frequency))
@@ -146,6 +151,11 @@ class Lead(AbstractExchange):
     Raises ValueError or TypeError for concrete input out of range; a negative J is flagged.
     *Source:* C. W. J. Beenakker, Phys. Rev. B 44, 1646 (1991), for rates of sequential tunnelling.
     """
+
+    @property
+    def always_finite(self) -> bool:
+        """As J(ω), whatever is in it."""
+        return True
 
     def occupation(self, frequency: Frequencies) -> Frequencies:
         """f(ω)."""

@@ -14,7 +14,7 @@ from qdbjax.cli.quantities import QUANTITIES
 from qdbjax.cli.schema import Initial, RunFile
 from qdbjax.generators import Generator
 from qdbjax.solvers import evolve
-from qdbjax.solvers.asymptotic import density_matrix
+from qdbjax.states.state import density_matrix
 
 
 def check_evolution(run: RunFile, levels: int, asked: Iterable[tuple[str, str]]) -> None:
@@ -75,7 +75,7 @@ def quantities_along(
     levels = generator.dimension
     observables = {name: _observable(run, name, levels) for name in run.evolution.observables}
     start = _initial(run.evolution.initial, generator)
-    found = evolve(generator, start, times, observables=observables, adjoint=adjoint)
+    found = evolve(generator, start, times, observables=observables, mode=adjoint)
     values = dict(found.expectations)
     for name in names:
         compute = QUANTITIES[name].compute

@@ -4,8 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, Float, Matrix
-from qdbjax.generators.generator import AbstractJumps, PerBath, whole_block
-from qdbjax.numerics.small import compose
+from qdbjax.generators.block import whole_block
+from qdbjax.generators.jumps import AbstractJumps, PerBath
+from qdbjax.numerics.matrix import batched_matmul
 from qdbjax.systems import Spectrum
 
 
@@ -23,20 +24,15 @@ def charge_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, charge: 
     """
     block = whole_block(spectrum, jumps)
     within, charge = (rho * block.same)[None], (charge.astype(rho.dtype) * block.same)[None]
-    both = compose(charge, within) + compose(within, charge)
-    moved = compose(charge, compose(block.dressed, within)) - 0.5 * compose(block.dressed, both)
+    both = batched_matmul(charge, within) + batched_matmul(within, charge)
+    moved = batched_matmul(charge, batched_matmul(block.dressed, within)) - 0.5 * batched_matmul(block.dressed, both)
     return _by_bath(jumps, jnp.sum(jnp.real(moved * block.operators.conj()), axis=(1, 2)))
-
-
-def exchanging(jumps: AbstractJumps) -> bool:
-    """Whether any bath exchanges particles."""
-    return any(charge != 0 for charges in jumps.charges for charge in charges)
 
 
 def quanta_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> PerBath:
     """Σ_a q_a Tr[R_a ρ S_a†] of each bath, ρ in the energy eigenbasis: a jump of channel a brings q_a particles."""
     block = whole_block(spectrum, jumps)
-    taken = compose(block.dressed, (rho * block.same)[None])
+    taken = batched_matmul(block.dressed, (rho * block.same)[None])
     charges = np.concatenate([np.asarray(charges, float) for charges in jumps.charges])
     per_channel = jnp.sum(jnp.real(taken * block.operators.conj()), axis=(1, 2))
     return _by_bath(jumps, per_channel * jnp.asarray(charges, per_channel.dtype))
@@ -46,6 +42,6 @@ def pair_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> Float[A
     """½ Σ_a Re[R_nl (ρ S†)_ln + S_nl (ρ R†)_ln] of each bath, zero diagonal; ρ in the energy eigenbasis."""
     block = whole_block(spectrum, jumps)
     s, r, within = block.operators, block.dressed, (rho * block.same)[None]
-    left, right = (jnp.swapaxes(compose(within, jnp.swapaxes(x.conj(), -1, -2)), -1, -2) for x in (s, r))
+    left, right = (jnp.swapaxes(batched_matmul(within, jnp.swapaxes(x.conj(), -1, -2)), -1, -2) for x in (s, r))
     flows = 0.5 * jnp.real(r * left + s * right)
     return _by_bath(jumps, flows * (1 - jnp.eye(rho.shape[0], dtype=flows.dtype))[None])

@@ -1,65 +1,28 @@
 """The generator of a master equation: one data type, however it was made.
 
-Every secular generator is a table of rates plus what happens to coherences. Both follow from jump terms labelled by
-bath and channel, S_a and their dressed partners R_a = Σ_b γ_ab(ω)∘S_b in the energy eigenbasis (R = γ∘S for one
-coupling), restricted to pairs of transitions of equal Bohr frequency:
-
-    L(ρ) = -i[H, ρ] + Σ_bath { ½ Σ_a (R_a ρ S_a† + S_a ρ R_a†) - ½ {K, ρ} },   K = ½ Σ_a (S_a†R_a + R_a†S_a).
+Every secular generator is a table of rates plus what happens to coherences; both follow from its jump terms (`jumps`).
 """
 
-import abc
 import functools as ft
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Inexact, Matrix, Rates, Scalar, StatusCode, as_matrix, as_real
+from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode, as_matrix, as_real, is_traced
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.small import compose, dagger, entrywise, in_frame, largest, vector_entries
+from qdbjax.generators.block import check_dense
+from qdbjax.generators.jumps import (
+    AbstractJumps,
+    Channels,
+    PerBath,
+    complex_type,
+    dressed_hamiltonian,
+    jump_superoperator,
+)
+from qdbjax.numerics.entries import vector_entries
+from qdbjax.numerics.matrix import batched_matmul, dagger, entrywise, largest
 from qdbjax.systems import Spectrum, System
-
-Channels = Inexact[Array, "channel d d"]
-PerBath = Float[Array, " bath"]
-DENSE_LIMIT = 32  # largest dimension for which the d² x d² Liouvillian is formed (16 MB at d = 32, 268 MB at 64)
-
-
-class AbstractJumps(eqx.Module):
-    """What a maker knows about its jump terms.
-
-    Asked again where a few cells of a batch need more than the rates: rebuilding them there is cheaper than carrying
-    them along for every cell.
-    """
-
-    @property
-    @abc.abstractmethod
-    def charges(self) -> tuple[tuple[int, ...], ...]:
-        """Change of the particle number by each channel of each bath."""
-
-    @property
-    @abc.abstractmethod
-    def reservoirs(self) -> tuple[PerBath, PerBath]:
-        """Temperatures (NaN for a local-KMS field) and chemical potentials (0 where no particles are exchanged)."""
-
-    @abc.abstractmethod
-    def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "AbstractJumps":
-        """The same baths at other temperatures and chemical potentials, where they have them."""
-
-    @abc.abstractmethod
-    def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
-        """Rates (bath, to, from), zero diagonal, and what is wrong with them."""
-
-    def rates(self, spectrum: Spectrum) -> Rates:
-        """Rates (bath, to, from), zero diagonal."""
-        return self.checked_rates(spectrum)[0]
-
-    @abc.abstractmethod
-    def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
-        """What the baths add to the Hamiltonian, in the energy eigenbasis, between equal levels; None for nothing."""
-
-    @abc.abstractmethod
-    def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
-        """(S, R) of each bath in the energy eigenbasis."""
 
 
 class Generator(eqx.Module):
@@ -86,6 +49,11 @@ class Generator(eqx.Module):
         return self.rates.shape[-1]
 
     @property
+    def exchanges_particles(self) -> bool:
+        """Whether any bath exchanges particles."""
+        return self.jumps.exchanges_particles
+
+    @property
     @jit_if_eager
     def total_rates(self) -> Array:
         """Rates summed over baths, (to, from), zero diagonal."""
@@ -109,8 +77,8 @@ class Generator(eqx.Module):
         """H_LS (d, d) in the basis of the Hamiltonian, energy; zero unless the generator was made with it."""
         shift = self.jumps.hamiltonian_shift(self.spectrum)
         if shift is None:
-            return jnp.zeros(self.spectrum.basis.shape, _complex(self.spectrum.basis.dtype))
-        return in_frame(jnp.asarray(self.spectrum.basis, shift.dtype).conj().T, shift)
+            return jnp.zeros(self.spectrum.basis.shape, complex_type(self.spectrum.basis.dtype))
+        return self.spectrum.from_eigenbasis(shift)
 
     def with_reservoirs(
         self, *, temperatures: ArrayLike | None = None, chemical_potentials: ArrayLike | None = None
@@ -134,7 +102,7 @@ class Generator(eqx.Module):
         rho = jnp.asarray(as_matrix(rho, "rho"))
         if rho.shape != (self.dimension, self.dimension):
             raise ValueError(f"rho must have shape {(self.dimension, self.dimension)}; got {rho.shape}.")
-        return _apply(self, rho.astype(_complex(rho.dtype)))
+        return _apply(self, rho.astype(complex_type(rho.dtype)))
 
     @jit_if_eager
     def liouvillian(self) -> Matrix:
@@ -142,17 +110,37 @@ class Generator(eqx.Module):
 
         Raises ValueError above d = 32; steady states, currents and evolution do not need this matrix.
         """
-        d = self.dimension
-        if d > DENSE_LIMIT:
-            size = 16 * d**4 / 2**30
-            raise ValueError(
-                f"the dense Liouvillian at dimension {d} takes {size:.3g} GiB; above {DENSE_LIMIT} use gen.rates and "
-                "steady_state, which work with populations."
-            )
-        total = energy_liouvillian(self.spectrum, self.jumps)
-        basis = jnp.asarray(self.spectrum.basis, total.dtype)
-        frame = jnp.kron(basis, basis.conj())
-        return frame @ total @ frame.conj().T
+        check_dense(self.dimension, "the dense Liouvillian")
+        return self.spectrum.superoperator_from_eigenbasis(energy_liouvillian(self.spectrum, self.jumps))
+
+    @jit_if_eager
+    def dissipators(self) -> Array:
+        """D_b of each bath as a (d², d²) matrix on row-major vec(ρ), in the basis of the Hamiltonian.
+
+        L = -i[H + H_LS, ·] + Σ_b D_b. Shape (bath, d², d²), inverse time. Raises ValueError above d = 32.
+        """
+        check_dense(self.dimension, "the dissipators")
+        parts = [dissipator_matrix(*pair, self.spectrum) for pair in self.jumps.channels(self.spectrum)]
+        return jnp.stack([self.spectrum.superoperator_from_eigenbasis(part) for part in parts])
+
+    def jump_operators(self) -> tuple[np.ndarray, ...]:
+        """Lindblad operators K of each bath, D_b(ρ) = Σ_k (K_k ρ K_k† - ½{K_k†K_k, ρ}).
+
+        Returns one array (k, d, d) a bath, roots of rates included, in the basis of the Hamiltonian: the operators that
+        other packages ask for. Each belongs to one Bohr frequency and has no overlap Tr[K_i†K_j] with another one.
+        Concrete numbers only, TypeError inside jit, grad and vmap (use `dissipators` there). Raises ValueError above
+        d = 32.
+        *Source:* V. Gorini, A. Kossakowski, E. C. G. Sudarshan, J. Math. Phys. 17, 821 (1976).
+        """
+        check_dense(self.dimension, "the jump operators")
+        if is_traced(self):
+            raise TypeError("jump_operators needs concrete numbers: call it outside jit, grad and vmap.")
+        basis, label = np.asarray(self.spectrum.basis), np.asarray(self.spectrum.frequency_labels).reshape(-1)
+        found = []
+        for s, r in self.jumps.channels(self.spectrum):
+            operators = lindblad_operators(np.asarray(jump_superoperator(s, r)), label)
+            found.append(basis @ operators @ basis.conj().T)
+        return tuple(found)
 
     def __repr__(self) -> str:
         return f"Generator(dimension={self.dimension}, baths={', '.join(self.names)})"
@@ -177,14 +165,10 @@ def _with_reservoirs(generator: Generator, temperatures: PerBath, potentials: Pe
     return assemble(generator.system, generator.spectrum, jumps, generator.names)
 
 
-def _complex(dtype):
-    return np.promote_types(dtype, jnp.complex64)
-
-
 def energy_liouvillian(spectrum: Spectrum, jumps: AbstractJumps) -> Matrix:
     """L as a (d², d²) matrix on row-major vec(ρ) in the energy eigenbasis."""
-    levels = turning_levels(spectrum, jumps)
-    levels = levels.astype(_complex(levels.dtype))
+    levels = dressed_hamiltonian(spectrum, jumps)
+    levels = levels.astype(complex_type(levels.dtype))
     unit = jnp.eye(levels.shape[0], dtype=levels.dtype)
     total = -1j * (jnp.kron(levels, unit) - jnp.kron(unit, levels.T))
     for pair in jumps.channels(spectrum):
@@ -192,91 +176,32 @@ def energy_liouvillian(spectrum: Spectrum, jumps: AbstractJumps) -> Matrix:
     return total
 
 
-class Block(eqx.Module):
-    """What the ω = 0 block needs, in the energy eigenbasis: it connects levels of one cluster only.
-
-    operators S and dressed R (channel, d, d), levels B (d, d), same (d, d) as 0 and 1.
-    """
-
-    operators: Channels
-    dressed: Channels
-    levels: Matrix
-    same: Array
-
-    def dissipate(self, rho: Matrix) -> Matrix:
-        """D(ρ) of the channels, for ρ within the block."""
-        s, r = self.operators, self.dressed
-        # ½{K, ρ} with K = ½ Σ(S†R + R†S): its other half is the conjugate transpose of this one.
-        half = jnp.sum(compose(compose(r, rho[None]), dagger(s)), axis=0) - compose(2 * self.decay, rho)
-        return 0.5 * (half + dagger(half)) * self.same
-
-    @property
-    def decay(self) -> Matrix:
-        """½K = ¼ Σ(S†R + R†S) within the block: coherences and populations decay by -½{K, ρ}."""
-        half = jnp.sum(compose(dagger(self.operators), self.dressed), axis=0)
-        return 0.25 * (half + dagger(half)) * self.same
-
-    def action(self, rho: Matrix) -> Matrix:
-        """L(ρ) for ρ within the block."""
-        turning = -1j * compose(self.levels, rho)
-        return (turning + dagger(turning)) * self.same + self.dissipate(rho)
-
-    def matrix(self) -> Array:
-        """L as a (d, d, d, d) complex tensor [n, m, l, k], ρ_lk to ρ_nm, zero on everything outside the block."""
-        d = self.levels.shape[0]
-        unit = jnp.eye(d, dtype=self.levels.dtype)
-        effective = -1j * self.levels - self.decay
-        both = effective[:, None, :, None] * unit[None, :, None, :] + (
-            unit[:, None, :, None] * effective.conj()[None, :, None, :]
-        )
-        whole = jumps_matrix(self.operators, self.dressed) + both
-        return whole * self.same[:, :, None, None] * self.same[None, None, :, :]
-
-
-def in_levels(operators: Channels, spectrum: Spectrum) -> Channels:
-    """V†SV of several operators."""
-    basis = jnp.asarray(spectrum.basis)
-    dtype = np.promote_types(operators.dtype, basis.dtype)
-    basis = basis.astype(dtype)
-    return compose(dagger(basis), compose(operators.astype(dtype), basis))
-
-
-def turning_levels(spectrum: Spectrum, jumps: AbstractJumps) -> Matrix:
-    """H + H_LS in the energy eigenbasis: what coherences turn with."""
-    shift = jumps.hamiltonian_shift(spectrum)
-    return spectrum.levels if shift is None else spectrum.levels.astype(shift.dtype) + shift
-
-
-def blocks(spectrum: Spectrum, jumps: AbstractJumps) -> list[Block]:
-    """The ω = 0 block of each bath."""
-    dtype = _complex(spectrum.basis.dtype)
-    levels = turning_levels(spectrum, jumps).astype(dtype)
-    same = spectrum.same_level.astype(dtype)
-    return [Block(s.astype(dtype), r.astype(dtype), levels, same) for s, r in jumps.channels(spectrum)]
-
-
-def whole_block(spectrum: Spectrum, jumps: AbstractJumps) -> Block:
-    """The ω = 0 block of all baths together."""
-    parts = blocks(spectrum, jumps)
-    operators = jnp.concatenate([part.operators for part in parts])
-    return Block(operators, jnp.concatenate([part.dressed for part in parts]), parts[0].levels, parts[0].same)
-
-
-def jumps_matrix(operators: Channels, dressed: Channels) -> Array:
-    """ρ ↦ ½ Σ (R ρ S† + S ρ R†) as a (d, d, d, d) tensor [n, m, l, k]."""
-    gain = jnp.sum(dressed[:, :, None, :, None] * operators.conj()[:, None, :, None, :], axis=0)
-    return 0.5 * (gain + gain.conj().transpose(1, 0, 3, 2))
-
-
 def dissipator_matrix(operators: Channels, dressed: Channels, spectrum: Spectrum) -> Matrix:
     """D of one bath as a (d², d²) matrix in the energy eigenbasis, every Bohr frequency included."""
     d = operators.shape[-1]
-    dtype = _complex(operators.dtype)
+    dtype = complex_type(operators.dtype)
     s, r = operators.astype(dtype), dressed.astype(dtype)
     label = spectrum.frequency_labels
     equal = (label[:, None, :, None] == label[None, :, None, :]).astype(dtype)  # [n, n', l, l']: l→n as l'→n'
-    gain = jumps_matrix(s, r) * equal
-    half = jnp.sum(compose(dagger(s), r), axis=0)
+    gain = jump_superoperator(s, r) * equal
+    half = jnp.sum(batched_matmul(dagger(s), r), axis=0)
     decay = 0.25 * (half + dagger(half)) * spectrum.same_level.astype(dtype)
     unit = jnp.eye(d, dtype=dtype)
     return gain.reshape(d * d, d * d) - jnp.kron(decay, unit) - jnp.kron(unit, decay.conj())
+
+
+def lindblad_operators(gain: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """K (k, d, d) with Σ K ρ K† the map `gain` [n, m, l, k], between transitions of one label (d²,) only."""
+    d = gain.shape[0]
+    choi = gain.transpose(0, 2, 1, 3).reshape(d * d, d * d)  # [(n, l), (m, k)]: Σ K_nl K_mk*
+    rounding = 64 * d * np.finfo(choi.dtype).eps * np.abs(choi).max(initial=0.0)
+    operators = [np.zeros((0, d, d), choi.dtype)]
+    for each in np.unique(label):
+        place = np.flatnonzero(label == each)
+        weights, vectors = np.linalg.eigh(choi[np.ix_(place, place)])
+        for weight, vector in zip(weights[::-1], vectors.T[::-1], strict=True):
+            if weight > rounding:
+                operator = np.zeros(d * d, choi.dtype)
+                operator[place] = np.sqrt(weight) * vector
+                operators.append(operator.reshape(1, d, d))
+    return np.concatenate(operators)

@@ -8,11 +8,11 @@ import numpy as np
 from qdbjax._types import Array, Bool, Float, Scalar, is_traced
 from qdbjax.baths import memory_time
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.davies import DaviesJumps, framed_operators, squared
+from qdbjax.generators.bath_jumps import bath_operators
 from qdbjax.generators.generator import Generator
-from qdbjax.generators.rotating import coherence_exponents
-from qdbjax.generators.universal import UniversalJumps
-from qdbjax.numerics.small import stacked
+from qdbjax.generators.interaction_picture import coherence_exponents
+from qdbjax.numerics.entries import stacked
+from qdbjax.numerics.matrix import squared
 
 SMALL, LARGE = 0.1, 1.0  # ratios up to which a step holds, and beyond which it fails
 
@@ -98,7 +98,7 @@ def _validity(generator: Generator, step: str) -> Validity:
 
 def _change(bath, spectrum, linewidth: Scalar) -> Scalar:
     """max |γ'(ω)| Γ |S|² / max γ(ω)|S|² over transitions and operators."""
-    weights = squared(framed_operators(bath, spectrum))
+    weights = squared(bath_operators(bath, spectrum))
     frequencies = jnp.where(spectrum.same_level, 0.0, spectrum.noise_frequencies)
     noises = lambda x: jnp.stack(bath.noises(x))  # noqa: E731
     noise, slope = jax.jvp(noises, (frequencies,), (jnp.ones_like(frequencies),))
@@ -118,12 +118,10 @@ def validity(generator: Generator) -> Validity:
     ValueError for a generator that was not made from weakly coupled baths.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.1.
     """
-    if not isinstance(generator.jumps, DaviesJumps | UniversalJumps):
+    step = generator.jumps.secular_step
+    if step is None:
         kind = type(generator.jumps).__name__
         raise ValueError(f"validity reads generators made by davies or universal_lindblad; this one comes from {kind}.")
-    step = "secular"
-    if isinstance(generator.jumps, UniversalJumps):
-        step = "no such step was made (universal Lindblad equation)"
-    elif generator.spectrum.window is not None:
+    if step == "secular" and generator.spectrum.window is not None:
         step = "made outside of the window only; it must be wide against the rates"
     return _validity(generator, step)

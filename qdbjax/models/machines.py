@@ -12,7 +12,7 @@ from qdbjax._types import Array, ArrayLike, Matrix, Scalar, as_real, as_scalar, 
 from qdbjax.baths import Bath, Ohmic
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.models.zoo import three_level
-from qdbjax.numerics.small import vector_entries
+from qdbjax.numerics.entries import vector_entries
 from qdbjax.operators import embed, sigma_x, transition
 from qdbjax.systems import System
 

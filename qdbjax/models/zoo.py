@@ -6,7 +6,7 @@ import numpy as np
 
 from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar, as_real, as_scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
-from qdbjax.numerics.small import stacked
+from qdbjax.numerics.entries import stacked
 from qdbjax.operators import annihilate, embed, sigma_x, sigma_y, sigma_z
 from qdbjax.systems import System
 

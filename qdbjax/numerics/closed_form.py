@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, Matrix, RealVector
-from qdbjax.numerics.fence import once
-from qdbjax.numerics.small import Entry, choose, join, split, stacked
+from qdbjax.numerics.barrier import once
+from qdbjax.numerics.entries import Entry, choose, join, split, stacked
 
 Vector3 = tuple[Entry, Entry, Entry]
 Upper3 = tuple[Array, Array, Array, Entry, Entry, Entry]  # m00, m11, m22 real; m01, m02, m12

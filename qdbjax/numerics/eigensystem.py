@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from qdbjax._types import BoolMatrix, Matrix, RealVector
 from qdbjax.numerics.closed_form import eigh2, eigh3
-from qdbjax.numerics.small import dagger, diagonal, in_frame, matmul
+from qdbjax.numerics.matrix import dagger, diagonal, in_frame, matmul
 
 
 def eigh(matrix: Matrix) -> tuple[RealVector, Matrix]:

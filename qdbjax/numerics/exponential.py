@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from qdbjax._types import Array, Matrix, Scalar
 from qdbjax.numerics.eigensystem import eigh
-from qdbjax.numerics.small import dagger, in_frame, matmul
+from qdbjax.numerics.matrix import dagger, in_frame, matmul
 from qdbjax.numerics.statistics import magnitude
 
 SQUARINGS = 60  # e^{Mt} by scaling and squaring up to ‖M‖t = 1e18

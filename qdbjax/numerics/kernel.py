@@ -95,3 +95,8 @@ def _kernel_projector_jvp(primals, tangents):
     projector = kernel_projector(matrix, tolerance)
     inverse = jnp.linalg.inv(matrix - projector) + projector
     return projector, -(projector @ change @ inverse + inverse @ change @ projector)
+
+
+def kernel_tolerance(dtype) -> float:
+    """Singular values below this fraction of the largest count as zero."""
+    return float(jnp.finfo(dtype).eps) ** 0.75

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from qdbjax._types import Matrix
 from qdbjax.numerics.eigensystem import eigh
-from qdbjax.numerics.small import dagger, in_frame, matmul
+from qdbjax.numerics.matrix import dagger, in_frame, matmul
 
 
 @jax.custom_jvp

@@ -1,55 +1,57 @@
 """Where an initial state ends when the stationary state is not unique."""
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, is_traced
+from qdbjax._repr import summary
+from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.generator import Generator, whole_block
-from qdbjax.numerics.gth import off_diagonal
-from qdbjax.numerics.kernel import kernel_projector
-from qdbjax.numerics.small import in_frame
-from qdbjax.solvers.hermitian import Packed, pack, unpack
-from qdbjax.solvers.steady_state import SteadyState
-from qdbjax.solvers.zero_block import block_matrix, check_size, kernel_tolerance
-from qdbjax.systems import Spectrum
+from qdbjax.generators.block import check_dense, whole_block
+from qdbjax.generators.generator import Generator
+from qdbjax.numerics.hermitian import pack, unpack
+from qdbjax.numerics.kernel import kernel_projector, kernel_tolerance
+from qdbjax.numerics.markov import off_diagonal
+from qdbjax.states.state import State, density_matrix
 
 
 class AsymptoticState(eqx.Module):
     """The stationary part of an initial state: lim e^{tL}ρ₀, undamped oscillations averaged out.
 
-    energy_density_matrix (d, d): ρ∞ in the energy eigenbasis. kernel_dimension: number of stationary states.
+    state: populations (d,) of the energy levels, and coherences (d, d) between levels of one energy.
+    kernel_dimension: number of stationary states.
     """
 
-    energy_density_matrix: Matrix
+    state: State
     kernel_dimension: Scalar
-    spectrum: Spectrum
 
     @property
-    @jit_if_eager
-    def coherences(self) -> Packed:
-        """ρ_mn between levels of one cluster, real parts above and imaginary parts below the diagonal."""
-        return off_diagonal(pack(self.energy_density_matrix))
-
-    @property
-    @jit_if_eager
-    def populations(self) -> Float[Array, " d"]:
+    def populations(self) -> RealVector:
         """Populations of the energy levels, (d,)."""
-        return jnp.real(jnp.diagonal(self.energy_density_matrix))
+        return self.state.populations
 
     @property
-    @jit_if_eager
+    def coherences(self) -> Matrix:
+        """ρ_mn between levels of one energy in the energy eigenbasis, (d, d) complex with zero diagonal."""
+        return self.state.coherences
+
+    @property
+    def energy_density_matrix(self) -> Matrix:
+        """ρ∞ in the energy eigenbasis, (d, d) complex."""
+        return self.state.energy_density_matrix
+
+    @property
     def density_matrix(self) -> Matrix:
         """ρ∞ in the basis of the Hamiltonian, (d, d)."""
-        rho = self.energy_density_matrix
-        return in_frame(jnp.asarray(self.spectrum.basis, rho.dtype).conj().T, rho)
+        return self.state.density_matrix
 
     def __repr__(self) -> str:
-        if is_traced(self.energy_density_matrix):
-            return f"AsymptoticState(dimension={self.energy_density_matrix.shape[-1]}, traced)"
-        levels = np.array2string(np.asarray(self.populations), precision=6, threshold=8)
-        return f"AsymptoticState(populations={levels}, kernel dimension={round(float(self.kernel_dimension))})"
+        fields = {
+            "populations": self.populations,
+            "kernel dimension": lambda: f"{round(float(self.kernel_dimension))}",
+        }
+        return summary(self, self.populations, fields, rank=1, known={"dimension": self.populations.shape[-1]})
 
 
 @jit_if_eager
@@ -58,11 +60,12 @@ def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
     d = generator.dimension
     same = jnp.real(block.same)
     # Coherences outside the block decay or oscillate; -ρ keeps them out of the kernel.
-    matrix = block_matrix(block) - generator.scale * jnp.diag(1 - same.reshape(-1))
+    matrix = block.matrix() - generator.scale * jnp.diag(1 - same.reshape(-1))
     projector = kernel_projector(matrix, kernel_tolerance(generator.rates.dtype))
-    start = in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho)
-    final = unpack((projector @ (pack(start) * same).reshape(-1)).reshape(d, d))
-    return AsymptoticState(final, jnp.round(jnp.trace(projector)), generator.spectrum)
+    start = generator.spectrum.to_eigenbasis(rho)
+    final = (projector @ (pack(start) * same).reshape(-1)).reshape(d, d)
+    state = State(jnp.diagonal(final), unpack(off_diagonal(final)), None, within_levels=True)
+    return AsymptoticState(state, jnp.round(jnp.trace(projector)))
 
 
 def asymptotic_state(generator: Generator, rho0: ArrayLike) -> AsymptoticState:
@@ -75,42 +78,7 @@ def asymptotic_state(generator: Generator, rho0: ArrayLike) -> AsymptoticState:
     *Source:* V. V. Albert and L. Jiang, Phys. Rev. A 89, 022118 (2014), conserved quantities of Lindblad generators.
     """
     d = generator.dimension
-    check_size(d, "asymptotic_state")
+    check_dense(d, "asymptotic_state")
     rho = density_matrix(rho0, d)
-    return _asymptotic(generator, rho)
-
-
-def density_matrix(value: ArrayLike, dimension: int, name: str = "rho0") -> Matrix:
-    """A checked complex density matrix from a matrix or a ket."""
-    plain = value.full() if hasattr(value, "full") else value
-    if not is_traced(plain):
-        plain = np.asarray(plain)
-        if plain.ndim == 2 and plain.shape[1] == 1 and dimension != 1:
-            plain = plain[:, 0]
-        if plain.ndim == 1:
-            plain = np.outer(plain, plain.conj())
-    rho = as_hermitian(plain, name)
-    if rho.shape != (dimension, dimension):
-        raise ValueError(f"{name} must have dimension {dimension}; got shape {rho.shape}.")
-    if not is_traced(rho):
-        concrete = np.asarray(rho)
-        slack = 1e-9 if concrete.dtype.itemsize >= 8 else 1e-5
-        if abs(np.trace(concrete) - 1) > slack:
-            raise ValueError(f"{name} must have trace 1; got {np.trace(concrete).real:.6g}. Divide it by its trace.")
-        lowest = np.linalg.eigvalsh(concrete).min()
-        if lowest < -slack:
-            raise ValueError(f"{name} must be positive semidefinite; its lowest eigenvalue is {lowest:.3g}.")
-    rho = jnp.asarray(rho)
-    return rho.astype(np.promote_types(rho.dtype, jnp.complex64))
-
-
-State = SteadyState | AsymptoticState | ArrayLike  # a stationary state, or any density matrix
-
-
-def as_state(generator: Generator, state: State) -> SteadyState | AsymptoticState:
-    """The state itself, or a density matrix (ket) in the form that currents are read from."""
-    if isinstance(state, SteadyState | AsymptoticState):
-        return state
-    rho = density_matrix(state, generator.dimension, "state")
-    framed = in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho)
-    return AsymptoticState(framed, jnp.asarray(jnp.nan), generator.spectrum)
+    found = _asymptotic(generator, rho)
+    return dataclasses.replace(found, state=dataclasses.replace(found.state, spectrum=generator.spectrum))

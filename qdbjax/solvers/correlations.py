@@ -6,13 +6,13 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Matrix, as_matrix, as_real
 from qdbjax.compilation.eager import jit_if_eager
+from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, energy_liouvillian
-from qdbjax.generators.rotating import rotating_matrix
+from qdbjax.generators.interaction_picture import rotating_matrix
 from qdbjax.numerics.exponential import expm_superoperator
-from qdbjax.numerics.small import in_frame
-from qdbjax.solvers.evolve import checked_times
-from qdbjax.solvers.steady_state import SteadyState
-from qdbjax.solvers.zero_block import check_size
+from qdbjax.solvers.evolution import checked_times
+from qdbjax.solvers.stationary import state_of
+from qdbjax.states.state import StateLike
 
 
 def _operator(value: ArrayLike, name: str, generator: Generator) -> Matrix:
@@ -30,7 +30,7 @@ def _correlation(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, times:
     matrix = rotating_matrix(spectrum, generator.jumps)
     start = (b.astype(matrix.dtype) @ rho.astype(matrix.dtype)).reshape(-1)
     probe = a.T.reshape(-1).astype(matrix.dtype)
-    angles = spectrum.turning_frequencies.reshape(-1)
+    angles = spectrum.rotating_frame_frequencies.reshape(-1)
 
     def at(time):
         slow = expm_superoperator(matrix, time)
@@ -40,7 +40,7 @@ def _correlation(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, times:
     return jax.lax.map(at, times)
 
 
-def correlation(generator: Generator, state: SteadyState, a: ArrayLike, b: ArrayLike, times: ArrayLike) -> Array:
+def correlation(generator: Generator, state: StateLike | None, a: ArrayLike, b: ArrayLike, times: ArrayLike) -> Array:
     """Correlation function of two operators in a stationary state, C_AB(t) = ⟨A(t)B(0)⟩ = Tr[A e^{tL}(Bρ)].
 
     a, b: A and B (d, d), need not be Hermitian, in the basis of the Hamiltonian. times (time,): ascending, t >= 0;
@@ -48,17 +48,16 @@ def correlation(generator: Generator, state: SteadyState, a: ArrayLike, b: Array
     state is unique. Raises ValueError for shapes and times out of range, and above d = 32.
     *Source:* M. Lax, Phys. Rev. 129, 2342 (1963).
     """
-    check_size(generator.dimension, "correlation")
+    check_dense(generator.dimension, "correlation")
     a, b = _operator(a, "a", generator), _operator(b, "b", generator)
     times, _ = checked_times(times, 0.0)
-    return _correlation(generator, state.energy_density_matrix, a, b, times)
+    return _correlation(generator, state_of(generator, state).energy_density_matrix, a, b, times)
 
 
 @jit_if_eager
 def _spectrum(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, frequencies: Array) -> Array:
     spectrum, d = generator.spectrum, generator.dimension
-    basis = jnp.asarray(spectrum.basis, rho.dtype)
-    a, b = in_frame(basis, a), in_frame(basis, b)
+    a, b = spectrum.to_eigenbasis(a), spectrum.to_eigenbasis(b)
     matrix = energy_liouvillian(spectrum, generator.jumps)
     unit = jnp.eye(d, dtype=matrix.dtype)
     # A term that vanishes on traceless matrices takes the stationary state out of the kernel.
@@ -77,7 +76,7 @@ def _spectrum(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, frequenci
 
 
 def correlation_spectrum(
-    generator: Generator, state: SteadyState, a: ArrayLike, b: ArrayLike, frequencies: ArrayLike
+    generator: Generator, state: StateLike | None, a: ArrayLike, b: ArrayLike, frequencies: ArrayLike
 ) -> Array:
     """Spectrum of the fluctuations, S_AB(ω) = ∫dt e^{iωt}[⟨A(t)B(0)⟩ - ⟨A⟩⟨B⟩].
 
@@ -87,9 +86,9 @@ def correlation_spectrum(
     Raises ValueError for shapes, and above d = 32.
     *Source:* M. Lax, Phys. Rev. 129, 2342 (1963).
     """
-    check_size(generator.dimension, "correlation_spectrum")
+    check_dense(generator.dimension, "correlation_spectrum")
     a, b = _operator(a, "a", generator), _operator(b, "b", generator)
     frequencies = as_real(frequencies, "frequencies")
     if frequencies.ndim != 1:
         raise ValueError(f"frequencies must be a vector; got shape {frequencies.shape}.")
-    return _spectrum(generator, state.energy_density_matrix, a, b, frequencies)
+    return _spectrum(generator, state_of(generator, state).energy_density_matrix, a, b, frequencies)

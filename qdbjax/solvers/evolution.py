@@ -1,115 +1,211 @@
-"""What a time evolution is made with and what it returns."""
+"""Time evolution: a constant generator without integrating what turns, and the way into driven evolution."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._status import Status, explain, raise_flag
-from qdbjax._types import Array, Bool, Float, Matrix, StatusCode, is_traced
+from qdbjax._status import Status, is_fatal, raise_flag, record, throw_if_flagged
+from qdbjax._types import Array, ArrayLike, Matrix, as_hermitian, as_real, is_traced
+from qdbjax.compilation.eager import jit_if_eager
+from qdbjax.generators.block import DENSE_LIMIT, block_too_large, in_cells
+from qdbjax.generators.generator import Generator
+from qdbjax.generators.interaction_picture import coherence_exponents, rotating_matrix
+from qdbjax.generators.jumps import AbstractJumps
+from qdbjax.numerics.hermitian import pack, real_matrix, unpack
+from qdbjax.numerics.markov import rate_matrix_vector
+from qdbjax.solvers.driven_evolution import Protocol, evolve_driven
+from qdbjax.solvers.integration import (
+    Evolution,
+    Integration,
+    Times,
+    adjoint_of,
+    expectation_weights,
+)
+from qdbjax.states.state import density_matrix
 from qdbjax.systems import Spectrum
 
 if TYPE_CHECKING:
     import diffrax
 
-Times = Float[Array, " time"]
+SAVES = ("density_matrix", "populations")
 
 
-class Integration(eqx.Module):
-    """How to integrate: a diffrax solver, its adjoint, tolerances, the largest number of steps, a progress meter."""
-
-    solver: "diffrax.AbstractSolver"
-    adjoint: "diffrax.AbstractAdjoint"
-    rtol: float
-    atol: float
-    max_steps: int
-    meter: "diffrax.AbstractProgressMeter"
-
-    def run(self, field: Callable, y0: Any, start: Array, times: Times, save: Callable) -> tuple[Any, Bool[Array, ""]]:
-        """save(t, y) of dy/dt = field(t, y) at the times, and whether the end was reached."""
-        import diffrax
-
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(lambda t, y, _: field(t, y)),
-            self.solver,
-            start,
-            times[-1],
-            None,
-            y0,
-            saveat=diffrax.SaveAt(ts=times, fn=lambda t, y, _: save(t, y)),
-            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.atol),
-            adjoint=self.adjoint,
-            max_steps=self.max_steps,
-            throw=False,
-            progress_meter=self.meter,
-        )
-        return solution.ys, solution.result == diffrax.RESULTS.successful
+def _in_rotating_frame(
+    spectrum: Spectrum, jumps: AbstractJumps, packed: Array, elapsed: Times, how: Integration
+) -> tuple:
+    """Any spectrum: ρ̃ of d² reals, turned back. Populations (time, d), packed ρ (time, d, d), whether it arrived."""
+    d = packed.shape[0]
+    matrix = real_matrix(rotating_matrix(spectrum, jumps))
+    y0, start = packed.reshape(-1), jnp.zeros((), elapsed.dtype)
+    field = lambda _, y: jnp.matmul(matrix, y, precision="highest")  # noqa: E731
+    ys, arrived = how.run(field, y0, start, elapsed, lambda _, y: y)
+    angle = spectrum.rotating_frame_frequencies[None] * elapsed[:, None, None]
+    rho = jax.vmap(unpack)(ys.reshape(-1, d, d)) * jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
+    whole = jax.vmap(pack)(rho)
+    return jnp.diagonal(whole, axis1=1, axis2=2), whole, arrived
 
 
-class Account(eqx.Module):
-    """What has passed since the start of a driven evolution, integrated along with the state; positive into the system.
+def _with_coherences(levels: Array, packed: Array, exponents: Array, elapsed: Times) -> Array:
+    """Packed ρ(t) (time, d, d) from populations and ρ_mn(t) = e^{λ_mn t}ρ_mn(0), m < n, in real arithmetic.
 
-    heat (time, bath): ∫J^Q_b dt. entropy_flow (time, bath): ∫J^Q_b/T_b dt, NaN from where T_b is not above 0. work
-    (time,): ∫Tr[Ḣρ] dt. chemical_work (time,): ∫Σ_b μ_b J^N_b dt. energy (time,): ⟨H⟩ of the moment; its change is the
-    sum of heat and both kinds of work.
+    Half the exponentials and no complex ones: 0.05 instead of 0.22 ms for 100 times at d = 8.
     """
+    d = packed.shape[0]
+    above = np.triu_indices(d, 1)
+    growth = jnp.exp(jnp.real(exponents[above])[None] * elapsed[:, None])
+    angle = jnp.imag(exponents[above])[None] * elapsed[:, None]
+    cosine, sine = growth * jnp.cos(angle), growth * jnp.sin(angle)
+    re, im = packed[above][None], packed.T[above][None]
+    place = np.zeros((d, d), int)
+    count = len(above[0])
+    place[np.diag_indices(d)] = np.arange(d)
+    place[above] = d + np.arange(count)
+    place.T[above] = d + count + np.arange(count)
+    entries = jnp.concatenate([levels, cosine * re - sine * im, sine * re + cosine * im], axis=1)
+    return entries[:, place.reshape(-1)].reshape(-1, d, d)
 
-    heat: Float[Array, "time bath"]
-    entropy_flow: Float[Array, "time bath"]
-    work: Times
-    chemical_work: Times
-    energy: Times
 
-    def __repr__(self) -> str:
-        if is_traced(self.heat) or self.heat.ndim > 2:
-            return f"Account({self.heat.shape[-1]} baths)"
-        heat = np.array2string(np.asarray(self.heat[-1]), precision=4, threshold=8)
-        return f"Account(heat={heat}, work={float(self.work[-1] + self.chemical_work[-1]):.4g})"
+def _evolved(generator: Generator, packed: Array, elapsed: Times, how: Integration, only_levels: bool) -> tuple:
+    """Populations, packed ρ in the energy eigenbasis (None if only levels are wanted), whether it arrived, and whether
+    coherences are coupled that are too many to be integrated together."""
+    rates, spectrum, jumps, d = generator.total_rates, generator.spectrum, generator.jumps, generator.dimension
+    field = lambda _, p: rate_matrix_vector(rates, p)  # noqa: E731
+    start = jnp.zeros((), elapsed.dtype)
+    levels, arrived = how.run(field, jnp.diagonal(packed), start, elapsed, lambda _, p: p)
+    whole = None
+    if not only_levels:
+        whole = _with_coherences(levels, packed, coherence_exponents(spectrum, jumps), elapsed)
+    coupled = spectrum.degenerate if only_levels else spectrum.any_equal_frequencies
+    if d > DENSE_LIMIT:
+        return levels, whole, arrived, block_too_large(coupled, d)
+
+    def together(spectrum, jumps, packed, elapsed):
+        levels, whole, arrived = _in_rotating_frame(spectrum, jumps, packed, elapsed, how)
+        return levels, None if only_levels else whole, arrived.astype(elapsed.dtype)
+
+    plain = levels, whole, arrived.astype(elapsed.dtype)
+    levels, whole, arrived = in_cells(coupled, together, (spectrum, jumps, packed, elapsed), plain)
+    return levels, whole, arrived > 0, np.False_
 
 
-class Evolution(eqx.Module):
-    """A state at given times.
+@jit_if_eager
+def _evolve(
+    generator: Generator,
+    rho: Matrix,
+    times: Times,
+    start: Array,
+    observables: dict[str, Matrix],
+    how: Integration,
+    save: str,
+) -> Evolution:
+    spectrum = generator.spectrum
+    packed = pack(spectrum.to_eigenbasis(rho))
+    only_levels = save == "populations" and not observables
+    levels, whole, arrived, too_large = _evolved(generator, packed, times - start, how, only_levels)
+    status = generator.status | raise_flag(~arrived, Status.INTEGRATION_FAILED)
+    status = status | raise_flag(too_large, Status.BLOCK_TOO_LARGE)
+    bad = is_fatal(status) | ~arrived
+    levels = jnp.where(bad, jnp.nan, levels)
+    matrices, expectations = None, {}
+    if not only_levels:
+        whole = jnp.where(bad, jnp.nan, whole)
+        weights = {name: expectation_weights(operator, spectrum) for name, operator in observables.items()}
+        expectations = {name: jnp.sum(weight[None] * whole, axis=(1, 2)) for name, weight in weights.items()}
+    if save == "density_matrix":
+        matrices = jax.vmap(lambda each: spectrum.from_eigenbasis(unpack(each)))(whole)
+    return Evolution(times, levels, matrices, expectations, None, None, None, status)
 
-    times (time,). populations (time, d) of the energy levels. density_matrix (time, d, d) in the basis of the
-    Hamiltonian, None unless saved. expectations: Tr[A ρ(t)] (time,) of each observable that was asked for, by name.
-    Of a driven evolution, None otherwise: heat_currents (time, bath) and work_current (time,), positive into the
-    system; `account`, what has passed since the start. status: 0 or flags (`explain`); NaN stands where the integration
-    did not arrive.
+
+def checked_times(times: ArrayLike, start: ArrayLike) -> tuple[Times, Array]:
+    """Ascending finite times from the start on."""
+    times, start = as_real(times, "times"), as_real(start, "start")
+    if times.ndim != 1 or times.shape[0] == 0:
+        raise ValueError(f"times must be a vector of at least one time; got shape {times.shape}.")
+    if start.ndim != 0:
+        raise ValueError(f"start must be a single number; got shape {start.shape}.")
+    if not is_traced(times, start):
+        points, origin = np.asarray(times), float(start)
+        if not (np.all(np.isfinite(points)) and np.isfinite(origin)):
+            raise ValueError(f"times and start must be finite; got {points} and {origin}.")
+        if np.any(np.diff(points) < 0):
+            raise ValueError(f"times must ascend; got {points}. Sort them.")
+        if points[0] < origin:
+            raise ValueError(
+                f"times must not lie before start = {origin:g}; got {points[0]:g}: relaxation has no past."
+            )
+    return times, start.astype(times.dtype)
+
+
+def as_observables(value: Any, dimension: int) -> dict[str, Matrix]:
+    """Named Hermitian operators from a mapping, a sequence (named 0, 1, …) or nothing."""
+    if value is None:
+        return {}
+    named = value if isinstance(value, Mapping) else {str(n): operator for n, operator in enumerate(value)}
+    operators = {str(name): as_hermitian(operator, f"observables[{name!r}]") for name, operator in named.items()}
+    for name, operator in operators.items():
+        if operator.shape != (dimension, dimension):
+            wanted = (dimension, dimension)
+            raise ValueError(f"observables[{name!r}] must have shape {wanted}; got {operator.shape}.")
+    return operators
+
+
+def evolve(
+    generator: Generator | Protocol,
+    rho0: ArrayLike,
+    times: ArrayLike,
+    *,
+    start: ArrayLike = 0.0,
+    save: str = "density_matrix",
+    observables: Mapping[str, ArrayLike] | Sequence[ArrayLike] | None = None,
+    solver: "diffrax.AbstractSolver | None" = None,
+    mode: "str | diffrax.AbstractAdjoint" = "reverse",
+    rtol: float = 1e-9,
+    atol: float = 1e-12,
+    max_steps: int = 16384,
+    progress: bool = False,
+    throw: bool = False,
+) -> Evolution:
+    """State at given times, dρ/dt = L(ρ) with ρ(start) = rho0.
+
+    A Generator: populations are integrated with dp/dt = W p and coherences follow in closed form; where coherences
+    share a Bohr frequency they are integrated together, in the frame that turns with it. A protocol, a function of time
+    that returns a Generator: ρ is integrated with the generator of the moment, for driving slow against the bath and
+    the level spacings; populations are those of the levels of the moment, and heat and work are reported, at every
+    time and in total since the start.
+
+    rho0: density matrix (d, d) or ket (d,) in the basis of the Hamiltonian.
+    times: (time,), ascending, from `start` on, inverse energy.
+    start: the time of rho0, inverse energy.
+    save: "density_matrix" or "populations" (cheaper).
+    observables: Hermitian A (d, d) by name, or a list; saved as Tr[A ρ(t)].
+    solver: a diffrax solver, `Dopri8` by default; `Kvaerno5` for rates that differ by many orders.
+    mode: of differentiation, "reverse" (grad, vjp) or "forward" (jvp, jacfwd), or a diffrax adjoint.
+    rtol, atol: tolerances of a step.
+    max_steps: of the integration.
+    progress: whether to show a progress bar.
+    throw: whether to raise where the integration does not arrive; without, and inside jit, the status says so and the
+        values are NaN.
+
+    Returns an Evolution. Raises ValueError for a state that is not one, or times that do not ascend.
+    *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); R. Alicki, J. Phys. A 12, L103 (1979), heat and work.
     """
+    import diffrax  # here, because importing it takes as long as importing JAX, and most sessions evolve nothing
 
-    times: Times
-    populations: Float[Array, "time d"]
-    density_matrix: Array | None
-    expectations: dict[str, Array]
-    heat_currents: Array | None
-    work_current: Array | None
-    account: Account | None
-    status: StatusCode
-
-    def __repr__(self) -> str:
-        if is_traced(self.populations):
-            return f"Evolution(dimension={self.populations.shape[-1]}, traced)"
-        if self.populations.ndim > 2:
-            return f"Evolution(batch={self.populations.shape[:-2]}, dimension={self.populations.shape[-1]})"
-        last = np.array2string(np.asarray(self.populations[-1]), precision=6, threshold=8)
-        ends = f"{float(self.times[0]):g} … {float(self.times[-1]):g}"
-        passed = "" if self.account is None else f"{self.account}, "
-        return (
-            f"Evolution({len(self.times)} times {ends}, last populations={last}, {passed}status={explain(self.status)})"
-        )
-
-
-def expectation_weights(observable: Matrix, spectrum: Spectrum) -> Array:
-    """Reals w (d, d) with Tr[A ρ] = Σ w·pack(ρ), ρ in the energy eigenbasis."""
-    framed = spectrum.to_eigenbasis(observable)
-    framed = framed.astype(np.promote_types(framed.dtype, jnp.complex64))
-    above = 2 * jnp.triu(framed, 1)
-    return jnp.diag(jnp.real(jnp.diagonal(framed))) + jnp.real(above) + jnp.imag(above).T
-
-
-def flags(arrived: Array) -> StatusCode:
-    """1: all well; 0: the integration stopped; -1: the block of equal frequencies is too large."""
-    status = raise_flag(arrived == 0, Status.INTEGRATION_FAILED)
-    return status | raise_flag(arrived < 0, Status.BLOCK_TOO_LARGE)
+    driven = not isinstance(generator, Generator)
+    if driven and not callable(generator):
+        raise TypeError(f"generator must be a Generator or a function of time that returns one; got {generator!r}.")
+    if save not in SAVES:
+        raise ValueError(f"save must be one of {SAVES}; got {save!r}.")
+    times, start = checked_times(times, start)
+    dimension = (generator(start) if driven else generator).dimension
+    rho, operators = density_matrix(rho0, dimension), as_observables(observables, dimension)
+    meter = diffrax.TextProgressMeter() if progress else diffrax.NoProgressMeter()
+    how = Integration(diffrax.Dopri8() if solver is None else solver, adjoint_of(mode), rtol, atol, max_steps, meter)
+    given = rho, times, start, operators, how, save
+    result = evolve_driven(generator, *given) if driven else _evolve(generator, *given)
+    record(result.status)
+    throw_if_flagged(result.status, throw, allowed=Status.NEAR_DEGENERATE)
+    return result

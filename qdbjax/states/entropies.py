@@ -6,7 +6,7 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.small import in_frame
+from qdbjax.numerics.matrix import in_frame
 
 
 def _state(value: ArrayLike, name: str) -> Matrix:

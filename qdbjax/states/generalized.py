@@ -12,7 +12,7 @@ from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, StatusCode, a
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.exponential import expm_hermitian
-from qdbjax.numerics.small import dagger
+from qdbjax.numerics.matrix import dagger
 from qdbjax.systems import System
 
 Charges = Float[Array, "charge d d"]

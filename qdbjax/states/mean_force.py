@@ -10,7 +10,7 @@ from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.logarithm import logm_hermitian
 from qdbjax.states.generalized import normalized_exponential
 from qdbjax.states.thermal import finite_inverse, gibbs
-from qdbjax.systems import System, as_system, spectrum
+from qdbjax.systems import System, as_system, diagonalize
 
 
 class MeanForce(eqx.Module):
@@ -103,7 +103,7 @@ def ultrastrong_mean_force(
 
 @jit_if_eager
 def _ultrastrong(hamiltonian: Matrix, coupling: System, beta: Scalar) -> MeanForce:
-    pointer = spectrum(coupling)
+    pointer = diagonalize(coupling)
     common = np.promote_types(hamiltonian.dtype, pointer.basis.dtype)
     framed = pointer.to_eigenbasis(hamiltonian.astype(common))
     # Pinching does not see how the basis is chosen inside an eigenspace.

@@ -8,7 +8,7 @@ import numpy as np
 from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, as_real, is_traced
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.exponential import expm_hermitian
-from qdbjax.systems import Spectrum, System, as_system, spectrum
+from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 
 class GibbsState(eqx.Module):
@@ -77,7 +77,7 @@ def _gibbs_at(system: System, temperature: Scalar) -> GibbsState:
 
 @jit_if_eager
 def _gibbs(system: System, beta: Scalar) -> GibbsState:
-    levels = spectrum(system)
+    levels = diagonalize(system)
     frozen = jnp.isinf(beta)
     # Energies are counted from the level that weighs most, so that no exponential overflows.
     energies = jax.lax.stop_gradient(levels.energies)

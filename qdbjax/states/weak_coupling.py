@@ -22,9 +22,9 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.exponential import second_difference
 from qdbjax.numerics.fourier import panels
 from qdbjax.numerics.logarithm import framed_inverse
-from qdbjax.numerics.small import diagonal_matrix
+from qdbjax.numerics.matrix import diagonal_matrix
 from qdbjax.states.mean_force import MeanForce
-from qdbjax.systems import Spectrum, System, as_system, spectrum
+from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 
 def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
@@ -86,7 +86,7 @@ def _known(noise: Array) -> Array:
 
 @jit_if_eager
 def _weak_mean_force(system: System, bath: Bath) -> MeanForce:
-    levels, beta = spectrum(system), 1 / bath.temperature
+    levels, beta = diagonalize(system), 1 / bath.temperature
     ground = jax.lax.stop_gradient(jnp.min(levels.energies))
     exponents = -beta * (levels.energies - ground)
     bounded = jnp.isfinite(jax.lax.stop_gradient(_reach(bath)))

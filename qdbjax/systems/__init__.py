@@ -1,8 +1,4 @@
-"""Systems: Hamiltonian, eigensystem, and the only decision on what counts as degenerate."""
+"""Systems and their Bohr spectrum; the only room that decides degeneracy."""
 
-from qdbjax.systems.system import (
-    Spectrum as Spectrum,
-    System as System,
-    as_system as as_system,
-    spectrum as spectrum,
-)
+from qdbjax.systems.spectrum import Spectrum as Spectrum, diagonalize as diagonalize
+from qdbjax.systems.system import System as System, as_system as as_system

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array
-from qdbjax.generators.flows import exchanging
 from qdbjax.generators.generator import Generator, PerBath
 
 QUANTITIES = ("energy", "particles", "heat", "entropy")
@@ -43,7 +42,7 @@ def counter(generator: Generator, of: str = "energy", bath: str | int | None = N
     """
     if of not in QUANTITIES:
         raise ValueError(f"of must be one of {QUANTITIES}; got {of!r}.")
-    if of == "particles" and not exchanging(generator.jumps):
+    if of == "particles" and not generator.exchanges_particles:
         raise ValueError('of="particles" needs a Field or Lead among the baths; these exchange energy only.')
     temperatures, potentials = generator.temperatures, generator.chemical_potentials
     count = len(generator.names)
@@ -62,7 +61,7 @@ def counter(generator: Generator, of: str = "energy", bath: str | int | None = N
 
 def all_counters(generator: Generator) -> tuple[tuple[str, ...], Counter]:
     """Names, and a stacked Counter (counter, bath): of each bath its particles, where any are exchanged, and energy."""
-    kinds = ("particles", "energy") if exchanging(generator.jumps) else ("energy",)
+    kinds = ("particles", "energy") if generator.exchanges_particles else ("energy",)
     labels = [(kind, n) for n in range(len(generator.names)) for kind in kinds]
     counters = [counter(generator, kind, n) for kind, n in labels]
     return tuple(f"{kind} {generator.names[n]}" for kind, n in labels), stack_counters(counters)

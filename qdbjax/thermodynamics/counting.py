@@ -20,12 +20,12 @@ import numpy as np
 from qdbjax._types import Array, ArrayLike, Float, RealVector, as_real
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
-from qdbjax.numerics.cells import where_asked
 from qdbjax.numerics.kernel import inverse
-from qdbjax.solvers import SteadyState
-from qdbjax.solvers.zero_block import BLOCK_LIMIT, cells_at_a_time
+from qdbjax.solvers.stationary import state_of
+from qdbjax.states.state import State, StateLike
 from qdbjax.thermodynamics.counters import Counter, all_counters, counter, stack_counters, weight_polynomial
-from qdbjax.thermodynamics.walk import Walk, block_walk, kinds, population_walk
+from qdbjax.thermodynamics.counting_space import CountingSpace, block_space, jump_classes, population_space
+from qdbjax.thermodynamics.currents import of_state_where_degenerate
 
 Powers = tuple[int, ...]
 
@@ -34,11 +34,11 @@ def _apply(matrix: Array, vector: Array) -> Array:
     return jnp.matmul(matrix, vector, precision="highest")
 
 
-def _derivative(walk: Walk, of_kinds: tuple, counters: Counter, powers: Powers) -> Array:
+def _derivative(space: CountingSpace, classes: tuple, counters: Counter, powers: Powers) -> Array:
     """The derivative of L(χ) of given powers at χ = 0."""
-    weights = weight_polynomial(counters, *of_kinds, powers)
-    n = walk.state.shape[0]
-    tables = walk.jumps[:, : sum(powers) + 1].reshape(-1, n * n)
+    weights = weight_polynomial(counters, *classes, powers)
+    n = space.state.shape[0]
+    tables = space.jumps[:, : sum(powers) + 1].reshape(-1, n * n)
     return _apply(weights.reshape(-1), tables).reshape(n, n)
 
 
@@ -46,50 +46,48 @@ def _below(powers: Powers) -> list[Powers]:
     return list(itertools.product(*(range(power + 1) for power in powers)))
 
 
-def _recursion(walk: Walk, of_kinds: tuple, counters: Counter, powers: Powers) -> Array:
+def _recursion(space: CountingSpace, classes: tuple, counters: Counter, powers: Powers) -> Array:
     """Cumulants of every power up to the given ones, shape (*powers + 1)."""
-    resolvent = inverse(walk.bordered)
+    resolvent = inverse(space.bordered)
     zero = (0,) * len(powers)
-    terms = {k: _derivative(walk, of_kinds, counters, k) for k in _below(powers) if k != zero}
-    states, cumulants = {zero: walk.state}, {zero: jnp.zeros((), walk.state.dtype)}
+    terms = {k: _derivative(space, classes, counters, k) for k in _below(powers) if k != zero}
+    states, cumulants = {zero: space.state}, {zero: jnp.zeros((), space.state.dtype)}
     for n in sorted(_below(powers), key=sum)[1:]:
         steps = [k for k in _below(n) if k != zero]
         weights = np.array([math.prod(map(math.comb, n, k)) for k in steps], float)[:, None]
         rest = jnp.stack([states[tuple(map(operator.sub, n, k))] for k in steps]) * jnp.asarray(
-            weights, walk.state.dtype
+            weights, space.state.dtype
         )
         moved = _apply(jnp.concatenate([terms[k] for k in steps], axis=1), rest.reshape(-1))
         known = jnp.stack([cumulants.get(k, cumulants[zero]) for k in steps])
         moved = moved - _apply(known, rest)
-        cumulants[n] = jnp.sum(walk.trace * moved)
-        states[n] = -_apply(resolvent, moved - cumulants[n] * walk.state)
+        cumulants[n] = jnp.sum(space.trace * moved)
+        states[n] = -_apply(resolvent, moved - cumulants[n] * space.state)
     return jnp.stack([cumulants[k] for k in _below(powers)]).reshape(tuple(power + 1 for power in powers))
 
 
-def in_walk(
-    generator: Generator, state: SteadyState, powers: int, function: Callable[..., Array], *operands: Array
+def in_counting_space(
+    generator: Generator, state: State, powers: int, function: Callable[..., Array], *operands: Array
 ) -> Array:
-    """function(walk, *operands), a real array, with populations alone wherever levels are not degenerate."""
-    spectrum, jumps, d = generator.spectrum, generator.jumps, generator.dimension
+    """function(space, *operands), a real array, with populations alone wherever levels are not degenerate."""
 
-    def of_block(spectrum, jumps, populations, coherences, operands):
-        return function(block_walk(spectrum, jumps, populations, coherences, powers), *operands)
+    def of_block(spectrum, jumps, rho, operands):
+        return function(block_space(spectrum, jumps, rho, powers), *operands)
 
-    simple = function(population_walk(spectrum, jumps, generator.rates, state.populations, powers), *operands)
-    if d > BLOCK_LIMIT:  # the state is NaN there where levels are degenerate
-        return simple
-    handed = spectrum, jumps, state.populations, state.coherences, operands
-    return where_asked(spectrum.degenerate, of_block, handed, simple, cells_at_a_time(d))
+    spectrum, jumps = generator.spectrum, generator.jumps
+    populations = population_space(spectrum, jumps, generator.rates, state.populations, powers)
+    plain = function(populations, *operands)
+    return of_state_where_degenerate(generator, of_block, plain, state, operands)
 
 
 @jit_if_eager
-def _cumulants(generator: Generator, state: SteadyState, counters: Counter, powers: Powers) -> Array:
-    of_kinds = kinds(generator.jumps)
+def _cumulants(generator: Generator, state: State, counters: Counter, powers: Powers) -> Array:
+    classes = jump_classes(generator.jumps)
 
-    def function(walk, energy, particles):
-        return _recursion(walk, of_kinds, Counter(energy, particles), powers)
+    def function(space, energy, particles):
+        return _recursion(space, classes, Counter(energy, particles), powers)
 
-    return in_walk(generator, state, sum(powers), function, counters.energy, counters.particles)
+    return in_counting_space(generator, state, sum(powers), function, counters.energy, counters.particles)
 
 
 def _check_order(order: int, name: str) -> int:
@@ -103,23 +101,30 @@ def _as_counter(generator: Generator, bath: str | int | Counter | None, of: str)
 
 
 def cumulants(
-    generator: Generator, state: SteadyState, bath: str | int | Counter | None, *, of: str = "energy", order: int = 4
+    generator: Generator,
+    state: StateLike | None,
+    bath: str | int | Counter | None,
+    *,
+    of: str = "energy",
+    order: int = 4,
 ) -> Float[Array, " order"]:
     """Cumulants per time of what a bath brings into the system in the stationary state.
 
     c_n = lim ⟨⟨X(t)^n⟩⟩/t: c_1 the current, c_2 the noise at zero frequency (without a factor 2), c_3 the skewness …
-    state: the SteadyState of the generator. bath: name or number, None for all baths together, or a Counter for any
+    state: by default the stationary one. bath: name or number, None for all baths together, or a Counter for any
     combination. of: "energy", "particles", "heat" or "entropy" (`thermodynamics.counter`). order: of the highest.
     Shape (order,), positive into the system; differentiable, at degenerate levels too. NaN where the state is flagged.
     Raises ValueError for an unknown bath or quantity, and for particles where none are exchanged.
     *Source:* C. Flindt, T. Novotný, A. Braggio, A.-P. Jauho, Phys. Rev. B 82, 155407 (2010).
     """
     found = _as_counter(generator, bath, of)
-    return _cumulants(generator, state, stack_counters([found]), (_check_order(order, "order"),))[1:]
+    return _cumulants(generator, state_of(generator, state), stack_counters([found]), (_check_order(order, "order"),))[
+        1:
+    ]
 
 
 def joint_cumulants(
-    generator: Generator, state: SteadyState, counters: Sequence[Counter], orders: Sequence[int]
+    generator: Generator, state: StateLike | None, counters: Sequence[Counter], orders: Sequence[int]
 ) -> Array:
     """Joint cumulants per time of several counters, ⟨⟨X_1^{k_1} X_2^{k_2} …⟩⟩/t at [k_1, k_2, …], 0 at [0, 0, …].
 
@@ -129,42 +134,42 @@ def joint_cumulants(
     powers = tuple(_check_order(order, "orders") for order in orders)
     if len(counters) != len(powers):
         raise ValueError(f"counters and orders must be equally many; got {len(counters)} and {len(powers)}.")
-    return _cumulants(generator, state, stack_counters(list(counters)), powers)
+    return _cumulants(generator, state_of(generator, state), stack_counters(list(counters)), powers)
 
 
-def _correlated(walk: Walk, of_kinds: tuple, counters: Counter, resolvent: Callable) -> Array:
+def _correlated(space: CountingSpace, classes: tuple, counters: Counter, resolvent: Callable) -> Array:
     """C_ij = Tr[L_ij ρ] - Tr[L_i R L_j ρ] - Tr[L_j R* L_i ρ] with R = (L + iω)⁻¹, by its real part."""
     count = counters.energy.shape[0]
     unit = [tuple(int(n == i) for n in range(count)) for i in range(count)]
-    first = [_derivative(walk, of_kinds, counters, k) for k in unit]
-    moved = [_apply(each, walk.state) for each in first]
-    rows = jnp.stack([_apply(walk.trace, each) for each in first])
-    currents = jnp.stack([jnp.sum(walk.trace * each) for each in moved])
-    columns = jnp.stack(moved, axis=1) - walk.state[:, None] * currents[None, :]
+    first = [_derivative(space, classes, counters, k) for k in unit]
+    moved = [_apply(each, space.state) for each in first]
+    rows = jnp.stack([_apply(space.trace, each) for each in first])
+    currents = jnp.stack([jnp.sum(space.trace * each) for each in moved])
+    columns = jnp.stack(moved, axis=1) - space.state[:, None] * currents[None, :]
     real, imaginary = resolvent(columns)
-    shot = jnp.zeros((count, count), walk.state.dtype)
+    shot = jnp.zeros((count, count), space.state.dtype)
     for i, j in itertools.combinations_with_replacement(range(count), 2):
-        both = _derivative(walk, of_kinds, counters, tuple(a + b for a, b in zip(unit[i], unit[j], strict=True)))
-        value = jnp.sum(walk.trace * _apply(both, walk.state))
+        both = _derivative(space, classes, counters, tuple(a + b for a, b in zip(unit[i], unit[j], strict=True)))
+        value = jnp.sum(space.trace * _apply(both, space.state))
         shot = shot.at[i, j].set(value).at[j, i].set(value)
     real, imaginary = _apply(rows, real), _apply(rows, imaginary)
     return jnp.stack([shot - real - real.T, imaginary.T - imaginary])
 
 
 @jit_if_eager
-def _noise(generator: Generator, state: SteadyState, counters: Counter) -> Array:
-    of_kinds = kinds(generator.jumps)
+def _noise(generator: Generator, state: State, counters: Counter) -> Array:
+    classes = jump_classes(generator.jumps)
 
-    def function(walk, energy, particles):
-        resolvent = inverse(walk.bordered)
+    def function(space, energy, particles):
+        resolvent = inverse(space.bordered)
         solve = lambda x: (_apply(resolvent, x), jnp.zeros_like(x))  # noqa: E731
-        return _correlated(walk, of_kinds, Counter(energy, particles), solve)[0]
+        return _correlated(space, classes, Counter(energy, particles), solve)[0]
 
-    return in_walk(generator, state, 2, function, counters.energy, counters.particles)
+    return in_counting_space(generator, state, 2, function, counters.energy, counters.particles)
 
 
 def noise_matrix(
-    generator: Generator, state: SteadyState, counters: Sequence[Counter] | None = None
+    generator: Generator, state: StateLike | None, counters: Sequence[Counter] | None = None
 ) -> Float[Array, "counter counter"]:
     """Covariance per time of what flows, C_ij = lim ⟨⟨X_i(t) X_j(t)⟩⟩/t, noise at zero frequency.
 
@@ -174,34 +179,34 @@ def noise_matrix(
     *Source:* C. Flindt, T. Novotný, A. Braggio, A.-P. Jauho, Phys. Rev. B 82, 155407 (2010).
     """
     chosen = all_counters(generator)[1] if counters is None else stack_counters(list(counters))
-    return _noise(generator, state, chosen)
+    return _noise(generator, state_of(generator, state), chosen)
 
 
 @jit_if_eager
-def _noise_spectrum(generator: Generator, state: SteadyState, counters: Counter, frequencies: RealVector) -> Array:
-    of_kinds = kinds(generator.jumps)
+def _noise_spectrum(generator: Generator, state: State, counters: Counter, frequencies: RealVector) -> Array:
+    classes = jump_classes(generator.jumps)
 
-    def function(walk, energy, particles, frequencies):
-        n = walk.state.shape[0]
-        unit = jnp.eye(n, dtype=walk.state.dtype)
+    def function(space, energy, particles, frequencies):
+        n = space.state.shape[0]
+        unit = jnp.eye(n, dtype=space.state.dtype)
 
         def at(frequency):
-            real, turning = walk.bordered, frequency * unit
+            real, turning = space.bordered, frequency * unit
             rows = [jnp.concatenate(row, axis=1) for row in ([real, -turning], [turning, real])]
 
             def solve(x):
                 found = _apply(inverse(jnp.concatenate(rows)), jnp.concatenate([x, jnp.zeros_like(x)]))
                 return found[:n], found[n:]
 
-            return _correlated(walk, of_kinds, Counter(energy, particles), solve)
+            return _correlated(space, classes, Counter(energy, particles), solve)
 
         return jax.vmap(at)(frequencies)
 
-    return in_walk(generator, state, 2, function, counters.energy, counters.particles, frequencies)
+    return in_counting_space(generator, state, 2, function, counters.energy, counters.particles, frequencies)
 
 
 def noise_spectrum(
-    generator: Generator, state: SteadyState, frequencies: ArrayLike, counters: Sequence[Counter] | None = None
+    generator: Generator, state: StateLike | None, frequencies: ArrayLike, counters: Sequence[Counter] | None = None
 ) -> Array:
     """Noise at finite frequency, S_ij(ω) = ∫dt e^{iωt} ⟨⟨I_i(t) I_j(0)⟩⟩ of the currents I = dX/dt as jumps make them.
 
@@ -213,5 +218,5 @@ def noise_spectrum(
     if frequencies.ndim != 1:
         raise ValueError(f"frequencies must be a vector; got shape {frequencies.shape}.")
     chosen = all_counters(generator)[1] if counters is None else stack_counters(list(counters))
-    found = _noise_spectrum(generator, state, chosen, frequencies)
+    found = _noise_spectrum(generator, state_of(generator, state), chosen, frequencies)
     return jax.lax.complex(found[:, 0], found[:, 1])

@@ -1,53 +1,53 @@
 """What flows between the system and each bath, in total and transition by transition."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.flows import PerBath, charge_flows, exchanging, pair_flows, quanta_flows
-from qdbjax.generators.generator import AbstractJumps, Generator, energy_liouvillian
-from qdbjax.numerics.cells import where_asked
-from qdbjax.numerics.small import UNROLL, matrix_entries, stacked, vector_entries
-from qdbjax.solvers import AsymptoticState, SteadyState
-from qdbjax.solvers.asymptotic import State, as_state
-from qdbjax.solvers.hermitian import Packed, unpack
-from qdbjax.solvers.zero_block import cells_at_a_time
+from qdbjax.generators.block import where_degenerate, whole_block
+from qdbjax.generators.flows import charge_flows, pair_flows, quanta_flows
+from qdbjax.generators.generator import Generator, energy_liouvillian
+from qdbjax.generators.jumps import AbstractJumps, PerBath
+from qdbjax.numerics.entries import stacked, vector_entries
+from qdbjax.numerics.hermitian import pack, unpack
+from qdbjax.numerics.markov import rate_matrix_vector
+from qdbjax.numerics.matrix import LayoutMatrix
+from qdbjax.solvers.stationary import state_of
 from qdbjax.states.entropies import logarithm
+from qdbjax.states.state import State, StateLike
 from qdbjax.systems import Spectrum
 
+ROUNDING = 256  # a current below this many eps of the two flows whose difference it is counts as none
 
-def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
+
+def of_state_where_degenerate(
+    generator: Generator, of_block: Callable, plain: Any, state: State, *operands: Any, dense: bool = True
+) -> Any:
+    """of_block(spectrum, jumps, ρ, *operands), ρ in the energy eigenbasis, in degenerate cells; plain elsewhere."""
+
+    def of_packed(spectrum, jumps, packed, *operands):
+        return of_block(spectrum, jumps, unpack(packed), *operands)
+
+    packed = pack(state.energy_density_matrix)
+    return where_degenerate(generator.spectrum, generator.jumps, of_packed, plain, packed, *operands, dense=dense)
+
+
+def _flows(generator: Generator, state: StateLike | None = None) -> Float[Array, "bath to from"]:
     """Probability per time from level to level through each bath; coherences inside a cluster included."""
-    simple = generator.rates * state.populations[None, None, :]
-    return _where_degenerate(_coherent_flows, generator, state, simple)
-
-
-def _where_degenerate(function: Callable, generator: Generator, state: State, simple: Array) -> Array:
-    """function(spectrum, jumps, populations, coherences) in degenerate cells, the simple result elsewhere."""
-    degenerate = generator.spectrum.degenerate
-    operands = generator.spectrum, generator.jumps, state.populations, state.coherences
-    return where_asked(degenerate, function, operands, simple, cells_at_a_time(generator.dimension))
-
-
-def _matrix(populations: Float[Array, " d"], coherences: Packed) -> Matrix:
-    return unpack(coherences + jnp.diag(populations))
-
-
-def _coherent_flows(
-    spectrum: Spectrum, jumps: AbstractJumps, populations: Float[Array, " d"], coherences: Packed
-) -> Float[Array, "bath to from"]:
-    return pair_flows(spectrum, jumps, _matrix(populations, coherences))
+    plain = generator.rates * state.populations[None, None, :]
+    return of_state_where_degenerate(generator, pair_flows, plain, state, dense=False)
 
 
 @jit_if_eager
-def _micro_currents(generator: Generator, state: SteadyState | AsymptoticState) -> Float[Array, "bath to from"]:
+def micro_currents_of(generator: Generator, state: State) -> Float[Array, "bath to from"]:
     flows = _flows(generator, state)
     return flows - jnp.swapaxes(flows, -1, -2)
 
 
-def micro_currents(generator: Generator, state: State) -> Float[Array, "bath to from"]:
+def micro_currents(generator: Generator, state: StateLike | None = None) -> Float[Array, "bath to from"]:
     """Net quanta per time exchanged with each bath on each transition.
 
     J[bath, m, n] = Γ(n→m) ρ_nn - Γ(m→n) ρ_mm, plus the coherences inside a cluster of equal levels. Antisymmetric in
@@ -56,49 +56,37 @@ def micro_currents(generator: Generator, state: State) -> Float[Array, "bath to 
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), whose micro-currents count into the field:
     minus ours.
     """
-    return _micro_currents(generator, as_state(generator, state))
+    return micro_currents_of(generator, state_of(generator, state))
 
 
-def _coherent_energy(
-    spectrum: Spectrum, jumps: AbstractJumps, populations: Float[Array, " d"], coherences: Packed
-) -> PerBath:
-    return charge_flows(spectrum, jumps, _matrix(populations, coherences), spectrum.levels)
-
-
-def energy_currents(generator: Generator, state: State) -> PerBath:
+def energy_currents(generator: Generator, state: StateLike | None = None) -> PerBath:
     """Energy per time from each bath into the system, J^E_b = Tr[H D_b(ρ)].
 
     state: a SteadyState or AsymptoticState, or any density matrix (d, d) in the basis of the Hamiltonian, such as one
     time of an Evolution. Shape (bath,), positive into the system. NaN where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43), summed over pairs m > n once.
     """
-    return _energy_currents(generator, as_state(generator, state))
+    return energy_currents_of(generator, state_of(generator, state))
 
 
 @jit_if_eager
-def _energy_currents(generator: Generator, state: SteadyState | AsymptoticState) -> PerBath:
-    simple = _population_energy(generator, state.populations)
-    return _where_degenerate(_coherent_energy, generator, state, simple)
+def energy_currents_of(generator: Generator, state: State) -> PerBath:
+    return of_state_where_degenerate(
+        generator, _energy_of_block, _energy_of_populations(generator, state), state, dense=False
+    )
 
 
-def _population_energy(generator: Generator, populations: Float[Array, " d"]) -> PerBath:
-    """Σ (E_to - E_from) Γ(from→to) p_from of each bath."""
-    d, rates = generator.dimension, generator.rates
-    if d > UNROLL:
-        lift = -generator.spectrum.frequencies
-        return jnp.sum(lift[None] * rates * populations[None, None, :], axis=(1, 2))
-    energies, p = vector_entries(generator.spectrum.energies), vector_entries(populations)
-    totals = []
-    for bath in vector_entries(rates):
-        rate = matrix_entries(bath)
-        # Pair by pair: the two flows of a pair nearly cancel and share one energy.
-        pairs = [(m, n) for m in range(d) for n in range(m)]
-        net = [(energies[m] - energies[n]) * (rate[m][n] * p[n] - rate[n][m] * p[m]) for m, n in pairs]
-        totals.append(sum(net[1:], net[0]) if net else jnp.zeros((), rates.dtype))
-    return stacked(totals)
+def _energy_of_block(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> PerBath:
+    return charge_flows(spectrum, jumps, rho, spectrum.levels)
 
 
-def heat_currents(generator: Generator, state: State) -> PerBath:
+def _energy_of_populations(generator: Generator, state: StateLike | None = None) -> PerBath:
+    """Σ_{m>n} (E_m - E_n) (Γ(n→m) p_n - Γ(m→n) p_m) of each bath."""
+    flows = [LayoutMatrix.of(rates).columns(state.populations) for rates in vector_entries(generator.rates)]
+    return stacked([flow.sum_over_pairs(generator.spectrum.energies) for flow in flows])
+
+
+def heat_currents(generator: Generator, state: StateLike | None = None) -> PerBath:
     """Heat per time from each bath into the system, J^Q_b = J^E_b - μ_b J^N_b.
 
     Energy current minus chemical potential times particle current; the same as the energy current for a bath that
@@ -106,25 +94,28 @@ def heat_currents(generator: Generator, state: State) -> PerBath:
     zero in a stationary state (first law). NaN where flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43).
     """
-    state = as_state(generator, state)
-    energy = energy_currents(generator, state)
-    if not exchanging(generator.jumps):
+    return heat_currents_of(generator, state_of(generator, state))
+
+
+def heat_currents_of(generator: Generator, state: State) -> PerBath:
+    energy = energy_currents_of(generator, state)
+    if not generator.exchanges_particles:
         return energy
     return energy - generator.chemical_potentials * _quanta(generator, state)
 
 
 @jit_if_eager
 def _quanta(generator: Generator, state: State) -> PerBath:
-    return quanta_flows(generator.spectrum, generator.jumps, _matrix(state.populations, state.coherences))
+    return quanta_flows(generator.spectrum, generator.jumps, state.energy_density_matrix)
 
 
 @jit_if_eager
 def _particle_currents(generator: Generator, state: State, number: Matrix) -> PerBath:
-    rho = _matrix(state.populations, state.coherences)
+    rho = state.energy_density_matrix
     return charge_flows(generator.spectrum, generator.jumps, rho, generator.spectrum.to_eigenbasis(number))
 
 
-def particle_currents(generator: Generator, state: State, number: ArrayLike | None = None) -> PerBath:
+def particle_currents(generator: Generator, state: StateLike | None = None, number: ArrayLike | None = None) -> PerBath:
     """Particles per time from each bath into the system.
 
     Fields and leads: every jump of D† brings one, every jump of D takes one. With `number` (or, where no bath exchanges
@@ -132,8 +123,8 @@ def particle_currents(generator: Generator, state: State, number: ArrayLike | No
     Shape (bath,), positive into the system. Raises ValueError if there is nothing to count.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (42), summed over pairs m > n once.
     """
-    state = as_state(generator, state)
-    if number is None and exchanging(generator.jumps):
+    state = state_of(generator, state)
+    if number is None and generator.exchanges_particles:
         return _quanta(generator, state)
     number = generator.system.number if number is None else as_hermitian(number, "number")
     if number is None:
@@ -145,30 +136,56 @@ def particle_currents(generator: Generator, state: State, number: ArrayLike | No
     return _particle_currents(generator, state, number)
 
 
-@jit_if_eager
-def _exported(generator: Generator, state: SteadyState | AsymptoticState) -> Float[Array, ""]:
-    heat = heat_currents(generator, state)
-    cold = generator.temperatures == 0
-    flux = -heat / jnp.where(cold, 1.0, generator.temperatures)
-    return jnp.sum(jnp.where(cold, jnp.where(heat < 0, jnp.inf, 0.0), flux))
-
-
-@jit_if_eager
-def _growth(generator: Generator, state: AsymptoticState) -> Float[Array, ""]:
-    rho = state.energy_density_matrix
-    moved = jnp.matmul(energy_liouvillian(generator.spectrum, generator.jumps), rho.reshape(-1), precision="highest")
-    return -logarithm(rho).expectation(moved.reshape(rho.shape))
-
-
-def entropy_production(generator: Generator, state: State) -> Float[Array, ""]:
+def entropy_production(generator: Generator, state: StateLike | None = None) -> Float[Array, ""]:
     """Entropy per time produced, Σ̇ = dS/dt - Σ_b J^Q_b/T_b >= 0 (k_B = 1), dS/dt = -Tr[L(ρ) ln ρ].
 
-    state: a SteadyState or AsymptoticState, in which dS/dt = 0, or any density matrix (d <= 32). A scalar; for one
-    thermal bath minus the slope of the relative entropy to Gibbs. inf where heat flows into a bath at T = 0 and in a
-    pure state that is being left, NaN if a bath has no single temperature (local-KMS field).
+    For one thermal bath minus the slope of the relative entropy to Gibbs.
+
+    state: as for `energy_currents`; a density matrix with coherences between different levels needs d <= 32.
+
+    Returns a scalar, nats per time. inf where heat flows into a bath at T = 0 and in a pure state that is being left,
+    NaN if a bath has no single temperature (local-KMS field) and where the state is flagged.
     *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
     """
-    if isinstance(state, SteadyState | AsymptoticState):
-        return _exported(generator, state)
-    state = as_state(generator, state)
-    return _exported(generator, state) + _growth(generator, state)
+    return _entropy_production(generator, state_of(generator, state))
+
+
+@jit_if_eager
+def _entropy_production(generator: Generator, state: State) -> Float[Array, ""]:
+    heat, cold = heat_currents_of(generator, state), generator.temperatures == 0
+    flux = -heat / jnp.where(cold, 1.0, generator.temperatures)
+    exported = jnp.sum(jnp.where(cold, jnp.where(heat < 0, jnp.inf, 0.0), flux))
+    return exported + entropy_change(generator, state)
+
+
+def entropy_change(generator: Generator, state: State) -> Float[Array, ""]:
+    """dS/dt = -Tr[L(ρ) ln ρ]."""
+    if not state.within_levels:
+        return _change_of_matrix(energy_liouvillian(generator.spectrum, generator.jumps), state.energy_density_matrix)
+    populations = state.populations
+    change = rate_matrix_vector(generator.total_rates, populations)
+    empty = populations <= 0
+    logarithms = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1.0, populations)))
+    plain = -jnp.sum(jnp.where(empty & (change == 0), 0.0, change) * jnp.where(empty & (change == 0), 0.0, logarithms))
+    return of_state_where_degenerate(generator, _change_of_block, plain, state, dense=False)
+
+
+def _change_of_matrix(liouvillian: Matrix, rho: Matrix) -> Float[Array, ""]:
+    change = jnp.matmul(liouvillian, rho.reshape(-1), precision="highest").reshape(rho.shape)
+    return -logarithm(rho).expectation(change)
+
+
+def _change_of_block(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> Float[Array, ""]:
+    return -logarithm(rho).expectation(whole_block(spectrum, jumps).action(rho))
+
+
+@jit_if_eager
+def gross_currents(generator: Generator, state: StateLike | None = None) -> PerBath:
+    """What each bath carries both ways, Σ (|ω| + |μ|) Γ p: a net current far below it is rounding."""
+    weight = jnp.abs(generator.spectrum.frequencies)[None] + jnp.abs(generator.chemical_potentials)[:, None, None]
+    return jnp.sum(weight * generator.rates * state.populations[None, None, :], axis=(1, 2))
+
+
+def zero_below_rounding(current: Array, gross: Array) -> Array:
+    """The current, 0 where it is rounding of the two gross currents whose difference it is."""
+    return jnp.where(jnp.abs(current) <= ROUNDING * float(jnp.finfo(current.dtype).eps) * gross, 0.0, current)

@@ -2,17 +2,18 @@
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
-from qdbjax._types import ArrayLike, Matrix, Scalar, as_scalar, is_traced
+from qdbjax._repr import summary
+from qdbjax._types import ArrayLike, Matrix, Scalar, as_scalar
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.generator import Generator, PerBath, dissipator_matrix, turning_levels
-from qdbjax.numerics.small import compose, dagger
-from qdbjax.solvers import AsymptoticState, SteadyState, steady_state
-from qdbjax.solvers.asymptotic import State, as_state
-from qdbjax.solvers.zero_block import check_size
+from qdbjax.generators.block import check_dense
+from qdbjax.generators.generator import Generator, dissipator_matrix
+from qdbjax.generators.jumps import PerBath, dressed_hamiltonian
+from qdbjax.numerics.matrix import batched_matmul, dagger
+from qdbjax.solvers.stationary import state_of
 from qdbjax.states.entropies import Logarithm, logarithm, von_neumann_entropy
-from qdbjax.thermodynamics.currents import heat_currents
+from qdbjax.states.state import State, StateLike
+from qdbjax.thermodynamics.currents import heat_currents_of
 
 
 class EntropyRates(eqx.Module):
@@ -30,24 +31,18 @@ class EntropyRates(eqx.Module):
     adiabatic: Scalar
 
     def __repr__(self) -> str:
-        if is_traced(self.production):
-            return f"EntropyRates({self.by_bath.shape[-1]} baths, traced)"
-        if np.ndim(self.production):
-            return f"EntropyRates(batch={np.shape(self.production)}, {self.by_bath.shape[-1]} baths)"
-        parts = np.array2string(np.asarray(self.by_bath), precision=4, threshold=8)
-        return (
-            f"EntropyRates(production={self.production:.4g}, by bath={parts}, change={self.change:.4g}, "
-            f"nonadiabatic={self.nonadiabatic:.4g}, adiabatic={self.adiabatic:.4g})"
-        )
+        names = ("production", "by_bath", "change", "nonadiabatic", "adiabatic")
+        fields = {name.replace("_", " "): getattr(self, name) for name in names}
+        return summary(self, self.production, fields, known={"baths": self.by_bath.shape[-1]})
 
 
-def log_of_state(generator: Generator, state: SteadyState | AsymptoticState) -> Logarithm:
+def logarithm_of_state(generator: Generator, state: State) -> Logarithm:
     """ln ρ in the energy eigenbasis; eigenvalues that are 0 or rounding are 0."""
     rho = state.energy_density_matrix
     unit = jnp.eye(rho.shape[0], dtype=rho.dtype)
     # A stationary state between different levels is diagonal, and its rarest population right to 1e-12 of itself:
     # what eigh makes of it would be right to 1e-16 of the largest.
-    plain = ~generator.spectrum.degenerate if isinstance(state, SteadyState) else jnp.zeros((), bool)
+    plain = ~generator.spectrum.degenerate if state.within_levels else jnp.zeros((), bool)
     spread = jnp.diag(jnp.arange(rho.shape[0], dtype=rho.real.dtype)).astype(rho.dtype)
     found = logarithm(jnp.where(plain, spread, rho))
     return Logarithm(jnp.where(plain, state.populations, found.values), jnp.where(plain, unit, found.vectors))
@@ -56,7 +51,7 @@ def log_of_state(generator: Generator, state: SteadyState | AsymptoticState) -> 
 def _changes(generator: Generator, rho: Matrix) -> tuple[Matrix, list[Matrix]]:
     """-i[H + H_LS, ρ] and D_b(ρ) of each bath, in the energy eigenbasis."""
     spectrum, jumps = generator.spectrum, generator.jumps
-    turning = -1j * compose(turning_levels(spectrum, jumps).astype(rho.dtype), rho)
+    turning = -1j * batched_matmul(dressed_hamiltonian(spectrum, jumps).astype(rho.dtype), rho)
     by_bath = []
     for pair in jumps.channels(spectrum):
         matrix = dissipator_matrix(*pair, spectrum)
@@ -64,7 +59,9 @@ def _changes(generator: Generator, rho: Matrix) -> tuple[Matrix, list[Matrix]]:
     return turning + dagger(turning), by_bath
 
 
-def entropy_rates(generator: Generator, state: State, steady: SteadyState | None = None) -> EntropyRates:
+def entropy_rates(
+    generator: Generator, state: StateLike | None = None, steady: StateLike | None = None
+) -> EntropyRates:
     """Entropy that each bath produces in any state, and its split into relaxation and upkeep.
 
     Σ̇_b = -Tr[D_b(ρ) (ln ρ - ln ρ_b)] = -Tr[D_b(ρ) ln ρ] - J^Q_b/T_b >= 0, ρ_b the equilibrium with bath b;
@@ -81,16 +78,16 @@ def entropy_rates(generator: Generator, state: State, steady: SteadyState | None
     *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978); M. Esposito and C. Van den Broeck, Phys. Rev. Lett. 104, 090601
     (2010), for the split.
     """
-    check_size(generator.dimension, "entropy_rates")
-    return _entropy_rates(generator, as_state(generator, state), steady_state(generator) if steady is None else steady)
+    check_dense(generator.dimension, "entropy_rates")
+    return _entropy_rates(generator, state_of(generator, state), state_of(generator, steady))
 
 
 @jit_if_eager
-def _entropy_rates(generator: Generator, state: SteadyState | AsymptoticState, steady: SteadyState) -> EntropyRates:
+def _entropy_rates(generator: Generator, state: State, steady: State) -> EntropyRates:
     turning, by_bath = _changes(generator, state.energy_density_matrix)
-    now, final = log_of_state(generator, state), log_of_state(generator, steady)
+    now, final = logarithm_of_state(generator, state), logarithm_of_state(generator, steady)
     gains = jnp.stack([-now.expectation(change) for change in by_bath])
-    heat, cold = heat_currents(generator, state), generator.temperatures == 0
+    heat, cold = heat_currents_of(generator, state), generator.temperatures == 0
     flow = heat / jnp.where(cold, 1.0, generator.temperatures)
     flow = jnp.where(cold, jnp.where(heat < 0, -jnp.inf, 0.0), flow)
     parts = gains - flow
@@ -100,19 +97,19 @@ def _entropy_rates(generator: Generator, state: SteadyState | AsymptoticState, s
     return EntropyRates(jnp.sum(parts), parts, flow, change, change + towards, kept)
 
 
-def spohn_entropy_production(generator: Generator, rho: State, steady: SteadyState | None = None) -> Scalar:
+def spohn_entropy_production(generator: Generator, state: StateLike, steady: StateLike | None = None) -> Scalar:
     """Spohn's entropy production against the stationary state, σ(ρ) = -Tr[L(ρ) (ln ρ - ln ρ_ss)] >= 0.
 
     Minus the slope of the relative entropy S(ρ(t)‖ρ_ss) along the evolution: zero in the stationary state, however much
-    flows through it; the nonadiabatic part of `entropy_rates`, and for one thermal bath all of it. rho: any density
+    flows through it; the nonadiabatic part of `entropy_rates`, and for one thermal bath all of it. state: any density
     matrix (d, d), d <= 32, or a state. steady: the stationary state, solved for if not given. Nats per time; inf for a
     pure state that is left. Raises ValueError for a matrix that is not a state.
     *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
     """
-    return entropy_rates(generator, rho, steady).nonadiabatic
+    return entropy_rates(generator, state, steady).nonadiabatic
 
 
-def free_energy(generator: Generator, state: State, temperature: ArrayLike) -> Scalar:
+def free_energy(generator: Generator, state: StateLike, temperature: ArrayLike) -> Scalar:
     """Free energy of any state against a bath, F = ⟨H⟩ - T S = F_eq + T S(ρ‖ρ_T).
 
     state: a SteadyState or AsymptoticState, or any density matrix (d, d). temperature T >= 0: energy, such as
@@ -121,11 +118,11 @@ def free_energy(generator: Generator, state: State, temperature: ArrayLike) -> S
     *Source:* H. Hasegawa, J. Ishikawa, K. Takara, D. J. Driebe, Phys. Lett. A 374, 1001 (2010).
     """
     temperature = as_scalar(temperature, "temperature", low=0)
-    return _free_energy(generator, as_state(generator, state), temperature)
+    return _free_energy(generator, state_of(generator, state), temperature)
 
 
 @jit_if_eager
-def _free_energy(generator: Generator, state: SteadyState | AsymptoticState, temperature: Scalar) -> Scalar:
+def _free_energy(generator: Generator, state: State, temperature: Scalar) -> Scalar:
     rho = state.energy_density_matrix
     energy = jnp.real(jnp.sum(generator.spectrum.levels.astype(rho.dtype).T * rho))
     return energy - temperature.astype(energy.dtype) * von_neumann_entropy(rho)

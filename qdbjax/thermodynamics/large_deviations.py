@@ -7,25 +7,32 @@ import jax.numpy as jnp
 
 from qdbjax._types import Array, ArrayLike, Float, RealVector, Scalar, as_real
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.generator import AbstractJumps, Block, Generator, blocks, whole_block
-from qdbjax.numerics.cells import where_asked
+from qdbjax.generators.block import Block, blocks, where_degenerate, whole_block
+from qdbjax.generators.generator import Generator
+from qdbjax.generators.jumps import AbstractJumps
 from qdbjax.numerics.dominant import dominant_eigenvalue
-from qdbjax.numerics.gth import off_diagonal
-from qdbjax.numerics.small import compose
-from qdbjax.solvers import SteadyState
-from qdbjax.solvers.zero_block import BLOCK_LIMIT, block_matrix, cells_at_a_time, real_tensor
+from qdbjax.numerics.hermitian import real_tensor
+from qdbjax.numerics.markov import off_diagonal
+from qdbjax.numerics.matrix import batched_matmul
+from qdbjax.states.state import StateLike
 from qdbjax.systems import Spectrum
 from qdbjax.thermodynamics.counters import Counter, counter, stack_counters
 from qdbjax.thermodynamics.counting import cumulants
+from qdbjax.thermodynamics.counting_space import (
+    channels_of,
+    jump_class_rates,
+    jump_classes,
+    jump_tensor,
+    rate_scale,
+)
 from qdbjax.thermodynamics.currents import entropy_production
-from qdbjax.thermodynamics.walk import channels_of, jump_tensor, kind_rates, kinds, rate_scale
 
 
 def _tilted_rates(generator: Generator, energy: RealVector, particles: RealVector) -> Array:
     """Rates weighed with e^{u_b (E_to - E_from) + v_b q}, and what leaves unchanged on the diagonal."""
-    baths, charges = kinds(generator.jumps)
+    baths, charges = jump_classes(generator.jumps)
     lift = -generator.spectrum.frequencies
-    rates = kind_rates(generator.spectrum, generator.jumps, generator.rates)
+    rates = jump_class_rates(generator.spectrum, generator.jumps, generator.rates)
     quanta = particles[baths] * jnp.asarray(charges, particles.dtype)
     weighed = rates * jnp.exp(energy[baths][:, None, None] * lift[None] + quanta[:, None, None])
     bare = off_diagonal(generator.total_rates)
@@ -41,15 +48,15 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
 
     def weighed(block: Block, field: Scalar) -> Block:
         half, growth = (0.5 * field).astype(dtype), jnp.exp(0.5 * field * lift).astype(dtype)[None]
-        weigh = lambda x: growth * (x + half * (compose(mixing, x) - compose(x, mixing)))  # noqa: E731
+        weigh = lambda x: growth * (x + half * (batched_matmul(mixing, x) - batched_matmul(x, mixing)))  # noqa: E731
         return Block(weigh(block.operators), weigh(block.dressed), block.levels, block.same)
 
     change = jnp.zeros((mixing.shape[0],) * 4, dtype)
-    for bath, charge in zip(*kinds(jumps), strict=True):
+    for bath, charge in zip(*jump_classes(jumps), strict=True):
         block, chosen = parts[bath], channels_of(jumps, bath, charge)
         gain = jnp.exp(particles[bath] * float(charge)).astype(dtype)
         change = change + gain * jump_tensor(weighed(block, energy[bath]), chosen) - jump_tensor(block, chosen)
-    still = block_matrix(whole)
+    still = whole.matrix()
     outside = 1 - jnp.real(whole.same).reshape(-1)
     # Coherences outside the block must decay faster than anything inside.
     return dominant_eigenvalue(
@@ -61,11 +68,7 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
 def _generating_function(generator: Generator, counters: Counter, fields: RealVector) -> Scalar:
     energy, particles = fields @ counters.energy, fields @ counters.particles
     simple = dominant_eigenvalue(_tilted_rates(generator, energy, particles))
-    if generator.dimension > BLOCK_LIMIT:
-        return jnp.where(generator.spectrum.degenerate, jnp.nan, simple)
-    handed = generator.spectrum, generator.jumps, energy, particles
-    degenerate, cells = generator.spectrum.degenerate, cells_at_a_time(generator.dimension)
-    return where_asked(degenerate, _tilted_block, handed, simple, cells)
+    return where_degenerate(generator.spectrum, generator.jumps, _tilted_block, simple, energy, particles)
 
 
 def generating_function(generator: Generator, counters: Counter | Sequence[Counter], fields: ArrayLike) -> Scalar:
@@ -98,7 +101,7 @@ def fluctuation_symmetry(generator: Generator, fields: ArrayLike) -> Float[Array
 
 
 def fano_factor(
-    generator: Generator, state: SteadyState, bath: str | int | Counter, *, of: str = "particles"
+    generator: Generator, state: StateLike | None, bath: str | int | Counter, *, of: str = "particles"
 ) -> Scalar:
     """Noise over current, F = c_2/|c_1|: 1 for independent jumps of one quantum each. Arguments as for `cumulants`."""
     mean, noise = cumulants(generator, state, bath, of=of, order=2)
@@ -106,7 +109,7 @@ def fano_factor(
 
 
 def uncertainty_ratio(
-    generator: Generator, state: SteadyState, bath: str | int | Counter, *, of: str = "energy"
+    generator: Generator, state: StateLike | None, bath: str | int | Counter, *, of: str = "energy"
 ) -> Scalar:
     """What precision costs, Q = c_2 Σ̇/(2 c_1²) with Σ̇ the entropy production; Q >= 1 for classical Markov machines.
 

@@ -7,16 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._repr import summary
 from qdbjax._status import explain
-from qdbjax._types import Array, Bool, Int, Scalar, StatusCode, is_traced
+from qdbjax._types import Array, Bool, Int, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.flows import exchanging
-from qdbjax.generators.generator import Generator, PerBath
-from qdbjax.solvers import AsymptoticState, SteadyState, steady_state
-from qdbjax.solvers.asymptotic import State, as_state
+from qdbjax.generators.generator import Generator
+from qdbjax.generators.jumps import PerBath
+from qdbjax.solvers.stationary import state_of, steady_state
+from qdbjax.states.state import State, StateLike
 from qdbjax.thermodynamics.counters import bath_index
-from qdbjax.thermodynamics.currents import energy_currents, heat_currents
-from qdbjax.thermodynamics.traffic import clear, traffic
+from qdbjax.thermodynamics.currents import (
+    energy_currents_of,
+    gross_currents,
+    heat_currents_of,
+    zero_below_rounding,
+)
 
 Name = str | int
 
@@ -61,20 +66,19 @@ class Performance(eqx.Module):
         return words if words.ndim else str(words[()])
 
     def __repr__(self) -> str:
-        if is_traced(self.mode):
-            return f"Performance(baths={', '.join(self.names)}, traced)"
-        if np.ndim(self.mode):
-            return f"Performance(batch={np.shape(self.mode)}, baths={', '.join(self.names)})"
-        heat = ", ".join(f"{name}={value:.4g}" for name, value in zip(self.names, self.heat_currents, strict=True))
-        return (
-            f"Performance({self.operation}, heat: {heat}; power={self.power:.4g}, efficiency={self.efficiency:.4g} of "
-            f"{self.carnot_efficiency:.4g}, coefficient={self.coefficient:.4g} of {self.carnot_coefficient:.4g})"
-        )
+        fields = {
+            "operation": lambda: self.operation,
+            **{f"heat {name}": lambda n=n: self.heat_currents[n] for n, name in enumerate(self.names)},
+            "power": self.power,
+            "efficiency": lambda: f"{float(self.efficiency):.6g} of {float(self.carnot_efficiency):.6g}",
+            "coefficient": lambda: f"{float(self.coefficient):.6g} of {float(self.carnot_coefficient):.6g}",
+        }
+        return summary(self, self.mode, fields, known={"baths": ", ".join(self.names)})
 
 
 def performance(
     generator: Generator,
-    state: State,
+    state: StateLike | None = None,
     *,
     cold: Name | None = None,
     hot: Name | None = None,
@@ -109,7 +113,7 @@ def performance(
         raise ValueError(
             f"performance needs two thermal baths; the generator has {', '.join(generator.names)}, work={works}."
         )
-    return _performance(generator, as_state(generator, state), cold, hot, works)
+    return _performance(generator, state_of(generator, state), cold, hot, works)
 
 
 class _Roles(eqx.Module):
@@ -180,18 +184,22 @@ def _mode(roles: _Roles, heat: PerBath, power: Scalar) -> Int[Array, ""]:
 @jit_if_eager
 def _performance(
     generator: Generator,
-    state: SteadyState | AsymptoticState,
+    state: State,
     cold: int | None,
     hot: int | None,
     works: tuple[int, ...],
 ) -> Performance:
-    heat, carried, temperatures = heat_currents(generator, state), traffic(generator, state), generator.temperatures
-    energy = energy_currents(generator, state) if exchanging(generator.jumps) else heat
+    heat, gross, temperatures = (
+        heat_currents_of(generator, state),
+        gross_currents(generator, state),
+        generator.temperatures,
+    )
+    energy = energy_currents_of(generator, state) if generator.exchanges_particles else heat
     roles = _roles(temperatures, cold, hot, works)
     # μJ^N of a thermal bath is work; of a work reservoir everything is.
     power = jnp.sum(jnp.where(roles.thermal, heat - energy, -energy))
-    whole = jnp.sum(carried)
-    flow, given = clear(heat, carried), clear(power, whole)
+    whole = jnp.sum(gross)
+    flow, given = zero_below_rounding(heat, gross), zero_below_rounding(power, whole)
     supplied = jnp.sum(jnp.where(roles.thermal, jnp.maximum(flow, 0.0), 0.0))
     drawn = jnp.sum(jnp.where(roles.cold, flow, 0.0))
     driving = jnp.sum(jnp.where(roles.hot, flow, 0.0)) - given if roles.has_room else -given
@@ -201,7 +209,7 @@ def _performance(
         power,
         _ratio(given, supplied),
         carnot,
-        _ratio(drawn, clear(driving, whole)),
+        _ratio(drawn, zero_below_rounding(driving, whole)),
         largest,
         _mode(roles, flow, given),
         generator.names,
@@ -217,17 +225,8 @@ class Rectification(eqx.Module):
     status: StatusCode
 
     def __repr__(self) -> str:
-        if is_traced(self.coefficient):
-            return "Rectification(traced)"
-        if np.ndim(self.coefficient):
-            return f"Rectification(batch={np.shape(self.coefficient)})"
-        forward, backward = (
-            np.array2string(np.asarray(x), precision=4, threshold=8) for x in (self.forward, self.backward)
-        )
-        return (
-            f"Rectification({float(self.coefficient):.4g}, forward={forward}, backward={backward}, "
-            f"status={explain(self.status)})"
-        )
+        fields = {"coefficient": self.coefficient, "forward": self.forward, "backward": self.backward}
+        return summary(self, self.coefficient, {**fields, "status": lambda: explain(self.status)})
 
 
 def rectification(generator: Generator, between: tuple[Name, Name] = (0, 1)) -> Rectification:
@@ -253,9 +252,10 @@ def _rectification(generator: Generator, first: int, second: int) -> Rectificati
 
     def carried(temperatures):
         made = generator.with_reservoirs(temperatures=temperatures)
-        state = steady_state(made)
-        heat = heat_currents(made, state)
-        return heat, clear(heat, traffic(made, state))[first], state.status
+        found = steady_state(made)
+        state = state_of(made, found)
+        heat = heat_currents_of(made, state)
+        return heat, zero_below_rounding(heat, gross_currents(made, state))[first], found.status
 
     # One program for both directions: compiling is what takes time.
     there = generator.temperatures
@@ -279,7 +279,7 @@ def amplification(generator: Generator, *, control: Name, output: Name) -> Scala
 def _amplification(generator: Generator, control: int, output: int) -> Scalar:
     def heat(temperature):
         moved = generator.with_reservoirs(temperatures=generator.temperatures.at[control].set(temperature))
-        return heat_currents(moved, steady_state(moved))
+        return heat_currents_of(moved, state_of(moved, None))
 
     start = generator.temperatures[control]
     slopes = jax.jvp(heat, (start,), (jnp.ones_like(start),))[1]

@@ -10,12 +10,19 @@ import numpy as np
 
 from qdbjax._types import Array, Float, Matrix, RealVector, is_traced
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.flows import exchanging
-from qdbjax.generators.generator import Generator, blocks
-from qdbjax.numerics.small import compose, dagger
-from qdbjax.solvers import SteadyState, correlation_spectrum, steady_state
+from qdbjax.generators.block import blocks
+from qdbjax.generators.generator import Generator
+from qdbjax.numerics.matrix import batched_matmul, dagger
+from qdbjax.solvers import correlation_spectrum
+from qdbjax.solvers.stationary import state_of
+from qdbjax.states.state import State, StateLike
 from qdbjax.thermodynamics.counters import all_counters
-from qdbjax.thermodynamics.currents import energy_currents, heat_currents, micro_currents, particle_currents
+from qdbjax.thermodynamics.currents import (
+    energy_currents_of,
+    heat_currents_of,
+    micro_currents_of,
+    particle_currents,
+)
 
 
 def _interleaved(generator: Generator, particles: RealVector | None, energy: RealVector) -> RealVector:
@@ -25,21 +32,23 @@ def _interleaved(generator: Generator, particles: RealVector | None, energy: Rea
 
 def _currents(generator: Generator, thermal: bool = False) -> RealVector:
     """Particles (where exchanged) and energy, or heat, of each bath in the stationary state."""
-    state = steady_state(generator)
-    energy = heat_currents(generator, state) if thermal else energy_currents(generator, state)
-    return _interleaved(generator, particle_currents(generator, state) if exchanging(generator.jumps) else None, energy)
+    state = state_of(generator, None)
+    energy = (heat_currents_of if thermal else energy_currents_of)(generator, state)
+    return _interleaved(
+        generator, particle_currents(generator, state) if generator.exchanges_particles else None, energy
+    )
 
 
 def affinities(generator: Generator) -> RealVector:
     """X = (μ_b/T_b, -1/T_b) of each bath in turn, the first of the two only where particles are exchanged."""
     inverse = 1 / generator.temperatures
-    potentials = generator.chemical_potentials * inverse if exchanging(generator.jumps) else None
+    potentials = generator.chemical_potentials * inverse if generator.exchanges_particles else None
     return _interleaved(generator, potentials, -inverse)
 
 
 def _moved(generator: Generator, forces: RealVector, thermal: bool) -> Generator:
     """The generator at given affinities, or at given (μ_b, T_b)."""
-    if not exchanging(generator.jumps):
+    if not generator.exchanges_particles:
         return generator.with_reservoirs(temperatures=forces if thermal else -1 / forces)
     first, second = forces.reshape(-1, 2).T
     temperatures, potentials = (second, first) if thermal else (-1 / second, -first / second)
@@ -48,7 +57,7 @@ def _moved(generator: Generator, forces: RealVector, thermal: bool) -> Generator
 
 def _reservoirs(generator: Generator) -> RealVector:
     """(μ_b, T_b) of each bath in turn."""
-    potentials = generator.chemical_potentials if exchanging(generator.jumps) else None
+    potentials = generator.chemical_potentials if generator.exchanges_particles else None
     return _interleaved(generator, potentials, generator.temperatures)
 
 
@@ -123,7 +132,7 @@ def second_order_response(generator: Generator) -> Float[Array, "current force f
 def _transition(generator: Generator) -> Array:
     def currents(x):
         moved = _moved(generator, x, False)
-        return micro_currents(moved, steady_state(moved))
+        return micro_currents_of(moved, state_of(moved, None))
 
     return jax.jacfwd(currents)(affinities(generator))
 
@@ -145,13 +154,13 @@ def _current_operators(generator: Generator, charge: Matrix) -> Array:
     found = []
     for block in blocks(generator.spectrum, generator.jumps):
         s, r, a = block.operators, block.dressed, charge.astype(block.levels.dtype)
-        gain = 0.5 * jnp.sum(compose(dagger(s), compose(a[None], r)), axis=0) * block.same
-        lost = compose(block.decay, a)
+        gain = 0.5 * jnp.sum(batched_matmul(dagger(s), batched_matmul(a[None], r)), axis=0) * block.same
+        lost = batched_matmul(block.decay, a)
         found.append(gain + dagger(gain) - lost - dagger(lost))
     return jnp.stack(found)
 
 
-def kubo_matrix(generator: Generator, state: SteadyState) -> Float[Array, "current current"]:
+def kubo_matrix(generator: Generator, state: StateLike | None = None) -> Float[Array, "current current"]:
     """Onsager matrix of an equilibrium state from correlation functions of its currents (Kubo), no derivative taken.
 
     L_ij = -½∫dt ⟨Φ_i(t)Φ_j(0)⟩ - δ_ij ⟨Φ_i A_i⟩ with the current operators Φ = D_b†(A), A = N and H; δ between
@@ -160,16 +169,16 @@ def kubo_matrix(generator: Generator, state: SteadyState) -> Float[Array, "curre
     Raises ValueError above d = 32, and where particles are exchanged by a System without number.
     *Source:* H. Spohn and J. L. Lebowitz, Adv. Chem. Phys. 38, 109 (1978).
     """
-    if exchanging(generator.jumps) and generator.system.number is None:
+    if generator.exchanges_particles and generator.system.number is None:
         raise ValueError("kubo_matrix needs System(hamiltonian, number=N) where particles are exchanged.")
-    return _kubo(generator, state)
+    return _kubo(generator, state_of(generator, state))
 
 
 @jit_if_eager
-def _kubo(generator: Generator, state: SteadyState) -> Array:
+def _kubo(generator: Generator, state: State) -> Array:
     spectrum = generator.spectrum
     charges = [spectrum.levels]
-    if exchanging(generator.jumps):
+    if generator.exchanges_particles:
         charges = [spectrum.to_eigenbasis(jnp.asarray(generator.system.number)), spectrum.levels]
     rho = state.energy_density_matrix
     operators = jnp.stack([_current_operators(generator, charge) for charge in charges], axis=1)

@@ -192,7 +192,7 @@ def test_solvers_agree():
     def all_of_them(energies):
         baths = [qdb.Bath(s[n], qdb.Ohmic(ETA, CUTOFF), temperature=(1.0, 0.4)[n]) for n in range(2)]
         generator = qdb.davies(qdb.System(jnp.diag(energies)), baths)
-        solvers = qdb.Auto(), qdb.ZeroFrequencyBlock(), qdb.Dense(), qdb.Populations()
+        solvers = qdb.Auto(), qdb.DegenerateBlock(), qdb.Dense(), qdb.Populations()
         states = [qdb.steady_state(generator, solver) for solver in solvers]
         return [(state.density_matrix, state.kernel_dimension, state.residual) for state in states]
 

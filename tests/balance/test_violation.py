@@ -30,7 +30,7 @@ def seen(generator):
     return {
         "ratios": qdb.balance.violation_ratios(generator),
         "currents": qdb.balance.probability_currents(generator, steady),
-        "heat": qdb.balance.pair_heat_currents(generator, steady),
+        "heat": qdb.balance.pair_energy_currents(generator, steady),
         "micro": qdb.micro_currents(generator, steady),
         "per_bath": qdb.heat_currents(generator, steady),
         "split": qdb.balance.entropy_split(generator, steady),

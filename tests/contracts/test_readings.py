@@ -92,7 +92,7 @@ def levels(parameters, pattern):
         "temperatures": balance.effective_inverse_temperatures(generator, steady)[1:],
         "bounds": tuple(jnp.nan_to_num(x) for x in (bounds.ratio, bounds.lower, bounds.upper)),
         "split": (split.total, split.schnakenberg),
-        "ratios": (balance.violation_ratios(generator), balance.pair_heat_currents(generator, steady)),
+        "ratios": (balance.violation_ratios(generator), balance.pair_energy_currents(generator, steady)),
         "transitions": thermo.transition_response(generator),
         "kms": balance.kms_check(generator.jumps.baths[0].noise, jnp.asarray([0.5, 1.0])).inverse_temperatures,
     }

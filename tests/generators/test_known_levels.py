@@ -39,8 +39,8 @@ whole = jax.jit(seen)
 def test_same_numbers(name):
     """Everything traced, the Hamiltonian known, everything known (1e-12)."""
     hamiltonian, spectrum = HAMILTONIANS[name], between(HAMILTONIANS[name], 1.3).spectrum
-    assert spectrum.levels_differ == (name != "equal levels")
-    assert spectrum.frequencies_differ == (name == "generic")
+    assert spectrum.known_nondegenerate == (name != "equal levels")
+    assert spectrum.known_distinct_frequencies == (name == "generic")
     wanted = whole(jnp.asarray(hamiltonian), 1.3)
     for found in (jax.jit(lambda hot: seen(hamiltonian, hot))(1.3), seen(hamiltonian, 1.3)):
         for key, value in wanted.items():
@@ -66,13 +66,13 @@ def test_what_is_traced_is_not_known():
 
         def look(scale, noted=noted):
             generator = between(hamiltonian * scale.astype(complex), 1.3)
-            noted.append(generator.spectrum.levels_differ)
+            noted.append(generator.spectrum.known_nondegenerate)
             return jnp.sum(generator.rates)
 
         over(look)(jnp.ones(2) if over is jax.vmap else jnp.ones(()))
         assert noted == [False]
     noted = []
-    jax.make_jaxpr(lambda hot: noted.append(between(hamiltonian, hot).spectrum.levels_differ))(1.3)
+    jax.make_jaxpr(lambda hot: noted.append(between(hamiltonian, hot).spectrum.known_nondegenerate))(1.3)
     assert noted == [True]
 
 

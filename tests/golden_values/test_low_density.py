@@ -32,7 +32,7 @@ def everything(system, gas, populations):
         "rates": generator.rates[0][place],
         "ratios": qdb.balance.violation_ratios(generator)[0][place],
         "K": qdb.balance.probability_currents(generator)[place],
-        "J": qdb.balance.pair_heat_currents(generator)[place],
+        "J": qdb.balance.pair_energy_currents(generator)[place],
         "conditions": qdb.balance.thermalization_conditions(generator)[place],
         "at_gibbs": qdb.balance.entropy_split(generator),
         "at_p": qdb.balance.entropy_split(generator, rho),

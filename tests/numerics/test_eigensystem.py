@@ -11,7 +11,7 @@ import pytest
 
 from qdbjax.numerics.eigensystem import eigensystem
 from qdbjax.numerics.exponential import expm_hermitian
-from qdbjax.systems import clusters
+from qdbjax.systems import degeneracy
 
 GAPS = np.concatenate([[0.0], 10.0 ** np.arange(-15, 0)])
 

@@ -6,11 +6,11 @@ import mpmath
 import numpy as np
 import pytest
 
-from qdbjax.numerics import gth
+from qdbjax.numerics import markov
 
 DIMENSIONS = [2, 3, 4, 5, 8]
-stationary = jax.jit(jax.vmap(gth.stationary))
-jacobians = jax.jit(jax.vmap(lambda w: (jax.jacfwd(gth.stationary)(w), jax.jacrev(gth.stationary)(w))))
+stationary = jax.jit(jax.vmap(markov.stationary))
+jacobians = jax.jit(jax.vmap(lambda w: (jax.jacfwd(markov.stationary)(w), jax.jacrev(markov.stationary)(w))))
 
 
 def exact(rates, digits=60):
@@ -104,7 +104,7 @@ def test_gradients(zoo, d):
 
 def test_recurrent_classes():
     """Which states are recurrent and how many classes there are, on graphs small enough to see."""
-    classes = jax.jit(gth.recurrent_classes)
+    classes = jax.jit(markov.recurrent_classes)
     chain = np.zeros((4, 4), bool)
     for origin, to in [(3, 2), (2, 1), (1, 0)]:
         chain[to, origin] = True
@@ -126,5 +126,5 @@ def test_absorbing_state():
     """Elimination that ends at the state where everything ends."""
     w = np.zeros((4, 4))
     w[2, 0] = w[2, 1] = w[1, 3] = 0.5
-    found = jax.jit(gth.stationary_from)(jnp.asarray(w), jnp.array(2))
+    found = jax.jit(markov.stationary_rooted_at)(jnp.asarray(w), jnp.array(2))
     np.testing.assert_array_equal(found, [0, 0, 1, 0])

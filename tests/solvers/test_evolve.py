@@ -137,7 +137,7 @@ def test_forward_mode_by_its_adjoint():
     """jvp with diffrax.ForwardMode equals the reverse gradient."""
 
     def final(energies, adjoint):
-        found = qdb.evolve(machine(energies), np.outer(KET, KET.conj()), np.array([3.0]), adjoint=adjoint)
+        found = qdb.evolve(machine(energies), np.outer(KET, KET.conj()), np.array([3.0]), mode=adjoint)
         return jnp.real(found.density_matrix[0, 0, 1])
 
     energies = np.array([0.0, 1.0, 2.3])

@@ -11,7 +11,7 @@ from helpers import Reference, cases
 import qdbjax as qdb
 from qdbjax import thermodynamics
 from qdbjax.thermodynamics import Mode
-from qdbjax.thermodynamics.traffic import traffic
+from qdbjax.thermodynamics.currents import gross_currents
 
 GOLDEN = cases("absorption_refrigerator")
 GOLDEN_WORD = "absorption refrigerator"
@@ -370,5 +370,5 @@ def test_what_is_carried_both_ways():
     filling = 1 / (np.exp((level - np.array(potentials)) / temperature) + 1)
     occupied = filling.mean()
     both = 2 * np.pi * strength * (filling * (1 - occupied) + (1 - filling) * occupied)
-    found = traffic(generator, qdb.steady_state(generator))
+    found = gross_currents(generator, qdb.steady_state(generator))
     np.testing.assert_allclose(found, (level + np.abs(potentials)) * both, rtol=1e-12)

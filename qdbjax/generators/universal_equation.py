@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -11,18 +12,13 @@ import numpy as np
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import ArrayLike, BoolMatrix, Matrix, Rates, StatusCode
 from qdbjax.baths import AbstractBath, noise_roots, shared_lamb_shift, with_slope
-from qdbjax.generators.davies import (
-    checked_baths,
-    framed_operators,
-    mixed,
-    moved,
-    refuse_endless,
-    reservoirs_of,
-    squared,
-)
-from qdbjax.generators.generator import AbstractJumps, Channels, Generator, PerBath, assemble
-from qdbjax.numerics.small import every, stacked
-from qdbjax.systems import Spectrum, System, as_system, spectrum
+from qdbjax.generators.bath_jumps import AbstractBathJumps, bath_operators, commutator_with_mixing
+from qdbjax.generators.generator import Generator, assemble
+from qdbjax.generators.inputs import checked_baths, refuse_infinite_scale
+from qdbjax.generators.jumps import Channels
+from qdbjax.numerics.entries import stacked
+from qdbjax.numerics.matrix import every, squared
+from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 
 def universal_lindblad(
@@ -49,60 +45,46 @@ def universal_lindblad(
         if bath.correlation is not None:
             raise ValueError(f"baths[{n}] has correlated couplings; universal_lindblad needs independent ones.")
     if lamb_shift:
-        refuse_endless(baths)
-    return assemble(system, spectrum(system, math.inf), UniversalJumps(baths, lamb_shift), names)
+        refuse_infinite_scale(baths)
+    return assemble(system, diagonalize(system, math.inf), UniversalJumps(baths, lamb_shift), names)
 
 
-class UniversalJumps(AbstractJumps):
+class UniversalJumps(AbstractBathJumps):
     """Jump operators √γ∘S; a negative γ makes them NaN."""
+
+    secular_step: ClassVar[str | None] = "no such step was made (universal Lindblad equation)"
 
     baths: tuple[AbstractBath, ...]
     shifted: bool = eqx.field(static=True)
 
-    @property
-    def charges(self) -> tuple[tuple[int, ...], ...]:
-        """Change of the particle number by each operator of each bath."""
-        return tuple(bath.charges for bath in self.baths)
-
     def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
-        """H_LS in the energy eigenbasis."""
         if not self.shifted:
             return None
         half = sum(_half_shift(bath, spectrum) for bath in self.baths)
         return half + half.conj().T
 
-    @property
-    def reservoirs(self) -> tuple[PerBath, PerBath]:
-        """Those of the baths."""
-        return reservoirs_of(self.baths)
-
-    def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "UniversalJumps":
-        """See AbstractJumps."""
-        return UniversalJumps(moved(self.baths, temperatures, chemical_potentials), self.shifted)
-
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
-        """|⟨to|L_a|from⟩|² summed over the channels of each bath, zero diagonal; flagged where not finite."""
+        """|⟨to|L_a|from⟩|² summed over the channels of each bath; flagged where not finite."""
         off = 1 - jnp.eye(spectrum.energies.shape[0], dtype=spectrum.energies.dtype)
         rates = stacked([jnp.sum(squared(operators), axis=0) * off for operators, _ in self.channels(spectrum)])
         return rates, raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
-        """(L, L) of each bath in the energy eigenbasis."""
         return tuple((jumps, jumps) for jumps in (self._of_bath(bath, spectrum) for bath in self.baths))
 
     def _of_bath(self, bath: AbstractBath, levels: Spectrum) -> Channels:
-        framed = framed_operators(bath, levels)
+        framed = bath_operators(bath, levels)
         # Inside a level expanded about ω = 0, where a cutoff may have a kink and rounding decides the sign of ω.
         same = _one_level(levels)
         frequencies = jnp.where(same, 0.0, levels.frequencies)
         root, slope = jax.jvp(lambda x: noise_roots(bath, x), (frequencies,), (jnp.ones_like(frequencies),))
         # What is infinite and meets no coupling (a field at ω = μ) means nothing; what meets one is flagged.
-        idle = (squared(framed) == 0) & ~jnp.isfinite(root)
-        root, slope = jnp.where(idle, 0.0, root), jnp.where(idle, 0.0, slope)
+        uncoupled = (squared(framed) == 0) & ~jnp.isfinite(root)
+        root, slope = jnp.where(uncoupled, 0.0, root), jnp.where(uncoupled, 0.0, slope)
         root = root + slope * jnp.where(same, levels.frequencies, 0.0)[None]
         dtype = np.promote_types(framed.dtype, root.dtype)
         framed = framed.astype(dtype)
-        return root.astype(dtype) * framed + slope.astype(dtype) * mixed(framed, levels)
+        return root.astype(dtype) * framed + slope.astype(dtype) * commutator_with_mixing(framed, levels)
 
 
 def _one_level(levels: Spectrum) -> BoolMatrix:
@@ -112,7 +94,7 @@ def _one_level(levels: Spectrum) -> BoolMatrix:
 
 def _half_shift(bath: AbstractBath, levels: Spectrum) -> Matrix:
     """A with H_LS = A + A†: Σ_l of F(p_ml, q_nl) S*_lm S_ln, and of its change with p where [S, M] changes p."""
-    framed = framed_operators(bath, levels)
+    framed = bath_operators(bath, levels)
     framed = framed.astype(np.promote_types(framed.dtype, jnp.complex64))
 
     def from_level(row):
@@ -131,5 +113,10 @@ def _half_shift(bath: AbstractBath, levels: Spectrum) -> Matrix:
         pairs = shift * bra.conj()[:, :, None] + slope * change.conj()[:, :, None]
         return jnp.sum(pairs * bra[:, None, :], axis=0)
 
-    rows = jnp.swapaxes(framed, 0, 1), jnp.swapaxes(mixed(framed, levels), 0, 1), levels.frequencies, _one_level(levels)
+    rows = (
+        jnp.swapaxes(framed, 0, 1),
+        jnp.swapaxes(commutator_with_mixing(framed, levels), 0, 1),
+        levels.frequencies,
+        _one_level(levels),
+    )
     return jnp.sum(jax.lax.map(from_level, rows), axis=0)

@@ -12,10 +12,8 @@ import numpy as np
 from qdbjax._types import Array, ArrayLike, Complex, Float, Matrix, as_real, is_traced
 from qdbjax.baths import Gas
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.small import UNROLL, Entry, dagger, inverse, stacked, vector_entries
-from qdbjax.systems import Spectrum, System, as_system, spectrum
-
-Excess = Float[Array, "node d"]  # E - E_j
+from qdbjax.numerics.matrix import LayoutMatrix, dagger
+from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 
 class Scattering(eqx.Module):
@@ -72,24 +70,13 @@ def wave_numbers(excess: Array, mass: Array) -> tuple[Array, Array]:
     return jnp.where(excess > 0, root, 0.0), jnp.where(excess < 0, root, 0.0)
 
 
-def resolvents(real: list, imaginary: list, potential: list[list[Entry]], mass: Array) -> list[list[Entry]]:
-    """W entry by entry for d <= 3, from the entries of k (real and imaginary parts) and of V."""
-    rows = [[Entry(0.0, 1.0) * entry.scaled(mass) for entry in row] for row in potential]
-    for j, row in enumerate(rows):
-        row[j] = row[j] + Entry(real[j], imaginary[j])
-    return inverse(rows)
+def resolvents(real: Array, imaginary: Array, potential: LayoutMatrix, mass: Array) -> LayoutMatrix:
+    """W = (K + imV)^{-1} at every node, from k by its real and imaginary part (d, node)."""
+    k = LayoutMatrix.diagonal_of(jax.lax.complex(real, imaginary), potential)
+    return (k + potential.times_i(mass)).inverse()
 
 
-def leading_inverses(matrices: Complex[Array, "d d *samples"]) -> Complex[Array, "d d *samples"]:
-    """Inverse of each matrix, matrices on the first two axes."""
-    if matrices.shape[0] > UNROLL:
-        return jnp.moveaxis(jnp.linalg.inv(jnp.moveaxis(matrices, (0, 1), (-2, -1))), (-2, -1), (0, 1))
-    rows = [[Entry(entry.real, entry.imag) for entry in vector_entries(row)] for row in vector_entries(matrices)]
-    found = [[jax.lax.complex(entry.re, entry.im) for entry in row] for row in inverse(rows)]
-    return stacked([stacked(row) for row in found])
-
-
-def framed_potential(gas: Gas, levels: Spectrum) -> Matrix:
+def potential_in_eigenbasis(gas: Gas, levels: Spectrum) -> Matrix:
     """V in the energy eigenbasis, complex."""
     framed = levels.to_eigenbasis(jnp.asarray(gas.potential))
     return framed.astype(np.promote_types(framed.dtype, jnp.complex64))
@@ -97,14 +84,13 @@ def framed_potential(gas: Gas, levels: Spectrum) -> Matrix:
 
 @jit_if_eager
 def _scattering(system: System, gas: Gas, energies: Array) -> Scattering:
-    levels = spectrum(system)
-    potential = framed_potential(gas, levels)
+    levels = diagonalize(system)
+    potential = potential_in_eigenbasis(gas, levels)
     dtype = potential.dtype
     excess = energies[:, None] - levels.energies[None, :]
     real, imaginary = wave_numbers(excess, gas.mass)
     k = jax.lax.complex(real, imaginary).astype(dtype)
-    unit = jnp.eye(k.shape[-1], dtype=dtype)
-    w = leading_inverses(k.T[:, None] * unit[:, :, None] + 1j * gas.mass.astype(dtype) * potential[:, :, None])
+    w = resolvents(real.T, imaginary.T, LayoutMatrix.of(potential, samples=1), gas.mass).array(dtype)
     return Scattering(energies, k, jnp.moveaxis(w, -1, 0), excess > 0, potential, gas.mass, levels)
 
 

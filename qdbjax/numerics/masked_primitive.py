@@ -19,7 +19,7 @@ from jax.interpreters import ad, batching, mlir
 Shape = jax.ShapeDtypeStruct
 
 
-class Cellwise:
+class LaneFunction:
     """A function of one cell: flat arrays in, flat arrays out, of known shapes.
 
     linear: positions of the arguments in which it is linear, () if in none; transpose then takes the other arguments
@@ -28,10 +28,10 @@ class Cellwise:
 
     def __init__(self, call: Callable, results: Sequence[Shape], linear: tuple[int, ...] = ()):
         self.call, self.results, self.linear = call, tuple(results), linear
-        self.transpose: Cellwise | None = None
-        self._derivatives: dict[tuple[int, ...], Cellwise] = {}
+        self.transpose: LaneFunction | None = None
+        self._derivatives: dict[tuple[int, ...], LaneFunction] = {}
 
-    def derivative(self, moving: tuple[int, ...], arguments: Sequence[Shape]) -> "Cellwise":
+    def derivative(self, moving: tuple[int, ...], arguments: Sequence[Shape]) -> "LaneFunction":
         """(all arguments, tangents of the moving ones) ↦ tangents of the results."""
         if moving not in self._derivatives:
             count = len(arguments)
@@ -53,21 +53,21 @@ class Cellwise:
                 function, point = at(values[:count])
                 return list(jax.vjp(function, *point)[1](list(values[count:])))
 
-            forward = Cellwise(push, self.results, tuple(range(count, count + len(moving))))
+            forward = LaneFunction(push, self.results, tuple(range(count, count + len(moving))))
             back = [Shape(arguments[place].shape, arguments[place].dtype) for place in moving]
-            reverse = Cellwise(pull, back, tuple(range(count, count + len(self.results))))
+            reverse = LaneFunction(pull, back, tuple(range(count, count + len(self.results))))
             forward.transpose, reverse.transpose = reverse, forward
             self._derivatives[moving] = forward
         return self._derivatives[moving]
 
 
-collected_p = jex.Primitive("collected")
-collected_p.multiple_results = True
+masked_map_p = jex.Primitive("collected")
+masked_map_p.multiple_results = True
 
 
-def collected(wanted: jax.Array, operands: Sequence[jax.Array], function: Cellwise, block: int) -> list[jax.Array]:
+def collected(wanted: jax.Array, operands: Sequence[jax.Array], function: LaneFunction, block: int) -> list[jax.Array]:
     """function(*operands) where `wanted` (a scalar), zeros elsewhere; at most `block` cells of a batch at a time."""
-    return collected_p.bind(wanted, *operands, function=function, block=block, varies=(False,) * len(operands))
+    return masked_map_p.bind(wanted, *operands, function=function, block=block, varies=(False,) * len(operands))
 
 
 def _of_one_cell(aval, varied: bool) -> Shape:
@@ -86,7 +86,9 @@ def _evaluate(wanted, *operands, function, block, varies):
     return jax.lax.cond(wanted, lambda: list(function.call(*operands)), lambda: nothing)
 
 
-def _collect(function: Cellwise, block: int, wanted: jax.Array, operands: Sequence, varies: tuple[bool, ...]) -> list:
+def _collect(
+    function: LaneFunction, block: int, wanted: jax.Array, operands: Sequence, varies: tuple[bool, ...]
+) -> list:
     """Blocks of wanted cells gathered, worked on, and scattered back."""
     cells = wanted.shape[0]
     size = min(block, cells)
@@ -137,7 +139,7 @@ def _batch(arguments, axes, *, function, block, varies):
         moves = varied or axis is not None
         merged.append(flat(x, axis, varied) if moves else x)
         still.append(moves)
-    found = collected_p.bind(*merged, function=function, block=block, varies=tuple(still))
+    found = masked_map_p.bind(*merged, function=function, block=block, varies=tuple(still))
     if cells is not None:
         found = [x.reshape(size, cells, *x.shape[1:]) for x in found]
     return found, [0] * len(found)
@@ -145,18 +147,18 @@ def _batch(arguments, axes, *, function, block, varies):
 
 def _jvp(primals, tangents, *, function, block, varies):
     wanted, *operands = primals
-    value = collected_p.bind(wanted, *operands, function=function, block=block, varies=varies)
+    value = masked_map_p.bind(wanted, *operands, function=function, block=block, varies=varies)
     moving = tuple(n for n, tangent in enumerate(tangents[1:]) if type(tangent) is not ad.Zero)
     if not moving:
         return value, [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in value]
     if set(moving) <= set(function.linear):
         moved = [ad.instantiate_zeros(tangents[1 + n]) if n in function.linear else x for n, x in enumerate(operands)]
-        return value, collected_p.bind(wanted, *moved, function=function, block=block, varies=varies)
+        return value, masked_map_p.bind(wanted, *moved, function=function, block=block, varies=varies)
     shapes = [_of_one_cell(jax.typeof(x), varied) for x, varied in zip(operands, varies, strict=True)]
     slope = function.derivative(moving, shapes)
     varying = varies + tuple(varies[n] for n in moving)
     changes = [tangents[1 + n] for n in moving]
-    return value, collected_p.bind(wanted, *operands, *changes, function=slope, block=block, varies=varying)
+    return value, masked_map_p.bind(wanted, *operands, *changes, function=slope, block=block, varies=varying)
 
 
 def _transpose(cotangents, wanted, *operands, function, block, varies):
@@ -167,7 +169,7 @@ def _transpose(cotangents, wanted, *operands, function, block, varies):
         for ct, result in zip(cotangents, function.results, strict=True)
     ]
     varying = tuple(varies[n] for n in rest) + (wanted.ndim > 0,) * len(back)
-    found = collected_p.bind(
+    found = masked_map_p.bind(
         wanted, *[operands[n] for n in rest], *back, function=function.transpose, block=block, varies=varying
     )
     answers = [None] * (1 + len(operands))
@@ -177,9 +179,9 @@ def _transpose(cotangents, wanted, *operands, function, block, varies):
     return answers
 
 
-collected_p.def_abstract_eval(_abstract)
-collected_p.def_impl(lambda *arguments, **names: jax.jit(lambda *values: _evaluate(*values, **names))(*arguments))
-mlir.register_lowering(collected_p, mlir.lower_fun(_evaluate, multiple_results=True))
-batching.primitive_batchers[collected_p] = _batch
-ad.primitive_jvps[collected_p] = _jvp
-ad.primitive_transposes[collected_p] = _transpose
+masked_map_p.def_abstract_eval(_abstract)
+masked_map_p.def_impl(lambda *arguments, **names: jax.jit(lambda *values: _evaluate(*values, **names))(*arguments))
+mlir.register_lowering(masked_map_p, mlir.lower_fun(_evaluate, multiple_results=True))
+batching.primitive_batchers[masked_map_p] = _batch
+ad.primitive_jvps[masked_map_p] = _jvp
+ad.primitive_transposes[masked_map_p] = _transpose

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, Inexact
-from qdbjax.generators.generator import AbstractJumps, energy_liouvillian, turning_levels
+from qdbjax.generators.generator import AbstractJumps, dressed_hamiltonian, energy_liouvillian
 from qdbjax.systems import Spectrum
 
 Table = Inexact[Array, "d d"]
@@ -21,7 +21,7 @@ def coherence_exponents(spectrum: Spectrum, jumps: AbstractJumps) -> Table:
 
     λ_mn = -i(E_m - E_n) - ½(K_mm + K_nn) + Σ_a R_mm S*_nn: half the outflows and the dephasing by S_mm - S_nn.
     """
-    levels = turning_levels(spectrum, jumps)
+    levels = dressed_hamiltonian(spectrum, jumps)
     energies = jnp.real(jnp.diagonal(levels))
     dtype = np.promote_types(levels.dtype, jnp.complex64)
     exponents = (energies[None, :] - energies[:, None]).astype(dtype) * 1j
@@ -35,6 +35,6 @@ def coherence_exponents(spectrum: Spectrum, jumps: AbstractJumps) -> Table:
 
 def rotating_matrix(spectrum: Spectrum, jumps: AbstractJumps) -> Inexact[Array, "n n"]:
     """M as a (d², d²) matrix on row-major vec(ρ̃) in the energy eigenbasis."""
-    turning = spectrum.turning_frequencies.reshape(-1)
+    turning = spectrum.rotating_frame_frequencies.reshape(-1)
     total = energy_liouvillian(spectrum, jumps)
     return total + 1j * jnp.diag(turning.astype(total.dtype))

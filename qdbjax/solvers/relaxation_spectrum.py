@@ -7,10 +7,11 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Matrix, as_real, is_traced
 from qdbjax.compilation.eager import jit_if_eager
+from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator
-from qdbjax.generators.rotating import rotating_matrix
+from qdbjax.generators.interaction_picture import rotating_matrix
 from qdbjax.numerics.exponential import expm_superoperator
-from qdbjax.solvers.zero_block import check_size, kernel_tolerance
+from qdbjax.numerics.kernel import kernel_tolerance
 
 EQUAL = 1e-9  # rates closer than this part of the largest entry have no eigenvectors of their own
 
@@ -20,11 +21,9 @@ def _propagator(generator: Generator, time: Array) -> Matrix:
     spectrum = generator.spectrum
     matrix = rotating_matrix(spectrum, generator.jumps)
     slow = expm_superoperator(matrix, time)
-    angle = spectrum.turning_frequencies.reshape(-1) * time
+    angle = spectrum.rotating_frame_frequencies.reshape(-1) * time
     turning = jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
-    basis = jnp.asarray(spectrum.basis, matrix.dtype)
-    frame = jnp.kron(basis, basis.conj())
-    return frame @ (turning[:, None] * slow) @ frame.conj().T
+    return spectrum.superoperator_from_eigenbasis(turning[:, None] * slow)
 
 
 def propagator(generator: Generator, time: ArrayLike) -> Matrix:
@@ -35,7 +34,7 @@ def propagator(generator: Generator, time: ArrayLike) -> Matrix:
     non-finite time, and above d = 32; `evolve` needs no such matrix.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974).
     """
-    check_size(generator.dimension, "propagator")
+    check_dense(generator.dimension, "propagator")
     time = as_real(time, "time")
     if time.ndim != 0:
         raise ValueError(f"time must be a single number; got shape {time.shape}. Use vmap for many.")
@@ -70,7 +69,7 @@ def relaxation(generator: Generator) -> Relaxation:
     does. Raises ValueError above d = 32.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
     """
-    check_size(generator.dimension, "relaxation")
+    check_dense(generator.dimension, "relaxation")
     if is_traced(generator):
         raise TypeError("relaxation does not run inside jit, grad or vmap: call it with concrete numbers.")
     d = generator.dimension
@@ -117,5 +116,5 @@ def decay_rates(generator: Generator) -> Array:
     Raises ValueError above d = 32.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
     """
-    check_size(generator.dimension, "decay_rates")
+    check_dense(generator.dimension, "decay_rates")
     return _decay_rates(generator)

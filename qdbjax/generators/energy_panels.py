@@ -15,7 +15,8 @@ import numpy as np
 
 from qdbjax._types import Array, Complex, Float, RealVector
 from qdbjax.baths import Gas
-from qdbjax.generators.scattering import leading_inverses, wave_numbers
+from qdbjax.generators.scattering_matrix import resolvents, wave_numbers
+from qdbjax.numerics.matrix import LayoutMatrix
 from qdbjax.numerics.quadrature import decaying, unit_interval
 
 
@@ -61,14 +62,14 @@ def resonances(energies: RealVector, potential: Complex[Array, "d d"], gas: Gas)
     """
     live, fixed = energies, jax.lax.stop_gradient
     energies, potential, mass = fixed(energies), fixed(potential), fixed(gas.mass)
-    unit = jnp.eye(energies.shape[0], dtype=potential.dtype)
     where = energies
     binding = jnp.zeros_like(energies)
     for _ in range(3):
         real, imaginary = wave_numbers(where[:, None] - energies[None, :], mass)
-        k = jax.lax.complex(real, imaginary).astype(potential.dtype).T * (1 - unit) + unit  # [channel, for j]
-        w = leading_inverses(k[:, None] * unit[:, :, None] + 1j * mass.astype(unit.dtype) * potential[:, :, None])
-        each = np.arange(unit.shape[0])
+        own = np.eye(energies.shape[0], dtype=bool)  # [channel, for j]: its own wave number is put to 1
+        real, imaginary = jnp.where(own, 1.0, real.T), jnp.where(own, 0.0, imaginary.T)
+        w = resolvents(real, imaginary, LayoutMatrix.of(potential, samples=1), mass).array(potential.dtype)
+        each = np.arange(energies.shape[0])
         bound = (1 / w[each, each, each] - 1) / 1j
         square = jnp.real(bound * bound)
         binding = jnp.where((jnp.real(bound) < 0) & (square > 0), square / (2 * mass), 0.0)

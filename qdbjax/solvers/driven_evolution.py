@@ -7,34 +7,34 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from qdbjax._status import is_fatal
+from qdbjax._status import Status, is_fatal, raise_flag
 from qdbjax._types import Array, Matrix
 from qdbjax.compilation.closures import closed
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.flows import charge_flows, exchanging, quanta_flows
-from qdbjax.generators.generator import Generator, PerBath, energy_liouvillian
-from qdbjax.numerics.small import in_frame
-from qdbjax.solvers.evolution import Account, Evolution, Integration, Times, flags
-from qdbjax.solvers.hermitian import pack, unpack
-from qdbjax.solvers.zero_block import check_size
+from qdbjax.generators.block import check_dense
+from qdbjax.generators.flows import charge_flows, quanta_flows
+from qdbjax.generators.generator import Generator, energy_liouvillian
+from qdbjax.generators.jumps import PerBath
+from qdbjax.numerics.hermitian import pack, unpack
+from qdbjax.solvers.integration import Account, Evolution, Integration, Times
 
 Protocol = Callable[[Array], Generator]
 
 
 def _slope(generator: Generator, rho: Matrix) -> Matrix:
     """L(ρ), in and out in the basis of the Hamiltonian."""
-    basis = jnp.asarray(generator.spectrum.basis, rho.dtype)
-    framed = in_frame(basis, rho)
-    moved = jnp.matmul(energy_liouvillian(generator.spectrum, generator.jumps), framed.reshape(-1), precision="highest")
-    return in_frame(basis.conj().T, moved.reshape(rho.shape))
+    spectrum = generator.spectrum
+    framed = spectrum.to_eigenbasis(rho)
+    slope = jnp.matmul(energy_liouvillian(spectrum, generator.jumps), framed.reshape(-1), precision="highest")
+    return spectrum.from_eigenbasis(slope.reshape(rho.shape))
 
 
 def _currents(protocol: Protocol, time: Array, generator: Generator, rho: Matrix) -> tuple[PerBath, PerBath, Array]:
     """Heat and energy from each bath, and work per time."""
     spectrum, jumps = generator.spectrum, generator.jumps
-    framed = in_frame(jnp.asarray(spectrum.basis, rho.dtype), rho)
+    framed = spectrum.to_eigenbasis(rho)
     energy = heat = charge_flows(spectrum, jumps, framed, spectrum.levels)
-    if exchanging(jumps):
+    if jumps.exchanges_particles:
         heat = energy - generator.chemical_potentials * quanta_flows(spectrum, jumps, framed)
     push = jax.jvp(lambda t: jnp.asarray(protocol(t).system.hamiltonian), (time,), (jnp.ones_like(time),))[1]
     return heat, energy, _trace(push, rho)
@@ -47,7 +47,7 @@ def _trace(operator: Matrix, rho: Matrix) -> Array:
 def _seen(protocol: Protocol, time: Array, rho: Matrix, observables: dict[str, Matrix]) -> tuple:
     """At one time: level populations, Tr[A ρ], heat from each bath, work, energy, which baths have T > 0, status."""
     generator = protocol(time)
-    levels = jnp.real(jnp.diagonal(in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho)))
+    levels = jnp.real(jnp.diagonal(generator.spectrum.to_eigenbasis(rho)))
     heat, _, work = _currents(protocol, time, generator, rho)
     values = {name: _trace(jnp.asarray(operator), rho) for name, operator in observables.items()}
     energy = _trace(jnp.asarray(generator.system.hamiltonian), rho)
@@ -103,7 +103,7 @@ def _evolve_driven(
 ) -> Evolution:
     """Work per time is Tr[Ḣ ρ]; with heat and chemical work it adds up to the change of ⟨H⟩."""
     d = rho.shape[0]
-    check_size(d, "a driven evolution")
+    check_dense(d, "a driven evolution")
     nothing = jnp.zeros((), times.dtype)
     empty = jnp.zeros_like(protocol(start).temperatures)
     first = _Ledger(pack(rho), empty, empty, nothing, nothing)
@@ -111,8 +111,7 @@ def _evolve_driven(
     matrices = jax.vmap(unpack)(passed.rho)
     seen = jax.vmap(lambda t, each: _seen(protocol, t, each, observables))(times, matrices)
     levels, values, heat, work, energy, warm, codes = seen
-    status = flags(arrived.astype(times.dtype))
-    status = status | jnp.bitwise_or.reduce(codes)
+    status = raise_flag(~arrived, Status.INTEGRATION_FAILED) | jnp.bitwise_or.reduce(codes)
     bad = is_fatal(status) | ~arrived
     flow = _entropy_flow(passed.entropy, warm)
     account = Account(passed.heat, flow, passed.work, passed.chemical, energy)

@@ -13,8 +13,9 @@ import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax.numerics.collected import Cellwise, collected
-from qdbjax.numerics.small import all_entries, entrywise, nested
+from qdbjax.numerics.entries import all_entries, nested
+from qdbjax.numerics.masked_primitive import LaneFunction, collected
+from qdbjax.numerics.matrix import entrywise
 
 SMALL = 16  # arrays of up to this many entries cross a branch entry by entry
 
@@ -45,16 +46,16 @@ def _together(parts: list, like: Any) -> Any:
     return jax.tree.unflatten(tree, [rebuild(part, leaf) for part, leaf in zip(parts, leaves, strict=True)])
 
 
-def where_asked(asked: jax.Array | np.bool_, function: Callable, operands: tuple, otherwise: Any, block: int) -> Any:
+def masked_cond(asked: jax.Array | np.bool_, function: Callable, operands: tuple, otherwise: Any, block: int) -> Any:
     """function(*operands) in the cells that ask for it, `otherwise` (of the same structure) in all others.
 
     A leaf of `otherwise` may be a ShapeDtypeStruct, which stands for zeros. Where it is known that none asks (a NumPy
-    False) nothing else is compiled. See `for_some`.
+    False) nothing else is compiled. See `masked_map`.
     """
     if isinstance(asked, np.bool_) and not asked:
         zeros = lambda leaf: jnp.zeros(leaf.shape, leaf.dtype) if _is_shape(leaf) else leaf  # noqa: E731
         return jax.tree.map(zeros, otherwise, is_leaf=_is_shape)
-    found = for_some(asked, function, operands, block)
+    found = masked_map(asked, function, operands, block)
 
     def choose(plain, special):
         return special if _is_shape(plain) else entrywise(lambda x, y: jnp.where(asked, x, y), special, plain)
@@ -66,7 +67,7 @@ def _is_shape(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
-def for_some(asked: jax.Array, function: Callable, operands: tuple, block: int) -> Any:
+def masked_map(asked: jax.Array, function: Callable, operands: tuple, block: int) -> Any:
     """function(*operands), real arrays, in the cells that ask for it, zeros elsewhere; the other cells pay nothing.
 
     Asking cells are worked on `block` at a time. Every mode and order of differentiation, at the same price: nothing
@@ -81,5 +82,5 @@ def for_some(asked: jax.Array, function: Callable, operands: tuple, block: int) 
         leaves = jax.tree.leaves(_together(jax.tree.unflatten(tree, cell), arrays))
         return jax.tree.leaves(_apart(jex.jaxpr_as_fun(whole)(*leaves)))
 
-    found = collected(asked, values, Cellwise(of_parts, results), block)
+    found = collected(asked, values, LaneFunction(of_parts, results), block)
     return _together(jax.tree.unflatten(result_tree, found), like)

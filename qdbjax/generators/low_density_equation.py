@@ -10,12 +10,14 @@ import numpy as np
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode
 from qdbjax.baths import Gas
-from qdbjax.generators.collisions import Nodes, nodes_between, resonances
-from qdbjax.generators.davies import checked_names, squared
-from qdbjax.generators.generator import AbstractJumps, Channels, Generator, PerBath, assemble
-from qdbjax.generators.scattering import framed_potential, leading_inverses, resolvents, wave_numbers
-from qdbjax.numerics.small import UNROLL, every, split, stack_real, stacked, vector_entries
-from qdbjax.systems import Spectrum, System, as_system, spectrum
+from qdbjax.generators.energy_panels import Nodes, nodes_between, resonances
+from qdbjax.generators.generator import Generator, assemble
+from qdbjax.generators.inputs import checked_names
+from qdbjax.generators.jumps import AbstractJumps, Channels, PerBath
+from qdbjax.generators.scattering_matrix import potential_in_eigenbasis, resolvents, wave_numbers
+from qdbjax.numerics.entries import stacked, vector_entries
+from qdbjax.numerics.matrix import LayoutMatrix, every, map_leading
+from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 UNRESOLVED = 1e-9  # estimated relative error of a rate above which it is flagged
 
@@ -45,7 +47,7 @@ def low_density(
     system = as_system(system)
     gases = (gases,) if isinstance(gases, Gas) else tuple(gases)
     names = checked_names(system, gases, Gas, "gases")
-    return assemble(system, spectrum(system), GasJumps(gases, forward_scattering), names)
+    return assemble(system, diagonalize(system), GasJumps(gases, forward_scattering), names)
 
 
 def collision_rates(levels: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
@@ -55,7 +57,7 @@ def collision_rates(levels: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
     tells.
     """
     energies, d = levels.energies, levels.energies.shape[0]
-    potential = framed_potential(gas, levels)
+    potential = potential_in_eigenbasis(gas, levels)
     ordered = jnp.sort(energies)
     ends = vector_entries(ordered)[1:]
     if d == 1:
@@ -67,35 +69,13 @@ def collision_rates(levels: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
     factor = 2 * gas.density / jnp.pi / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
     real, imaginary = wave_numbers(nodes.distances.T, gas.mass)
     thermal = jnp.exp(-jnp.maximum(nodes.distances.T, 0.0) / gas.temperature) * nodes.weights[None]
-    both = jnp.stack([jnp.ones_like(nodes.weights), jnp.asarray(nodes.signs, thermal.dtype)], axis=1)
-    if d <= UNROLL:
-        sums = _sums_unrolled(real, imaginary, thermal, both, potential, gas.mass)
-    else:
-        unit = jnp.eye(d, dtype=potential.dtype)[:, :, None]
-        k = jax.lax.complex(real, imaginary).astype(potential.dtype)
-        w = leading_inverses(k[:, None] * unit + 1j * gas.mass.astype(unit.dtype) * potential[:, :, None])
-        terms = squared(w) * real[:, None] * (real * thermal)[None, :]
-        sums = jnp.moveaxis(jnp.matmul(terms, both, precision="highest"), -1, 0)
-    off = ~np.eye(d, dtype=bool)
-    whole, apart = jnp.where(off[None], sums, 0.0)
+    w = resolvents(real, imaginary, LayoutMatrix.of(potential, samples=1), gas.mass)
+    # k_k k_l |W_kl|² e^{-β(E - E_l)}, which is |t_kl|²/(k_k k_l) but for constants.
+    terms = w.abs2().without_diagonal().scaled(real, real * thermal)
+    whole, apart = (terms.sum_over_samples(signs).array(energies.dtype) for signs in (None, nodes.signs))
     some = whole > 0
     error = jnp.max(jnp.where(some, jnp.abs(apart) / jnp.where(some, whole, 1.0), 0.0))
     return factor * whole, jax.lax.stop_gradient(error * error)
-
-
-def _sums_unrolled(real: Array, imaginary: Array, thermal: Array, both: Array, potential: Array, mass: Array) -> Array:
-    """Σ over nodes of e^{-β(E - E_l)} k_k k_l |W_kl|² w, with both signs (2, to, from), entry by entry."""
-    k, kappa, weights, signs = vector_entries(real), vector_entries(imaginary), vector_entries(thermal), both[:, 1]
-    w = resolvents(k, kappa, split(potential), mass)
-    d, dtype = len(k), real.dtype
-    whole: list[list] = [[0.0] * d for _ in range(d)]
-    apart: list[list] = [[0.0] * d for _ in range(d)]
-    for n in range(d):
-        for l in range(d):
-            if n != l:
-                terms = weights[l] * (k[l] * k[n] * w[n][l].squared())
-                whole[n][l], apart[n][l] = jnp.sum(terms), jnp.sum(terms * signs)
-    return stacked([stack_real(whole, dtype), stack_real(apart, dtype)])
 
 
 class GasJumps(AbstractJumps):
@@ -106,22 +86,19 @@ class GasJumps(AbstractJumps):
 
     @property
     def charges(self) -> tuple[tuple[int, ...], ...]:
-        """Zeros: no particles are exchanged."""
         return ((0,),) * len(self.gases)
 
     @property
     def reservoirs(self) -> tuple[PerBath, PerBath]:
-        """Temperatures; no chemical potentials."""
         temperatures = stacked([gas.temperature for gas in self.gases])
         return temperatures, jnp.zeros_like(temperatures)
 
     def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "GasJumps":
-        """See AbstractJumps; densities stay."""
         pairs = zip(self.gases, vector_entries(temperatures), strict=True)
         return GasJumps(tuple(eqx.tree_at(lambda g: g.temperature, gas, t) for gas, t in pairs), self.forward)
 
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
-        """2πν R_kl of each gas; flagged where a gas is unphysical or an integral not resolved."""
+        """Flagged where a gas is unphysical or an integral not resolved."""
         found = [collision_rates(spectrum, gas) for gas in self.gases]
         rates = stacked([rate for rate, _ in found])
         status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
@@ -139,7 +116,6 @@ class GasJumps(AbstractJumps):
         return (half + half.conj().T) * spectrum.same_level.astype(half.dtype)
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
-        """(A, weight · A) of each gas."""
         return tuple(_amplitudes(spectrum, gas) for gas in self.gases)
 
 
@@ -157,7 +133,7 @@ def _incoming(levels: Spectrum, gas: Gas) -> Nodes:
     thresholds = energies[None, :] - centers[:, None]
     apart = thresholds[~np.eye(d, dtype=bool)]
     if not gas.repulsive:
-        bound = resonances(energies, framed_potential(gas, levels), gas)
+        bound = resonances(energies, potential_in_eigenbasis(gas, levels), gas)
         apart = jnp.concatenate([apart, (bound[None, :] - centers[:, None]).reshape(-1)])
     # Of two levels one is above the other: half of their thresholds lie below e = 0.
     ascending = jnp.sort(jnp.clip(apart, 0.0, jnp.maximum(jnp.max(thresholds), 0.0)))[d * (d - 1) // 2 :]
@@ -172,7 +148,7 @@ def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:
     respect to a Hamiltonian that mixes degenerate levels. Off the diagonal K^{-½}VWK^{½} = (i/m) K^{½}WK^{½}, which
     does not cancel at thresholds.
     """
-    nodes, potential = _incoming(levels, gas), framed_potential(gas, levels)
+    nodes, potential = _incoming(levels, gas), potential_in_eigenbasis(gas, levels)
     dtype, d = potential.dtype, potential.shape[0]
     mass, beta = gas.mass.astype(dtype), (1 / gas.temperature).astype(dtype)
     unit, mixing = jnp.eye(d, dtype=dtype), levels.mixing.astype(dtype)
@@ -186,7 +162,8 @@ def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:
         slope = mass * wide(mixing) * pair  # dk/dE = m/k, inside a cluster
         bend = 0.5 * back[:, None] * slope
         half, reverse = root[:, None] * wide(unit) - bend, back[:, None] * wide(unit) + bend * pair
-        w = leading_inverses((root * root)[:, None] * wide(unit) - slope + 1j * mass * wide(potential))
+        denominator = (root * root)[:, None] * wide(unit) - slope + 1j * mass * wide(potential)
+        w = LayoutMatrix.of(denominator).inverse().array(dtype)
         within = _product(wide(potential), w)
         apart = _product(_product(half, w), half) * (1j / mass)
         leaving = jnp.where(wide(unit.real) > 0, _product(_product(reverse, within), half), apart)
@@ -202,7 +179,7 @@ def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:
     # The Boltzmann factor knows the energies themselves, so that Gibbs is stationary to second order in what is merged.
     kinetic = excess[each, each] - jax.lax.stop_gradient(levels.energies - levels.centers)[:, None]
     sources = excess, kinetic, unit, mixing.T
-    leaving, within = jax.vmap(of_source)(sources) if d <= UNROLL else jax.lax.map(of_source, sources)
+    leaving, within = map_leading(of_source, sources)
     return leaving, within, nodes.weights / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
 
 

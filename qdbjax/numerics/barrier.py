@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from qdbjax._types import Array, Bool
-from qdbjax.numerics.small import UNROLL, nested, vector_entries
+from qdbjax.numerics.entries import UNROLL, nested, vector_entries
 
 
 def once(function: Callable, alive: Bool[Array, ""], *operands):
@@ -25,7 +25,7 @@ def once(function: Callable, alive: Bool[Array, ""], *operands):
 
 
 @jax.custom_jvp
-def computed_once(vector: Array) -> Array:
+def materialize(vector: Array) -> Array:
     """A short real vector, fenced: energies from a formula with cosines would be recomputed a dozen times over."""
     if vector.shape[0] > UNROLL:
         return vector
@@ -34,6 +34,6 @@ def computed_once(vector: Array) -> Array:
     return nested(once(lambda *values: list(values), total == total, *parts), vector.shape)
 
 
-@computed_once.defjvp
+@materialize.defjvp
 def _computed_once_jvp(primals, tangents):
-    return computed_once(*primals), tangents[0]
+    return materialize(*primals), tangents[0]

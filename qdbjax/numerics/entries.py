@@ -1,4 +1,4 @@
-"""Arithmetic of small matrices, written out entry by entry in real and imaginary parts.
+"""Entries of small matrices, each as two reals, and how arrays are taken apart into them and put together again.
 
 Under vmap each part of each entry is one long vector, so that the batch lies on the last axis and vectorises:
 batched 3x3 `dot_general` costs about ten times as much on a CPU, and interleaved complex numbers do not vectorise.
@@ -6,7 +6,6 @@ Numbers known while tracing (NumPy matrices: site projectors, Pauli matrices) co
 """
 
 import functools as ft
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -15,28 +14,27 @@ import numpy as np
 from qdbjax._types import Array
 
 UNROLL = 3  # largest dimension written out; compile time grows with its cube
-DIRECT = 8  # largest dimension at which stacks are multiplied by sums of products
-ENTRIES = 36  # arrays of up to this many entries are reduced and mapped entry by entry
 
 
-def _known(x) -> bool:
+def is_known(x) -> bool:
+    """Whether a part of an entry is a number known while tracing."""
     return isinstance(x, (int, float))
 
 
 def add(x, y):
     """x + y of reals, traced or known."""
-    if _known(x) and x == 0:
+    if is_known(x) and x == 0:
         return y
-    return x if _known(y) and y == 0 else x + y
+    return x if is_known(y) and y == 0 else x + y
 
 
 def multiply(x, y):
     """x · y of reals, traced or known."""
-    if (_known(x) and x == 0) or (_known(y) and y == 0):
+    if (is_known(x) and x == 0) or (is_known(y) and y == 0):
         return 0.0
-    if _known(x) and x == 1:
+    if is_known(x) and x == 1:
         return y
-    return x if _known(y) and y == 1 else x * y
+    return x if is_known(y) and y == 1 else x * y
 
 
 def _minus(x):
@@ -80,7 +78,7 @@ class Entry:
 
 def choose(condition: Array, x: Entry, y: Entry) -> Entry:
     """x where the condition holds, y elsewhere."""
-    im = 0.0 if _known(x.im) and _known(y.im) and x.im == y.im == 0 else jnp.where(condition, x.im, y.im)
+    im = 0.0 if is_known(x.im) and is_known(y.im) and x.im == y.im == 0 else jnp.where(condition, x.im, y.im)
     return Entry(jnp.where(condition, x.re, y.re), im)
 
 
@@ -120,8 +118,13 @@ def stacked(parts: list[Array]) -> Array:
 
 
 def stack_real(rows: list[list], dtype) -> Array:
-    """A real matrix from nested lists of reals."""
-    return stacked([stacked([jnp.asarray(x, dtype) for x in row]) for row in rows])
+    """A real matrix from nested lists of reals, which are numbers or arrays of one shape."""
+    shape = next((x.shape for row in rows for x in row if not is_known(x)), ())
+    return stacked([stacked([_whole(x, shape, dtype) for x in row]) for row in rows])
+
+
+def _whole(x, shape: tuple[int, ...], dtype) -> Array:
+    return jnp.full(shape, x, dtype) if is_known(x) else jnp.asarray(x, dtype)
 
 
 def join(rows: list[list[Entry]], dtype) -> Array:
@@ -129,8 +132,9 @@ def join(rows: list[list[Entry]], dtype) -> Array:
     if not jnp.issubdtype(dtype, jnp.complexfloating):
         return stack_real([[entry.re for entry in row] for row in rows], dtype)
     part = jnp.finfo(dtype).dtype
-    re = [[jnp.asarray(entry.re, part) for entry in row] for row in rows]
-    im = [[jnp.asarray(entry.im, part) for entry in row] for row in rows]
+    shape = next((x.shape for row in rows for entry in row for x in (entry.re, entry.im) if not is_known(x)), ())
+    re = [[_whole(entry.re, shape, part) for entry in row] for row in rows]
+    im = [[_whole(entry.im, shape, part) for entry in row] for row in rows]
     return jax.lax.complex(stack_real(re, part), stack_real(im, part))
 
 
@@ -159,55 +163,6 @@ def inverse(x: list[list[Entry]]) -> list[list[Entry]]:
     return [[entry * back for entry in row] for row in adjugate]
 
 
-def matmul(a: Array | np.ndarray, b: Array | np.ndarray) -> Array:
-    """a @ b for square matrices of one size; written out for d <= 3."""
-    dtype = np.promote_types(a.dtype, b.dtype)
-    if a.shape[0] > UNROLL:
-        return jnp.matmul(jnp.asarray(a, dtype), jnp.asarray(b, dtype), precision="highest")
-    return join(product(split(a), split(b)), dtype)
-
-
-def compose(a: Array, b: Array) -> Array:
-    """a @ b for stacks of matrices (..., d, d) that broadcast; sums of products up to d = 8.
-
-    For every matrix of a batch XLA makes one small `dot` on a CPU, slower than the fused loop of the sum.
-    """
-    dtype = np.promote_types(a.dtype, b.dtype)
-    a, b = a.astype(dtype), b.astype(dtype)
-    if a.shape[-1] > DIRECT:
-        return jnp.matmul(a, b, precision="highest")
-    rank = max(a.ndim, b.ndim)
-    a, b = (jnp.expand_dims(x, tuple(range(rank - x.ndim))) for x in (a, b))
-    return jnp.sum(a[..., :, :, None] * b[..., None, :, :], axis=-2)
-
-
-def dagger(a: Array) -> Array:
-    """Hermitian conjugate of a matrix, or of each in a stack (..., d, d)."""
-    return jnp.swapaxes(a.conj(), -1, -2)
-
-
-def in_frame(basis: Array | np.ndarray, operator: Array | np.ndarray) -> Array:
-    """V† A V, the operator in the basis whose vectors are the columns of V."""
-    return matmul(dagger(basis), matmul(operator, basis))
-
-
-def diagonal(matrix: Array) -> Array:
-    """The diagonal of a (d, d) matrix."""
-    if matrix.shape[0] > UNROLL:
-        return jnp.diagonal(matrix)
-    rows = vector_entries(matrix)
-    return stacked([vector_entries(row)[i] for i, row in enumerate(rows)])
-
-
-def diagonal_matrix(vector: Array) -> Array:
-    """A (d, d) matrix with the given diagonal."""
-    if vector.shape[0] > UNROLL:
-        return jnp.diag(vector)
-    values = vector_entries(vector)
-    d = len(values)
-    return stack_real([[values[i] if i == j else 0.0 for j in range(d)] for i in range(d)], vector.dtype)
-
-
 def all_entries(array: Array) -> list:
     """The entries of an array of any shape, in row-major order."""
     rows = [array]
@@ -225,33 +180,3 @@ def nested(parts: list, shape: tuple[int, ...]) -> Array:
         return parts[0]
     step = len(parts) // shape[0]
     return stacked([nested(parts[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])])
-
-
-def largest(array: Array) -> Array:
-    """The largest entry.
-
-    Reducing over a small axis would make XLA assemble the whole batch of small arrays in memory first; a chain of
-    elementwise operations does not (measured for the three-dot ring: 0.4 against 0.1 µs a cell).
-    """
-    return jnp.max(array) if array.size > ENTRIES else ft.reduce(jnp.maximum, all_entries(array))
-
-
-def total(array: Array) -> Array:
-    """The sum of all entries, likewise."""
-    return jnp.sum(array) if array.size > ENTRIES else ft.reduce(jnp.add, all_entries(array))
-
-
-def every(condition: Callable, array: Array) -> Array:
-    """Whether an elementwise condition holds in every entry."""
-    array = jax.lax.stop_gradient(array)  # or every derivative of a program would take it apart as well
-    if array.size > ENTRIES:
-        return jnp.all(condition(array))
-    return ft.reduce(jnp.logical_and, [condition(entry) for entry in all_entries(array)])
-
-
-def entrywise(function: Callable, *arrays: Array) -> Array:
-    """An elementwise function of arrays of one shape."""
-    shape = arrays[0].shape
-    if not 0 < arrays[0].size <= ENTRIES:
-        return function(*arrays)
-    return nested([function(*entry) for entry in zip(*map(all_entries, arrays), strict=True)], shape)

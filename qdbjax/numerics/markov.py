@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Array, Bool, Float, RealVector
-from qdbjax.numerics.small import entrywise, matrix_entries, stacked, total, vector_entries
+from qdbjax.numerics.entries import matrix_entries, stacked, vector_entries
+from qdbjax.numerics.matrix import entrywise, total
 
 RateMatrix = Float[Array, "d d"]
 UNROLL = 4  # largest dimension written out
@@ -28,7 +29,7 @@ def off_diagonal(rates: RateMatrix) -> RateMatrix:
     return rates * (1 - jnp.eye(rates.shape[0], dtype=rates.dtype))
 
 
-def generator_action(rates: RateMatrix, x: RealVector) -> RealVector:
+def rate_matrix_vector(rates: RateMatrix, x: RealVector) -> RealVector:
     """W x, the diagonal being minus the column sums of the off-diagonal rates."""
     d = rates.shape[0]
     if d <= UNROLL:
@@ -153,7 +154,7 @@ def recurrent_classes(linked: Bool[Array, "d d"]) -> tuple[Bool[Array, " d"], Fl
     return recurrent, jnp.sum(jnp.where(recurrent, 1.0 / size, 0.0))
 
 
-def stationary_from(rates: RateMatrix, root: Array) -> RealVector:
+def stationary_rooted_at(rates: RateMatrix, root: Array) -> RealVector:
     """`stationary` with the elimination ending at `root`, which must be recurrent; for absorbing states at T = 0."""
     d = rates.shape[0]
     index = jnp.arange(d)

@@ -1,0 +1,46 @@
+"""What the makers that start from weakly coupled baths share: their operators, reservoirs and charges."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax.baths import AbstractBath
+from qdbjax.generators.jumps import AbstractJumps, Channels, PerBath
+from qdbjax.numerics.entries import stacked, vector_entries
+from qdbjax.numerics.matrix import batched_matmul
+from qdbjax.systems import Spectrum
+
+
+class AbstractBathJumps(AbstractJumps):
+    """Jump terms made from weakly coupled baths."""
+
+    baths: eqx.AbstractVar[tuple[AbstractBath, ...]]
+
+    @property
+    def charges(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(bath.charges for bath in self.baths)
+
+    @property
+    def reservoirs(self) -> tuple[PerBath, PerBath]:
+        columns = (
+            [bath.single_temperature for bath in self.baths],
+            [bath.chemical_potential for bath in self.baths],
+        )
+        dtype = np.result_type(*(value.dtype for column in columns for value in column))
+        return tuple(stacked([value.astype(dtype) for value in column]) for column in columns)
+
+    def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "AbstractBathJumps":
+        pairs = zip(vector_entries(temperatures), vector_entries(chemical_potentials), strict=True)
+        baths = tuple(bath.with_reservoir(*pair) for bath, pair in zip(self.baths, pairs, strict=True))
+        return eqx.tree_at(lambda jumps: jumps.baths, self, baths)
+
+
+def bath_operators(bath: AbstractBath, spectrum: Spectrum) -> Channels:
+    """The operators of a bath in the energy eigenbasis (k, d, d)."""
+    return spectrum.to_eigenbasis(jnp.stack([jnp.asarray(operator) for operator in bath.operators]))
+
+
+def commutator_with_mixing(framed: Channels, spectrum: Spectrum) -> Channels:
+    """[S, M]: zero in value, the change of S where a Hamiltonian mixes degenerate levels."""
+    rest = spectrum.mixing.astype(framed.dtype)
+    return batched_matmul(framed, rest) - batched_matmul(rest, framed)

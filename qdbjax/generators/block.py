@@ -1,0 +1,131 @@
+"""The ω = 0 block of a generator, and the one branch of the package that degenerate levels take.
+
+The block is what a secular generator does to populations and to coherences between levels of one energy. Where no two
+levels have the same energy it is the rate matrix; where some do it is up to d² x d². This file alone knows how large it
+may be, how many cells of a batch are worked on together, and what stands where it does not fit.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, Bool, Float, Matrix
+from qdbjax.generators.jumps import AbstractJumps, Channels, complex_type, dressed_hamiltonian, jump_superoperator
+from qdbjax.numerics.hermitian import real_tensor
+from qdbjax.numerics.masked import masked_cond
+from qdbjax.numerics.matrix import batched_matmul, dagger
+from qdbjax.systems import Spectrum
+
+DENSE_LIMIT = 32  # largest dimension whose d² x d² matrices are formed: 16 MB at d = 32, 268 MB at 64
+
+
+def check_dense(dimension: int, what: str) -> None:
+    """Raise ValueError beyond the largest dimension at which a matrix on all d² entries of ρ is formed."""
+    if dimension > DENSE_LIMIT:
+        size = 24 * dimension**4 / 2**30
+        raise ValueError(
+            f"{what} forms a {dimension**2} x {dimension**2} matrix, {size:.3g} GiB at dimension {dimension}; the "
+            f"limit is {DENSE_LIMIT}. For a non-degenerate spectrum use steady_state with the solver Populations(), "
+            "which needs d x d."
+        )
+
+
+def block_fits(spectrum: Spectrum) -> bool:
+    """Whether a program may hold the block: it is not too large, and levels may be degenerate at all."""
+    return spectrum.energies.shape[-1] <= DENSE_LIMIT and spectrum.known_nondegenerate is not True
+
+
+def block_too_large(condition: Bool[Array, ""] | np.bool_, dimension: int) -> Bool[Array, ""] | np.bool_:
+    """Where a cell needs a matrix on all entries of ρ and cannot have it."""
+    return condition if dimension > DENSE_LIMIT else np.False_
+
+
+def in_cells(condition: Bool[Array, ""] | np.bool_, function: Callable, operands: tuple, plain: Any) -> Any:
+    """function(*operands), where operands[0] is a Spectrum, in the cells of a batch where the condition holds.
+
+    `plain` in all others, which pay nothing. About 64 MB of d² x d² matrices at a time.
+    """
+    batch = max(1, min(128, 2**22 // operands[0].energies.shape[-1] ** 4))
+    return masked_cond(condition, function, operands, plain, batch)
+
+
+def where_degenerate(
+    spectrum: Spectrum, jumps: AbstractJumps, of_block: Callable, plain: Any, *operands: Any, dense: bool = True
+) -> Any:
+    """of_block(spectrum, jumps, *operands) where levels are degenerate, `plain` elsewhere.
+
+    dense: whether of_block forms a matrix on all entries of ρ; NaN stands where that would be too large.
+    """
+    if dense and spectrum.energies.shape[-1] > DENSE_LIMIT:
+        return jax.tree.map(lambda x: jnp.where(spectrum.degenerate, jnp.nan, x), plain)
+    return in_cells(spectrum.degenerate, of_block, (spectrum, jumps, *operands), plain)
+
+
+class Block(eqx.Module):
+    """What the ω = 0 block needs, in the energy eigenbasis: it connects levels of one cluster only.
+
+    operators S and dressed R (channel, d, d), levels B (d, d), same (d, d) as 0 and 1.
+    """
+
+    operators: Channels
+    dressed: Channels
+    levels: Matrix
+    same: Array
+
+    def dissipate(self, rho: Matrix) -> Matrix:
+        """D(ρ) of the channels, for ρ within the block."""
+        s, r = self.operators, self.dressed
+        # ½{K, ρ} with K = ½ Σ(S†R + R†S): its other half is the conjugate transpose of this one.
+        half = jnp.sum(batched_matmul(batched_matmul(r, rho[None]), dagger(s)), axis=0) - batched_matmul(
+            2 * self.decay, rho
+        )
+        return 0.5 * (half + dagger(half)) * self.same
+
+    @property
+    def decay(self) -> Matrix:
+        """½K = ¼ Σ(S†R + R†S) within the block: coherences and populations decay by -½{K, ρ}."""
+        half = jnp.sum(batched_matmul(dagger(self.operators), self.dressed), axis=0)
+        return 0.25 * (half + dagger(half)) * self.same
+
+    def action(self, rho: Matrix) -> Matrix:
+        """L(ρ) for ρ within the block."""
+        turning = -1j * batched_matmul(self.levels, rho)
+        return (turning + dagger(turning)) * self.same + self.dissipate(rho)
+
+    def superoperator(self) -> Array:
+        """L as a (d, d, d, d) complex tensor [n, m, l, k], ρ_lk to ρ_nm, zero on everything outside the block."""
+        d = self.levels.shape[0]
+        unit = jnp.eye(d, dtype=self.levels.dtype)
+        effective = -1j * self.levels - self.decay
+        both = effective[:, None, :, None] * unit[None, :, None, :] + (
+            unit[:, None, :, None] * effective.conj()[None, :, None, :]
+        )
+        return self.inside(jump_superoperator(self.operators, self.dressed) + both)
+
+    def inside(self, superoperator: Array) -> Array:
+        """A (d, d, d, d) tensor with zeros on everything outside the block."""
+        return superoperator * self.same[:, :, None, None] * self.same[None, None, :, :]
+
+    def matrix(self) -> Float[Array, "n n"]:
+        """L as a (d², d²) real matrix on the packed reals of ρ."""
+        d = self.levels.shape[0]
+        return real_tensor(self.superoperator()).reshape(d * d, d * d)
+
+
+def blocks(spectrum: Spectrum, jumps: AbstractJumps) -> list[Block]:
+    """The ω = 0 block of each bath."""
+    dtype = complex_type(spectrum.basis.dtype)
+    levels = dressed_hamiltonian(spectrum, jumps).astype(dtype)
+    same = spectrum.same_level.astype(dtype)
+    return [Block(s.astype(dtype), r.astype(dtype), levels, same) for s, r in jumps.channels(spectrum)]
+
+
+def whole_block(spectrum: Spectrum, jumps: AbstractJumps) -> Block:
+    """The ω = 0 block of all baths together."""
+    parts = blocks(spectrum, jumps)
+    operators = jnp.concatenate([part.operators for part in parts])
+    return Block(operators, jnp.concatenate([part.dressed for part in parts]), parts[0].levels, parts[0].same)

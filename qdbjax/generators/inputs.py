@@ -1,0 +1,90 @@
+"""What every maker of generators checks of the baths or gases that it is given."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, Bool, is_traced
+from qdbjax.baths import AbstractBath
+from qdbjax.compilation.eager import eval_at_trace_time
+from qdbjax.systems import Spectrum, System
+
+
+def checked_baths(system: System, baths: AbstractBath | Sequence[AbstractBath]) -> tuple[tuple, tuple[str, ...]]:
+    """Baths that fit the system, and a name for each."""
+    baths = (baths,) if isinstance(baths, AbstractBath) else tuple(baths)
+    names = checked_names(system, baths, AbstractBath, "baths")
+    _check_charges(system, baths)
+    return baths, names
+
+
+def checked_names(system: System, parts: tuple, kinds: type, called: str) -> tuple[str, ...]:
+    """A name for each bath or gas, after what can be known wrong with them."""
+    words = kinds.__name__.removeprefix("Abstract")
+    if not parts:
+        raise ValueError(f"{called} must hold at least one {words}; got none. Every eigenstate is stationary then.")
+    for n, part in enumerate(parts):
+        if not isinstance(part, kinds):
+            raise TypeError(f"{called}[{n}] must be a {words}; got {type(part).__name__}.")
+        if part.dimension != system.dimension:
+            raise ValueError(
+                f"{called}[{n}] couples to dimension {part.dimension} but the system has {system.dimension} levels. "
+                "Embed its operator with qdbjax.embed."
+            )
+    single = words.lower()
+    names = tuple(part.name if part.name is not None else f"{single}{n}" for n, part in enumerate(parts))
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise ValueError(f"{single} names must differ; got {sorted(repeated)} more than once.")
+    return names
+
+
+def _check_charges(system: System, baths: tuple[AbstractBath, ...]) -> None:
+    """[N, D] = -D for what a field or lead removes."""
+    if system.number is None or is_traced(system.number, baths):
+        return
+    number = np.asarray(system.number)
+    for n, bath in enumerate(baths):
+        for operator, charge in zip(bath.operators, bath.charges, strict=True):
+            removal = np.asarray(operator)
+            excess = np.abs(number @ removal - removal @ number - charge * removal).max()
+            if charge != 0 and excess > 1e-10 * max(np.abs(removal).max(), np.finfo(float).tiny):
+                raise ValueError(
+                    f"baths[{n}] must remove one particle, [N, D] = -D with the system's number N; it misses by "
+                    f"{excess:.3g}."
+                )
+
+
+def refuse_infinite_scale(baths: tuple[AbstractBath, ...]) -> None:
+    """Raise ValueError for a bath whose Lamb shift is infinite."""
+    for n, bath in enumerate(baths):
+        if not is_traced(bath.scale) and np.isinf(bath.scale):
+            raise ValueError(
+                f"baths[{n}] has a density without end ({type(bath.spectral_density).__name__}, scale inf): its Lamb "
+                "shift is infinite. Give a cutoff (LorentzianBand instead of Flat), or leave lamb_shift off."
+            )
+
+
+@eval_at_trace_time
+def refuse_divergent_noise(spectrum: Spectrum, baths: tuple[AbstractBath, ...]) -> None:
+    """Raise ValueError for a bath whose infinite γ(0) meets a coupling between equal levels."""
+    for n, bath in enumerate(baths):
+        if bath.finite_at_zero:
+            continue
+        if bool(jnp.any(divergent_entries(spectrum, bath)[0])):
+            raise ValueError(
+                f"baths[{n}] has infinite noise at ω → 0 ({type(bath.spectral_density).__name__}) and its coupling has "
+                "a zero-frequency part, so that coherences would decay infinitely fast. Use an Ohmic or super-Ohmic "
+                "density, or a coupling without diagonal entries in the energy eigenbasis."
+            )
+
+
+def divergent_entries(spectrum: Spectrum, bath: AbstractBath) -> tuple[Bool[Array, "d d"], Bool[Array, "d d"]]:
+    """Entries [to, from] between equal levels where an infinite γ(0) meets a coupling, and where it meets none."""
+    framed = jnp.stack([spectrum.to_eigenbasis(operator) for operator in bath.operators])
+    limit = bath.spectral_density.over_frequency(jnp.zeros((), spectrum.energies.dtype))
+    rounding = 64 * float(jnp.finfo(framed.dtype).eps) * jnp.max(jnp.abs(framed))
+    coupled = jnp.max(jnp.abs(framed), axis=0) > rounding
+    infinite = spectrum.same_level & (limit == jnp.inf)
+    return infinite & coupled, infinite & ~coupled

@@ -1,0 +1,82 @@
+"""What a maker of generators knows: jump terms labelled by bath and channel.
+
+    L(ρ) = -i[H + H_LS, ρ] + Σ_bath { ½ Σ_a (R_a ρ S_a† + S_a ρ R_a†) - ½ {K, ρ} },   K = ½ Σ_a (S_a†R_a + R_a†S_a),
+
+with jump operators S_a and their dressed partners R_a = Σ_b γ_ab(ω)∘S_b in the energy eigenbasis (R = γ∘S for one
+coupling), restricted to pairs of transitions of equal Bohr frequency.
+"""
+
+import abc
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, Float, Inexact, Matrix, Rates, StatusCode
+from qdbjax.systems import Spectrum
+
+Channels = Inexact[Array, "channel d d"]
+PerBath = Float[Array, " bath"]
+
+
+class AbstractJumps(eqx.Module):
+    """Jump terms that can be made anew in any frame.
+
+    A generator carries the rates of every cell of a batch, and this beside them: the few cells that need the jump
+    operators themselves (degenerate levels) make them anew, which is cheaper than carrying them along for all.
+    """
+
+    secular_step: ClassVar[str | None] = None  # what became of the secular approximation; None without weak coupling
+
+    @property
+    @abc.abstractmethod
+    def charges(self) -> tuple[tuple[int, ...], ...]:
+        """Change of the particle number by each channel of each bath."""
+
+    @property
+    @abc.abstractmethod
+    def reservoirs(self) -> tuple[PerBath, PerBath]:
+        """Temperatures (NaN for a local-KMS field) and chemical potentials (0 where no particles are exchanged)."""
+
+    @abc.abstractmethod
+    def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "AbstractJumps":
+        """The same baths at other temperatures and chemical potentials, where they have them."""
+
+    @abc.abstractmethod
+    def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
+        """Rates (bath, to, from), zero diagonal, and what is wrong with them."""
+
+    def rates(self, spectrum: Spectrum) -> Rates:
+        """Rates (bath, to, from), zero diagonal."""
+        return self.checked_rates(spectrum)[0]
+
+    def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
+        """What the baths add to the Hamiltonian, in the energy eigenbasis, between equal levels; None for nothing."""
+        return None
+
+    @abc.abstractmethod
+    def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
+        """(S, R) of each bath in the energy eigenbasis."""
+
+    @property
+    def exchanges_particles(self) -> bool:
+        """Whether any bath exchanges particles."""
+        return any(charge != 0 for charges in self.charges for charge in charges)
+
+
+def dressed_hamiltonian(spectrum: Spectrum, jumps: AbstractJumps) -> Matrix:
+    """H + H_LS in the energy eigenbasis: what coherences turn with."""
+    shift = jumps.hamiltonian_shift(spectrum)
+    return spectrum.levels if shift is None else spectrum.levels.astype(shift.dtype) + shift
+
+
+def jump_superoperator(operators: Channels, dressed: Channels) -> Array:
+    """ρ ↦ ½ Σ (R ρ S† + S ρ R†) as a (d, d, d, d) tensor [n, m, l, k]."""
+    gain = jnp.sum(dressed[:, :, None, :, None] * operators.conj()[:, None, :, None, :], axis=0)
+    return 0.5 * (gain + gain.conj().transpose(1, 0, 3, 2))
+
+
+def complex_type(dtype) -> np.dtype:
+    """The complex type of the same precision."""
+    return np.promote_types(dtype, jnp.complex64)

@@ -1,0 +1,73 @@
+"""The Pauli master equation of given rates: a classical Markov chain on levels."""
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._status import Status, raise_flag
+from qdbjax._types import ArrayLike, Rates, StatusCode, as_real, is_traced
+from qdbjax.generators.fixed_jumps import AbstractFixedJumps, given_temperatures
+from qdbjax.generators.generator import Generator, assemble
+from qdbjax.generators.jumps import Channels, PerBath
+from qdbjax.numerics.matrix import every
+from qdbjax.systems import Spectrum, System, diagonalize
+
+
+def pauli(
+    energies: ArrayLike, rates: ArrayLike | Mapping[str, ArrayLike], *, temperatures: ArrayLike | None = None
+) -> Generator:
+    """A classical Markov chain on levels, dp/dt = W p; coherences decay with half of what leaves.
+
+    energies (d,): of the levels, energy. rates: W (d, d) [to, from], or several, one for each bath (bath, d, d), or by
+    name; inverse time, diagonals ignored. temperatures: of the baths, for entropy production and tests of detailed
+    balance; without them these are NaN. Returns a Generator. Raises ValueError for negative rates and for shapes.
+    *Source:* W. Pauli, in Probleme der modernen Physik, Sommerfeld Festschrift (1928), for the master equation.
+    """
+    energies = as_real(energies, "energies")
+    if energies.ndim != 1:
+        raise ValueError(f"energies must be a vector; got shape {energies.shape}.")
+    names, tables = _by_bath(rates, "rates")
+    table = jnp.stack([as_real(each, "rates") for each in tables])
+    d = energies.shape[0]
+    if table.shape[1:] != (d, d):
+        raise ValueError(f"rates must have shape {(d, d)} for {d} energies; got {table.shape[1:]}.")
+    off = ~np.eye(d, dtype=bool)
+    if not is_traced(table) and not np.all(np.asarray(table)[:, off] >= 0):
+        raise ValueError(f"rates must be >= 0 and no NaN off the diagonal; got {np.asarray(table)[:, off].min()}.")
+    jumps = PauliJumps(jnp.where(off, table, 0.0), given_temperatures(temperatures, len(names), table.dtype))
+    # With its eigenbasis known a System keeps the order in which the levels were given.
+    system = System(jnp.diag(energies), eigenbasis=np.eye(d), energies=energies)
+    return assemble(system, diagonalize(system), jumps, names)
+
+
+def _by_bath(value: ArrayLike | Mapping[str, ArrayLike], name: str) -> tuple[tuple[str, ...], list]:
+    if isinstance(value, Mapping):
+        return tuple(map(str, value)), list(value.values())
+    table = as_real(value, name)
+    many = [table] if table.ndim == 2 else list(table)
+    return tuple(f"bath{n}" for n in range(len(many))), many
+
+
+class PauliJumps(AbstractFixedJumps):
+    """Jumps |to⟩⟨from| between levels, each a channel of its own."""
+
+    table: Rates
+    temperatures: PerBath
+
+    @property
+    def charges(self) -> tuple[tuple[int, ...], ...]:
+        d = self.table.shape[-1]
+        return ((0,) * (d * d),) * self.table.shape[0]
+
+    def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
+        """Flagged where not finite or negative."""
+        status = raise_flag(~every(jnp.isfinite, self.table), Status.NONFINITE_INPUT)
+        return self.table, status | raise_flag(~every(lambda x: x >= 0, self.table), Status.UNPHYSICAL_BATH)
+
+    def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
+        """(|n⟩⟨l|, W_nl |n⟩⟨l|) of each bath."""
+        d = self.table.shape[-1]
+        units = jnp.eye(d * d, dtype=self.table.dtype).reshape(d * d, d, d)
+        one = spectrum.to_eigenbasis(units)
+        return tuple((one, table.reshape(-1)[:, None, None].astype(one.dtype) * one) for table in self.table)

@@ -1,0 +1,55 @@
+"""A Hermitian matrix as d² reals in a (d, d) array: real parts on and above the diagonal, imaginary parts below.
+
+Unknowns of real linear systems, and half the memory. Entry [m, n] with m < n is Re ρ_mn, entry [n, m] is Im ρ_mn.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, Float, Matrix
+from qdbjax.numerics.entries import matrix_entries, stack_real
+from qdbjax.numerics.matrix import ENTRIES
+
+Packed = Float[Array, "d d"]
+
+
+def pack(rho: Matrix) -> Packed:
+    """d² reals of a Hermitian matrix."""
+    re, im = jnp.real(rho), jnp.imag(rho)
+    if rho.size > ENTRIES:
+        return jnp.triu(re) + jnp.triu(im, 1).T
+    re, im, each = matrix_entries(re), matrix_entries(im), range(rho.shape[0])
+    return stack_real([[re[m][n] if m <= n else im[n][m] for n in each] for m in each], jnp.real(rho).dtype)
+
+
+def unpack(packed: Packed) -> Matrix:
+    """The Hermitian matrix of d² reals."""
+    if packed.size > ENTRIES:
+        above, below = jnp.triu(packed, 1), jnp.tril(packed, -1)
+        diagonal = jnp.diag(jnp.diagonal(packed))
+        return jax.lax.complex(above + above.T + diagonal, below.T - below)
+    x, each = matrix_entries(packed), range(packed.shape[0])
+    re = [[x[min(m, n)][max(m, n)] for n in each] for m in each]
+    im = [[0.0 if m == n else x[n][m] if m < n else -x[m][n] for n in each] for m in each]
+    return jax.lax.complex(stack_real(re, packed.dtype), stack_real(im, packed.dtype))
+
+
+def real_tensor(superoperator: Array) -> Array:
+    """A superoperator (d, d, d, d) that preserves Hermiticity, as a real tensor on the d² packed reals of ρ.
+
+    ρ_mn = x_mn + i x_nm for m < n, so that columns combine as C_mn + C_nm and i(C_mn - C_nm), and of the rows the real
+    parts stay above the diagonal and the imaginary parts go below.
+    """
+    d = superoperator.shape[0]
+    below = np.tri(d, k=-1, dtype=bool)
+    swapped = jnp.swapaxes(superoperator, 2, 3)
+    rest = jnp.where(np.eye(d, dtype=bool), superoperator, superoperator + swapped)
+    columns = jnp.where(below, 1j * (swapped - superoperator), rest)
+    return jnp.where(below[:, :, None, None], jnp.swapaxes(columns.imag, 0, 1), columns.real)
+
+
+def real_matrix(superoperator: Matrix) -> Float[Array, "n n"]:
+    """The same for a (d², d²) matrix."""
+    d = round(superoperator.shape[0] ** 0.5)
+    return real_tensor(superoperator.reshape(d, d, d, d)).reshape(d * d, d * d)

@@ -1,0 +1,25 @@
+"""Stationary state from the dense Liouvillian."""
+
+import jax.numpy as jnp
+
+from qdbjax.generators.generator import Generator
+from qdbjax.numerics.hermitian import pack, real_matrix, unpack
+from qdbjax.numerics.kernel import kernel_projector, kernel_tolerance
+from qdbjax.numerics.markov import off_diagonal
+from qdbjax.solvers.abstract import AbstractSolver, Solution
+
+
+class Dense(AbstractSolver):
+    """Kernel of the full d² x d² Liouvillian by singular values: small systems, tests, non-secular generators.
+
+    The kernel projector is applied to the maximally mixed state.
+    """
+
+    def solve(self, generator: Generator) -> Solution:
+        d = generator.dimension
+        matrix = generator.liouvillian()
+        projector = kernel_projector(real_matrix(matrix), kernel_tolerance(generator.rates.dtype))
+        rho = unpack((projector @ pack(jnp.eye(d, dtype=matrix.dtype) / d).reshape(-1)).reshape(d, d))
+        residual = jnp.max(jnp.abs(matrix @ rho.reshape(-1))) / jnp.where(generator.scale > 0, generator.scale, 1.0)
+        state = pack(generator.spectrum.to_eigenbasis(rho))
+        return Solution(jnp.diagonal(state), off_diagonal(state), jnp.round(jnp.trace(projector)), residual)

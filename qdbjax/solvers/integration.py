@@ -1,0 +1,120 @@
+"""What a time evolution is made with and what it returns."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._repr import summary
+from qdbjax._status import explain
+from qdbjax._types import Array, Bool, Float, Matrix, StatusCode
+from qdbjax.systems import Spectrum
+
+if TYPE_CHECKING:
+    import diffrax
+
+Times = Float[Array, " time"]
+
+
+MODES = ("reverse", "forward")
+
+
+def adjoint_of(mode: "str | diffrax.AbstractAdjoint") -> "diffrax.AbstractAdjoint":
+    """diffrax' way of differentiating, from the mode that it is to serve."""
+    import diffrax
+
+    if isinstance(mode, diffrax.AbstractAdjoint):
+        return mode
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {MODES} or a diffrax adjoint; got {mode!r}.")
+    return diffrax.RecursiveCheckpointAdjoint() if mode == "reverse" else diffrax.ForwardMode()
+
+
+class Integration(eqx.Module):
+    """How to integrate: a diffrax solver, its adjoint, tolerances, the largest number of steps, a progress meter."""
+
+    solver: "diffrax.AbstractSolver"
+    adjoint: "diffrax.AbstractAdjoint"
+    rtol: float
+    atol: float
+    max_steps: int
+    meter: "diffrax.AbstractProgressMeter"
+
+    def run(self, field: Callable, y0: Any, start: Array, times: Times, save: Callable) -> tuple[Any, Bool[Array, ""]]:
+        """save(t, y) of dy/dt = field(t, y) at the times, and whether the end was reached."""
+        import diffrax
+
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(lambda t, y, _: field(t, y)),
+            self.solver,
+            start,
+            times[-1],
+            None,
+            y0,
+            saveat=diffrax.SaveAt(ts=times, fn=lambda t, y, _: save(t, y)),
+            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.atol),
+            adjoint=self.adjoint,
+            max_steps=self.max_steps,
+            throw=False,
+            progress_meter=self.meter,
+        )
+        return solution.ys, solution.result == diffrax.RESULTS.successful
+
+
+class Account(eqx.Module):
+    """What has passed since the start of a driven evolution, integrated along with the state; positive into the system.
+
+    heat (time, bath): ∫J^Q_b dt. entropy_flow (time, bath): ∫J^Q_b/T_b dt, NaN from where T_b is not above 0. work
+    (time,): ∫Tr[Ḣρ] dt. chemical_work (time,): ∫Σ_b μ_b J^N_b dt. energy (time,): ⟨H⟩ of the moment; its change is the
+    sum of heat and both kinds of work.
+    """
+
+    heat: Float[Array, "time bath"]
+    entropy_flow: Float[Array, "time bath"]
+    work: Times
+    chemical_work: Times
+    energy: Times
+
+    def __repr__(self) -> str:
+        fields = {"heat": lambda: self.heat[-1], "work": lambda: self.work[-1] + self.chemical_work[-1]}
+        return summary(self, self.heat, fields, rank=2, known={"baths": self.heat.shape[-1]})
+
+
+class Evolution(eqx.Module):
+    """A state at given times.
+
+    times (time,). populations (time, d) of the energy levels. density_matrix (time, d, d) in the basis of the
+    Hamiltonian, None unless saved. expectations: Tr[A ρ(t)] (time,) of each observable that was asked for, by name.
+    Of a driven evolution, None otherwise: heat_currents (time, bath) and work_current (time,), positive into the
+    system; `account`, what has passed since the start. status: 0 or flags (`explain`); NaN stands where the integration
+    did not arrive.
+    """
+
+    times: Times
+    populations: Float[Array, "time d"]
+    density_matrix: Array | None
+    expectations: dict[str, Array]
+    heat_currents: Array | None
+    work_current: Array | None
+    account: Account | None
+    status: StatusCode
+
+    def __repr__(self) -> str:
+        fields = {
+            "times": lambda: f"{len(self.times)} from {float(self.times[0]):g} to {float(self.times[-1]):g}",
+            "last populations": lambda: self.populations[-1],
+        }
+        if self.account is not None:
+            fields["account"] = lambda: repr(self.account)
+        fields["status"] = lambda: explain(self.status)
+        return summary(self, self.populations, fields, rank=2, known={"dimension": self.populations.shape[-1]})
+
+
+def expectation_weights(observable: Matrix, spectrum: Spectrum) -> Array:
+    """Reals w (d, d) with Tr[A ρ] = Σ w·pack(ρ), ρ in the energy eigenbasis."""
+    framed = spectrum.to_eigenbasis(observable)
+    framed = framed.astype(np.promote_types(framed.dtype, jnp.complex64))
+    above = 2 * jnp.triu(framed, 1)
+    return jnp.diag(jnp.real(jnp.diagonal(framed))) + jnp.real(above) + jnp.imag(above).T

@@ -1,0 +1,35 @@
+"""Stationary populations of the rate matrix alone."""
+
+import jax
+import jax.numpy as jnp
+
+from qdbjax._types import Float, RealVector, Scalar
+from qdbjax.generators.generator import Generator
+from qdbjax.numerics.markov import off_diagonal, rate_matrix_vector, recurrent_classes, stationary_rooted_at
+from qdbjax.numerics.matrix import entrywise, largest
+from qdbjax.solvers.abstract import AbstractSolver, Solution
+
+
+def diagonal_solution(rates: Float[jax.Array, "d d"], populations: RealVector, classes: Scalar) -> Solution:
+    """Populations without coherences; classes: of recurrent states, each with a stationary state of its own."""
+    fixed, value = jax.lax.stop_gradient((rates, populations))
+    scale = largest(fixed)
+    excess = largest(entrywise(jnp.abs, rate_matrix_vector(fixed, value))) / jnp.where(scale > 0, scale, 1.0)
+    return Solution(populations, jnp.zeros_like(rates), classes, excess)
+
+
+def solve_graph(rates: Float[jax.Array, "d d"]) -> Solution:
+    """Stationary populations for any graph of transitions."""
+    value = jax.lax.stop_gradient(rates)
+    recurrent, classes = recurrent_classes(value > 0)
+    # The elimination must end in a recurrent state; the one that is left most slowly is among the most populated.
+    root = jnp.argmin(jnp.where(recurrent, jnp.sum(off_diagonal(value), axis=0), jnp.inf))
+    populations = stationary_rooted_at(rates, root)
+    return diagonal_solution(rates, populations, classes.astype(rates.dtype))
+
+
+class Populations(AbstractSolver):
+    """The d x d rate matrix alone, for any graph; right for a spectrum without degenerate levels."""
+
+    def solve(self, generator: Generator) -> Solution:
+        return solve_graph(generator.total_rates)

@@ -1,0 +1,119 @@
+"""The stationary state of a generator, with its residual, kernel dimension and status."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from qdbjax._repr import summary
+from qdbjax._status import Status, explain, is_fatal, raise_flag, record, throw_if_flagged
+from qdbjax._types import Matrix, RealVector, Scalar, StatusCode
+from qdbjax.compilation.eager import jit_if_eager
+from qdbjax.generators.block import block_too_large
+from qdbjax.generators.generator import Generator
+from qdbjax.numerics.hermitian import unpack
+from qdbjax.numerics.matrix import entrywise
+from qdbjax.solvers.abstract import AbstractSolver
+from qdbjax.solvers.auto import Auto
+from qdbjax.states.state import State, StateLike, as_state
+from qdbjax.systems import Spectrum
+
+RESIDUAL = 1e5  # a residual above this many eps of the largest rate raises a flag
+
+
+class SteadyState(eqx.Module):
+    """A stationary state: L(ρ) = 0, Tr ρ = 1.
+
+    state: populations (d,) of the energy levels, and coherences (d, d) between levels of one energy.
+    residual: largest entry of L(ρ) in the ω = 0 block over the largest rate.
+    kernel_dimension: number of independent stationary states, 1 when the answer is unique.
+    status: 0 or flags (`explain`); NaN stands where a flag forbids using the numbers.
+    """
+
+    state: State
+    residual: Scalar
+    kernel_dimension: Scalar
+    status: StatusCode
+
+    @property
+    def populations(self) -> RealVector:
+        """p_n of the energy levels, (d,); level n is column n of the eigenbasis."""
+        return self.state.populations
+
+    @property
+    def coherences(self) -> Matrix:
+        """ρ_mn between levels of one energy in the energy eigenbasis, (d, d) complex with zero diagonal."""
+        return self.state.coherences
+
+    @property
+    def spectrum(self) -> Spectrum:
+        """The eigensystem that populations and coherences refer to."""
+        return self.state.spectrum
+
+    @property
+    def energy_density_matrix(self) -> Matrix:
+        """ρ in the energy eigenbasis, (d, d) complex."""
+        return self.state.energy_density_matrix
+
+    @property
+    def density_matrix(self) -> Matrix:
+        """ρ in the basis of the Hamiltonian, (d, d) complex."""
+        return self.state.density_matrix
+
+    def _asdict(self) -> dict:
+        """What a sweep keeps."""
+        return {"populations": self.populations, "residual": self.residual, "status": self.status}
+
+    def __repr__(self) -> str:
+        fields = {
+            "populations": self.populations,
+            "residual": lambda: f"{float(self.residual):.1e}",
+            "kernel dimension": lambda: f"{float(self.kernel_dimension):.0f}".replace("nan", "?"),
+            "status": lambda: explain(self.status),
+        }
+        return summary(self, self.populations, fields, rank=1, known={"dimension": self.populations.shape[-1]})
+
+
+@jit_if_eager
+def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
+    found = solver.solve(generator)
+    kernel, residual = jax.lax.stop_gradient((found.kernel_dimension, found.residual))
+    # Flags have no derivative: what they look at would otherwise be differentiated before that is found out.
+    arrays, rest = eqx.partition(generator, eqx.is_array)
+    fixed = eqx.combine(jax.lax.stop_gradient(arrays), rest)
+    eps = float(jnp.finfo(found.populations.dtype).eps)
+    status = generator.status | raise_flag(kernel > 1.5, Status.NONUNIQUE)
+    status = status | raise_flag(residual > RESIDUAL * eps, Status.LARGE_RESIDUAL)
+    if isinstance(solver, Auto):
+        lost = block_too_large(generator.spectrum.degenerate, generator.dimension)
+        status = status | raise_flag(lost, Status.BLOCK_TOO_LARGE)
+    status = status | raise_flag(fixed.spectrum.smallest_spacing < fixed.scale, Status.NEAR_DEGENERATE)
+    populations = entrywise(lambda p: jnp.where(is_fatal(status), jnp.nan, p), found.populations)
+    state = State(populations, unpack(found.coherences), None, within_levels=True)
+    return SteadyState(state, residual, kernel, status)
+
+
+def steady_state(generator: Generator, solver: AbstractSolver | None = None, *, throw: bool = False) -> SteadyState:
+    """Stationary state of a generator, L(ρ) = 0 with Tr ρ = 1.
+
+    Non-degenerate levels: W p = 0, each population right to 1e-12 of itself. Degenerate levels: the whole ω = 0 block.
+    solver: `Auto()` by default; `Populations()`, `DegenerateBlock()`, `Dense()`.
+    Returns a SteadyState; jit, vmap, forward and reverse mode. Where the state is not unique, or the input not finite
+    or not physical, its values are NaN and its status says why; with throw=True a scalar call raises ValueError.
+    Degenerate levels among more than 32 are flagged: their block would be too large.
+    *Source:* W. K. Grassmann et al., Oper. Res. 33, 1107 (1985) for the populations;
+    E. B. Davies, Commun. Math. Phys. 39, 91 (1974) for the block.
+    """
+    result = _steady_state(generator, Auto() if solver is None else solver)
+    # The generator's own spectrum, by which readers know at once whose frame it is.
+    state = dataclasses.replace(result.state, spectrum=generator.spectrum)
+    result = dataclasses.replace(result, state=state)
+    record(result.status)
+    throw_if_flagged(result.status, throw, allowed=Status.NEAR_DEGENERATE)
+    return result
+
+
+def state_of(generator: Generator, state: StateLike | None) -> State:
+    """The stationary state, or the given one, in the frame of the generator."""
+    return as_state(steady_state(generator) if state is None else state, generator.spectrum)

@@ -1,0 +1,127 @@
+"""A state of a system: what solvers return, and what everything that reads a state is handed.
+
+Populations are kept apart from coherences, because a rare population is right to its own last digits and would lose
+them in a matrix. Both refer to a frame, the eigenbasis of one generator; whoever reads the state by another generator
+turns it into that one's frame first (`as_state`).
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._repr import summary
+from qdbjax._types import ArrayLike, Bool, Matrix, RealVector, as_hermitian, is_traced
+from qdbjax.compilation.eager import jit_if_eager
+from qdbjax.numerics.matrix import diagonal_matrix
+from qdbjax.systems import Spectrum
+
+
+class State(eqx.Module):
+    """A density matrix in the eigenbasis of a generator.
+
+    populations (d,): ρ_nn of the energy levels; level n is column n of `spectrum.basis`.
+    coherences (d, d): ρ_mn, complex, diagonal 0.
+    spectrum: whose eigenbasis; None for that of the generator that reads it.
+    within_levels: whether coherences between levels of different energy are known to vanish, as in stationary states.
+    """
+
+    populations: RealVector
+    coherences: Matrix
+    spectrum: Spectrum | None = None
+    within_levels: bool = eqx.field(static=True, default=False)
+
+    @property
+    def energy_density_matrix(self) -> Matrix:
+        """ρ in the energy eigenbasis, (d, d) complex."""
+        return self.coherences + diagonal_matrix(self.populations).astype(self.coherences.dtype)
+
+    @property
+    def density_matrix(self) -> Matrix:
+        """ρ in the basis of the Hamiltonian, (d, d) complex."""
+        return _in_given_basis(self)
+
+    def __repr__(self) -> str:
+        return summary(self, self.populations, {"populations": self.populations}, rank=1)
+
+
+@jit_if_eager
+def _in_given_basis(state: State) -> Matrix:
+    rho = state.energy_density_matrix
+    return state.spectrum.from_eigenbasis(rho)
+
+
+StateLike = Any  # a State, what holds one in `.state` (SteadyState, AsymptoticState), a density matrix, or a ket
+
+
+def density_matrix(value: ArrayLike, dimension: int, name: str = "rho0") -> Matrix:
+    """A checked complex density matrix from a matrix or a ket."""
+    plain = value.full() if hasattr(value, "full") else value
+    if not is_traced(plain):
+        plain = np.asarray(plain)
+        if plain.ndim == 2 and plain.shape[1] == 1 and dimension != 1:
+            plain = plain[:, 0]
+        if plain.ndim == 1:
+            plain = np.outer(plain, plain.conj())
+    rho = as_hermitian(plain, name)
+    if rho.shape != (dimension, dimension):
+        raise ValueError(f"{name} must have dimension {dimension}; got shape {rho.shape}.")
+    if not is_traced(rho):
+        concrete = np.asarray(rho)
+        slack = 1e-9 if concrete.dtype.itemsize >= 8 else 1e-5
+        if abs(np.trace(concrete) - 1) > slack:
+            raise ValueError(f"{name} must have trace 1; got {np.trace(concrete).real:.6g}. Divide it by its trace.")
+        lowest = np.linalg.eigvalsh(concrete).min()
+        if lowest < -slack:
+            raise ValueError(f"{name} must be positive semidefinite; its lowest eigenvalue is {lowest:.3g}.")
+    rho = jnp.asarray(rho)
+    return rho.astype(np.promote_types(rho.dtype, jnp.complex64))
+
+
+def as_state(value: StateLike, spectrum: Spectrum) -> State:
+    """A state in the frame of `spectrum`, from a State of any frame, a density matrix or a ket."""
+    held = getattr(value, "state", value)
+    if not isinstance(held, State):
+        return _framed(spectrum, density_matrix(held, spectrum.energies.shape[-1], "state"))
+    if held.populations.shape[-1] != spectrum.energies.shape[-1]:
+        raise ValueError(
+            f"state must have dimension {spectrum.energies.shape[-1]}; got one of {held.populations.shape[-1]} levels."
+        )
+    own = State(held.populations, held.coherences, None, held.within_levels)
+    if held.spectrum is None or held.spectrum is spectrum:
+        return own
+    if is_traced(held.spectrum, spectrum):
+        return _turned(spectrum, own, held.spectrum)
+    same = jax.tree.structure(held.spectrum) == jax.tree.structure(spectrum) and all(
+        np.array_equal(*pair) for pair in zip(*map(jax.tree.leaves, (held.spectrum, spectrum)), strict=True)
+    )
+    return own if same else _turned(spectrum, own, held.spectrum)
+
+
+@jit_if_eager
+def _framed(spectrum: Spectrum, rho: Matrix) -> State:
+    framed = spectrum.to_eigenbasis(rho)
+    off = 1 - jnp.eye(framed.shape[0], dtype=framed.dtype)
+    return State(jnp.real(jnp.diagonal(framed)), framed * off)
+
+
+@jit_if_eager
+def _turned(spectrum: Spectrum, state: State, origin: Spectrum) -> State:
+    """The state of one frame in another.
+
+    Where both frames are found to be one, its entries are kept to the last digit; the derivative is that of the turn.
+    """
+    found = _framed(spectrum, origin.from_eigenbasis(state.energy_density_matrix))
+    same = _equal(spectrum, origin)
+
+    def kept(turned, own):
+        return jnp.where(same, jax.lax.stop_gradient(own - turned), jnp.zeros_like(turned)) + turned
+
+    return State(kept(found.populations, state.populations), kept(found.coherences, state.coherences))
+
+
+def _equal(one: Spectrum, other: Spectrum) -> Bool[jax.Array, ""]:
+    pairs = (one.energies, other.energies), (jnp.asarray(one.basis), jnp.asarray(other.basis))
+    return jnp.all(jnp.stack([jnp.all(a == b) for a, b in pairs]))

@@ -1,0 +1,146 @@
+"""Energies, eigenvectors and Bohr frequencies of a system, and what is known of their equality."""
+
+import dataclasses
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, Bool, BoolMatrix, Matrix, RealVector, Scalar, is_traced
+from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
+from qdbjax.numerics.barrier import materialize
+from qdbjax.numerics.eigensystem import eigensystem
+from qdbjax.numerics.matrix import diagonal_matrix, in_frame
+from qdbjax.systems import degeneracy
+from qdbjax.systems.system import System
+
+
+class Spectrum(eqx.Module):
+    """Energies E (d,), eigenvectors V (d, d, columns) and mixing M (d, d) of a system.
+
+    M is zero in value; its derivative is the off-diagonal part of V†dH V inside a cluster of equal levels. Whatever is
+    invariant under a change of basis inside a cluster has the right derivative when it is written with the level
+    matrix B = diag(E) + M.
+    window: levels and Bohr frequencies within it (energy) count as one; None for those that agree to rounding.
+    known_nondegenerate, known_distinct_frequencies: True where it is known before anything is traced that none count
+    as equal, so that what is made for equal ones need not be compiled (half of a gradient's program); see
+    `with_known_degeneracy`.
+    """
+
+    energies: RealVector
+    basis: Matrix
+    mixing: Matrix
+    window: Scalar | float | None = None
+    known_nondegenerate: bool | Bool[Array, ""] = False
+    known_distinct_frequencies: bool | Bool[Array, ""] = False
+
+    def with_known_degeneracy(self) -> "Spectrum":
+        """The same with what its numbers tell, where they are known: one spectrum outside jit and vmap."""
+        if is_traced(self) or self.energies.ndim != 1:
+            return self
+        equal = _has_equals(dataclasses.replace(self, known_nondegenerate=False, known_distinct_frequencies=False))
+        known_nondegenerate, known_distinct_frequencies = (not bool(each) for each in equal)
+        return dataclasses.replace(
+            self, known_nondegenerate=known_nondegenerate, known_distinct_frequencies=known_distinct_frequencies
+        )
+
+    @property
+    def levels(self) -> Matrix:
+        """The level matrix B = diag(E) + M."""
+        return diagonal_matrix(self.energies).astype(self.mixing.dtype) + self.mixing
+
+    @property
+    def frequencies(self) -> Array:
+        """Bohr frequency ω[to, from] = E_from - E_to, the energy that the transition gives to the bath."""
+        return self.energies[None, :] - self.energies[:, None]
+
+    @property
+    def centers(self) -> RealVector:
+        """Mean energy of the level that each energy belongs to."""
+        return degeneracy.centers(self.energies, self.window)
+
+    @property
+    def noise_frequencies(self) -> Array:
+        """The frequency at which each transition [to, from] meets the noise: its own, or within a window the mean."""
+        if self.window is None:
+            return self.frequencies
+        middle = self.centers
+        mean = degeneracy.frequency_means(middle[None, :] - middle[:, None], self.energies, self.window)
+        return 0.5 * (mean - mean.T)
+
+    @property
+    def rotating_frame_frequencies(self) -> Array:
+        """ω̄_mn, the mean of E_m - E_n over the coherences that count as equally fast; exactly 0 inside a level."""
+        mean = degeneracy.frequency_means(self.frequencies, self.energies, self.window).T
+        return jnp.where(self.same_level, 0.0, 0.5 * (mean - mean.T))
+
+    @property
+    def same_level(self) -> BoolMatrix:
+        """Pairs of levels that count as one."""
+        if self.known_nondegenerate is True:
+            return jnp.eye(self.energies.shape[0], dtype=bool)
+        return degeneracy.same_level(self.energies, self.window)
+
+    @property
+    def degenerate(self) -> Bool[Array, ""] | np.bool_:
+        """Whether any two levels count as one; a NumPy False where it is known that none do."""
+        return np.False_ if self.known_nondegenerate is True else degeneracy.any_degenerate(self.energies, self.window)
+
+    @property
+    def smallest_spacing(self) -> Scalar:
+        """Smallest spacing of levels that do not count as one."""
+        return degeneracy.smallest_spacing(self.energies, self.window)
+
+    @property
+    def smallest_frequency_difference(self) -> Scalar:
+        """Smallest difference of Bohr frequencies that do not count as equal."""
+        return degeneracy.smallest_frequency_difference(self.energies, self.window)
+
+    @property
+    def any_equal_frequencies(self) -> Bool[Array, ""] | np.bool_:
+        """Whether two coherences, or a coherence and the populations, share a Bohr frequency; likewise."""
+        known = self.known_distinct_frequencies is True
+        return np.False_ if known else degeneracy.any_equal_frequencies(self.energies, self.window)
+
+    @property
+    def frequency_labels(self) -> Array:
+        """Cluster number of each Bohr frequency, (to, from)."""
+        return degeneracy.frequency_labels(self.energies, self.window)
+
+    def to_eigenbasis(self, operator: Matrix) -> Matrix:
+        """V† A V of an operator (d, d), or of each of a stack (k, d, d)."""
+        return in_frame(self.basis, operator)
+
+    def from_eigenbasis(self, operator: Matrix) -> Matrix:
+        """V A V†, likewise."""
+        return in_frame(self.basis.conj().T, operator)
+
+    def superoperator_from_eigenbasis(self, superoperator: Matrix) -> Matrix:
+        """A (d², d²) matrix on row-major vec of ρ in the energy eigenbasis, for ρ in the basis of the Hamiltonian."""
+        basis = jnp.asarray(self.basis, superoperator.dtype)
+        frame = jnp.kron(basis, basis.conj())
+        return frame @ superoperator @ frame.conj().T
+
+
+@jit_if_eager
+def _has_equals(spectrum: Spectrum) -> tuple[Bool[Array, ""], Bool[Array, ""]]:
+    return spectrum.degenerate, spectrum.any_equal_frequencies
+
+
+@eval_at_trace_time
+def diagonalize(system: System, window: Scalar | float | None = None) -> Spectrum:
+    """The eigensystem of a system: the model's own if it has one, computed otherwise. See `Spectrum`.
+
+    Of a system that is known while a program is traced (temperatures swept, the Hamiltonian fixed) it is computed then,
+    and becomes a constant of the program.
+    """
+    return _diagonalize(system, window).with_known_degeneracy()
+
+
+@jit_if_eager
+def _diagonalize(system: System, window: Scalar | float | None) -> Spectrum:
+    if system.eigenbasis is not None:
+        fixed = np.zeros(system.eigenbasis.shape, system.energies.dtype)
+        return Spectrum(materialize(system.energies), system.eigenbasis, fixed, window)
+    energies, mixing, basis = eigensystem(jnp.asarray(system.hamiltonian), degeneracy.same_level)
+    return Spectrum(energies, basis, mixing, window)
