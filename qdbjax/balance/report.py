@@ -7,9 +7,9 @@ import numpy as np
 from qdbjax._status import explain
 from qdbjax._types import Array, RealVector, Scalar
 from qdbjax.balance.cycles import CycleAnalysis, cycle_analysis, cycle_basis, independent_cycles
-from qdbjax.balance.dynamical import effective_inverse_temperatures
-from qdbjax.balance.products import SymmetryResiduals, symmetry_residuals
-from qdbjax.balance.violation import entropy_split
+from qdbjax.balance.inner_products import SymmetryResiduals, symmetry_residuals
+from qdbjax.balance.micro_balance import effective_inverse_temperatures
+from qdbjax.balance.pairwise import entropy_split
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import DENSE_LIMIT
 from qdbjax.generators.generator import Generator

@@ -18,7 +18,7 @@ from qdbjax.baths.lamb_shift import (
     lamb_matrix as lamb_matrix,
     noise_roots as noise_roots,
     shared_lamb_shift as shared_lamb_shift,
-    with_slope as with_slope,
+    value_and_slope_at_level as value_and_slope_at_level,
 )
 from qdbjax.baths.memory import bath_correlation as bath_correlation, memory_time as memory_time
 from qdbjax.baths.spectral_density import (

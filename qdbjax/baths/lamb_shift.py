@@ -50,7 +50,9 @@ def noise_roots(bath: AbstractBath, frequency: Frequencies) -> Array:
     return jnp.where(plain, jnp.sqrt(jnp.where(plain, noise, 1.0)), noise)
 
 
-def with_slope(shift: Callable, bath: AbstractBath, frequency: Frequencies, level: BoolMatrix) -> tuple[Array, Array]:
+def value_and_slope_at_level(
+    shift: Callable, bath: AbstractBath, frequency: Frequencies, level: BoolMatrix
+) -> tuple[Array, Array]:
     """A shift (..., *shape of ω) and its derivative, both at ω = 0 where `level` says that two levels are one.
 
     A cutoff such as e^{-|ω|/ω_c} has a kink at ω = 0, which gives the shift a term ω ln|ω|: an infinite slope, for

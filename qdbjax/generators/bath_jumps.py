@@ -6,7 +6,7 @@ import numpy as np
 
 from qdbjax.baths import AbstractBath
 from qdbjax.generators.jumps import AbstractJumps, Channels, PerBath
-from qdbjax.numerics.entries import stacked, vector_entries
+from qdbjax.numerics.entries import stack, unstack
 from qdbjax.numerics.matrix import batched_matmul
 from qdbjax.systems import Spectrum
 
@@ -27,10 +27,10 @@ class AbstractBathJumps(AbstractJumps):
             [bath.chemical_potential for bath in self.baths],
         )
         dtype = np.result_type(*(value.dtype for column in columns for value in column))
-        return tuple(stacked([value.astype(dtype) for value in column]) for column in columns)
+        return tuple(stack([value.astype(dtype) for value in column]) for column in columns)
 
     def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "AbstractBathJumps":
-        pairs = zip(vector_entries(temperatures), vector_entries(chemical_potentials), strict=True)
+        pairs = zip(unstack(temperatures), unstack(chemical_potentials), strict=True)
         baths = tuple(bath.with_reservoir(*pair) for bath, pair in zip(self.baths, pairs, strict=True))
         return eqx.tree_at(lambda jumps: jumps.baths, self, baths)
 

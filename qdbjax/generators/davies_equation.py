@@ -10,13 +10,13 @@ import numpy as np
 
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import Array, ArrayLike, Matrix, Rates, StatusCode, as_scalar, is_traced
-from qdbjax.baths import AbstractBath, LocalTemperature, lamb_matrix, map_stacked, with_slope
+from qdbjax.baths import AbstractBath, LocalTemperature, lamb_matrix, map_stacked, value_and_slope_at_level
 from qdbjax.compilation.eager import eval_at_trace_time
 from qdbjax.generators.bath_jumps import AbstractBathJumps, bath_operators, commutator_with_mixing
 from qdbjax.generators.generator import Generator, assemble
 from qdbjax.generators.inputs import checked_baths, divergent_entries, refuse_divergent_noise, refuse_infinite_scale
 from qdbjax.generators.jumps import Channels
-from qdbjax.numerics.entries import stacked
+from qdbjax.numerics.entries import stack
 from qdbjax.numerics.matrix import LayoutMatrix, batched_matmul, dagger, every, squared
 from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
@@ -125,7 +125,7 @@ class DaviesJumps(AbstractBathJumps):
 
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
         """Flagged where infinite, negative or of negative temperature."""
-        rates = stacked([self._rates(spectrum, bath) for bath in self.baths])
+        rates = stack([self._rates(spectrum, bath) for bath in self.baths])
         unphysical = ~every(lambda x: x >= 0, rates)
         for bath in self.baths:
             if not isinstance(bath.temperature, LocalTemperature):
@@ -137,7 +137,7 @@ class DaviesJumps(AbstractBathJumps):
 
     def rates(self, spectrum: Spectrum) -> Rates:
         # Read in few cells of a batch only, where a small program counts more than speed.
-        return stacked(map_stacked(lambda bath: self._rates(spectrum, bath, False), self.baths))
+        return stack(map_stacked(lambda bath: self._rates(spectrum, bath, False), self.baths))
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
         return tuple(map_stacked(lambda bath: self._of_bath(bath, spectrum), self.baths))
@@ -182,7 +182,7 @@ def _shifts(bath: AbstractBath, spectrum: Spectrum) -> tuple[Array, Array]:
     if spectrum.window is not None:
         shift = lamb_matrix(bath, jnp.where(same, 0.0, frequencies))
         return shift, jnp.zeros_like(shift)
-    return with_slope(lambda x: lamb_matrix(bath, x), bath, frequencies, same)
+    return value_and_slope_at_level(lambda x: lamb_matrix(bath, x), bath, frequencies, same)
 
 
 def _dressed(framed: Channels, table: Array, slope: Array, spectrum: Spectrum) -> Channels:

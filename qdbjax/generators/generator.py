@@ -20,7 +20,7 @@ from qdbjax.generators.jumps import (
     dressed_hamiltonian,
     jump_superoperator,
 )
-from qdbjax.numerics.entries import vector_entries
+from qdbjax.numerics.entries import unstack
 from qdbjax.numerics.matrix import batched_matmul, dagger, entrywise, largest
 from qdbjax.systems import Spectrum, System
 
@@ -57,7 +57,7 @@ class Generator(eqx.Module):
     @jit_if_eager
     def total_rates(self) -> Array:
         """Rates summed over baths, (to, from), zero diagonal."""
-        return ft.reduce(ft.partial(entrywise, jnp.add), vector_entries(self.rates))
+        return ft.reduce(ft.partial(entrywise, jnp.add), unstack(self.rates))
 
     @property
     @jit_if_eager

@@ -15,7 +15,7 @@ from qdbjax.generators.generator import Generator, assemble
 from qdbjax.generators.inputs import checked_names
 from qdbjax.generators.jumps import AbstractJumps, Channels, PerBath
 from qdbjax.generators.scattering_matrix import potential_in_eigenbasis, resolvents, wave_numbers
-from qdbjax.numerics.entries import stacked, vector_entries
+from qdbjax.numerics.entries import stack, unstack
 from qdbjax.numerics.matrix import LayoutMatrix, every, map_leading
 from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
@@ -59,12 +59,12 @@ def collision_rates(levels: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
     energies, d = levels.energies, levels.energies.shape[0]
     potential = potential_in_eigenbasis(gas, levels)
     ordered = jnp.sort(energies)
-    ends = vector_entries(ordered)[1:]
+    ends = unstack(ordered)[1:]
     if d == 1:
         return jnp.zeros((1, 1), energies.dtype), jnp.zeros((), energies.dtype)
     if not gas.repulsive:
         bound = jnp.clip(resonances(energies, potential, gas), ordered[1], ordered[-1])
-        ends = vector_entries(jnp.sort(jnp.concatenate([ordered[1:], bound])))
+        ends = unstack(jnp.sort(jnp.concatenate([ordered[1:], bound])))
     nodes = nodes_between(ends, energies, gas.temperature)
     factor = 2 * gas.density / jnp.pi / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
     real, imaginary = wave_numbers(nodes.distances.T, gas.mass)
@@ -90,17 +90,17 @@ class GasJumps(AbstractJumps):
 
     @property
     def reservoirs(self) -> tuple[PerBath, PerBath]:
-        temperatures = stacked([gas.temperature for gas in self.gases])
+        temperatures = stack([gas.temperature for gas in self.gases])
         return temperatures, jnp.zeros_like(temperatures)
 
     def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "GasJumps":
-        pairs = zip(self.gases, vector_entries(temperatures), strict=True)
+        pairs = zip(self.gases, unstack(temperatures), strict=True)
         return GasJumps(tuple(eqx.tree_at(lambda g: g.temperature, gas, t) for gas, t in pairs), self.forward)
 
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
         """Flagged where a gas is unphysical or an integral not resolved."""
         found = [collision_rates(spectrum, gas) for gas in self.gases]
-        rates = stacked([rate for rate, _ in found])
+        rates = stack([rate for rate, _ in found])
         status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
         for gas, (_, error) in zip(self.gases, found, strict=True):
             physical = (gas.temperature > 0) & (gas.mass > 0) & (gas.density >= 0)
@@ -138,7 +138,7 @@ def _incoming(levels: Spectrum, gas: Gas) -> Nodes:
     # Of two levels one is above the other: half of their thresholds lie below e = 0.
     ascending = jnp.sort(jnp.clip(apart, 0.0, jnp.maximum(jnp.max(thresholds), 0.0)))[d * (d - 1) // 2 :]
     zero = jnp.zeros((), energies.dtype)
-    return nodes_between([zero, *vector_entries(ascending)], thresholds, gas.temperature)
+    return nodes_between([zero, *unstack(ascending)], thresholds, gas.temperature)
 
 
 def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:

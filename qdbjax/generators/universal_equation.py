@@ -11,12 +11,12 @@ import numpy as np
 
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import ArrayLike, BoolMatrix, Matrix, Rates, StatusCode
-from qdbjax.baths import AbstractBath, noise_roots, shared_lamb_shift, with_slope
+from qdbjax.baths import AbstractBath, noise_roots, shared_lamb_shift, value_and_slope_at_level
 from qdbjax.generators.bath_jumps import AbstractBathJumps, bath_operators, commutator_with_mixing
 from qdbjax.generators.generator import Generator, assemble
 from qdbjax.generators.inputs import checked_baths, refuse_infinite_scale
 from qdbjax.generators.jumps import Channels
-from qdbjax.numerics.entries import stacked
+from qdbjax.numerics.entries import stack
 from qdbjax.numerics.matrix import every, squared
 from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
@@ -66,7 +66,7 @@ class UniversalJumps(AbstractBathJumps):
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
         """|⟨to|L_a|from⟩|² summed over the channels of each bath; flagged where not finite."""
         off = 1 - jnp.eye(spectrum.energies.shape[0], dtype=spectrum.energies.dtype)
-        rates = stacked([jnp.sum(squared(operators), axis=0) * off for operators, _ in self.channels(spectrum)])
+        rates = stack([jnp.sum(squared(operators), axis=0) * off for operators, _ in self.channels(spectrum)])
         return rates, raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
@@ -106,7 +106,7 @@ def _half_shift(bath: AbstractBath, levels: Spectrum) -> Matrix:
             jnp.where(same, 0.0, frequency)[None, :] * wide,
             same[:, None] & (wide > 0),
         )
-        shift, slope = with_slope(lambda x: shared_lamb_shift(bath, x, q), bath, p, level)
+        shift, slope = value_and_slope_at_level(lambda x: shared_lamb_shift(bath, x, q), bath, p, level)
         # F is symmetric: the change with q comes with A†.
         shift = 0.5 * shift + slope * jnp.where(level, p, 0.0)[None]
         shift, slope = shift.astype(bra.dtype), slope.astype(bra.dtype)

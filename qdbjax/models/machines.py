@@ -12,7 +12,7 @@ from qdbjax._types import Array, ArrayLike, Matrix, Scalar, as_real, as_scalar, 
 from qdbjax.baths import Bath, Ohmic
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.models.zoo import three_level
-from qdbjax.numerics.entries import vector_entries
+from qdbjax.numerics.entries import unstack
 from qdbjax.operators import embed, sigma_x, transition
 from qdbjax.systems import System
 
@@ -51,7 +51,7 @@ def _baths(names: tuple[str, ...], couplings: list, temperatures: ArrayLike, str
 def _apart(temperatures: Array, strengths: Array) -> tuple[list[Scalar], list[Scalar]]:
     """One number for each bath: eager indexing would be a program for each."""
     strengths = jnp.broadcast_to(strengths, temperatures.shape)
-    return vector_entries(temperatures), vector_entries(strengths)
+    return unstack(temperatures), unstack(strengths)
 
 
 def _hop(first: int, second: int, leak: ArrayLike = 0.0) -> np.ndarray | Array:

@@ -6,7 +6,7 @@ import numpy as np
 
 from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar, as_real, as_scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
-from qdbjax.numerics.entries import stacked
+from qdbjax.numerics.entries import stack
 from qdbjax.operators import annihilate, embed, sigma_x, sigma_y, sigma_z
 from qdbjax.systems import System
 
@@ -20,7 +20,7 @@ def qubit(splitting: ArrayLike) -> System:
 @jit_if_eager
 def _split(splitting: Scalar) -> Matrix:
     half = 0.5 * splitting
-    return jnp.diag(stacked([half, -half]))
+    return jnp.diag(stack([half, -half]))
 
 
 @eval_at_trace_time
@@ -57,12 +57,12 @@ def three_dot_ring(tunneling: ArrayLike, flux: ArrayLike) -> System:
 
 @jit_if_eager
 def _ring(tunneling: Scalar, flux: Scalar) -> tuple[Matrix, RealVector]:
-    energies = stacked([2 * tunneling * jnp.cos(2 * np.pi * (flux + float(j)) / 3) for j in range(3)])
+    energies = stack([2 * tunneling * jnp.cos(2 * np.pi * (flux + float(j)) / 3) for j in range(3)])
     angle = 2 * np.pi * flux / 3
     hop = jax.lax.complex(tunneling * jnp.cos(angle), -tunneling * jnp.sin(angle))
     zero = np.zeros((), hop.dtype)  # NumPy: eager zeros are a program each
     back = jnp.conj(hop)
-    return stacked([stacked(row) for row in ([zero, hop, back], [back, zero, hop], [hop, back, zero])]), energies
+    return stack([stack(row) for row in ([zero, hop, back], [back, zero, hop], [hop, back, zero])]), energies
 
 
 @eval_at_trace_time

@@ -7,15 +7,15 @@ well defined even beside a double level; what remains is an exact 2x2 problem in
 XLA recomputes intermediates in every fusion, with other roundings. So each component of one vector may be made from
 slightly different numbers, and a choice that rounding decides may be made differently for two components (measured:
 vectors off by order one at double levels). Hence two rules here: thresholds sit away from the values that symmetric
-matrices give, and the 2x2 problem, which at a double level is nothing but rounding, is computed once (`fence.once`).
+matrices give, and the 2x2 problem, which at a double level is nothing but rounding, is computed once (`barrier`).
 """
 
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, Matrix, RealVector
-from qdbjax.numerics.barrier import once
-from qdbjax.numerics.entries import Entry, choose, join, split, stacked
+from qdbjax.numerics.barrier import optimization_barrier_cond
+from qdbjax.numerics.entries import Entry, choose, join, split, stack
 
 Vector3 = tuple[Entry, Entry, Entry]
 Upper3 = tuple[Array, Array, Array, Entry, Entry, Entry]  # m00, m11, m22 real; m01, m02, m12
@@ -46,9 +46,9 @@ def eigh2(matrix: Matrix) -> tuple[RealVector, Matrix]:
         return low, high, (x.re, x.im), (y.re, y.im)
 
     total = a.re + c.re + b.re + b.im
-    low, high, x, y = once(solve, total == total, a.re, c.re, b.re, b.im)
+    low, high, x, y = optimization_barrier_cond(solve, total == total, a.re, c.re, b.re, b.im)
     x, y = (Entry(*z) if jnp.iscomplexobj(matrix) else Entry(z[0]) for z in (x, y))
-    return stacked([low, high]), join([[-y.conj(), x], [x.conj(), y]], matrix.dtype)
+    return stack([low, high]), join([[-y.conj(), x], [x.conj(), y]], matrix.dtype)
 
 
 def _isolated_cosine(r: Array) -> Array:
@@ -144,7 +144,7 @@ def eigh3(matrix: Matrix) -> tuple[RealVector, Matrix]:
     (m00, m01, m02), (_, m11, m12), (_, _, m22) = split(matrix)
     re, im = [x.re for x in (m00, m11, m22, m01, m02, m12)], [x.im for x in (m01, m02, m12)]
     total = sum(x * x for x in (*re, *im))
-    q, isolated, top, (uu, ww, *uw), (frame, frame_im) = once(_deflate, total == total, re, im)
+    q, isolated, top, (uu, ww, *uw), (frame, frame_im) = optimization_barrier_cond(_deflate, total == total, re, im)
     if not jnp.iscomplexobj(matrix):
         uw, frame_im = (uw[0], 0.0), [[0.0] * 3] * 3
     top = top > 0
@@ -156,4 +156,4 @@ def eigh3(matrix: Matrix) -> tuple[RealVector, Matrix]:
     columns = [
         [choose(top, lower[i], v[i]), choose(top, upper[i], lower[i]), choose(top, v[i], upper[i])] for i in range(3)
     ]
-    return stacked([energy + q for energy in energies]), join(columns, matrix.dtype)
+    return stack([energy + q for energy in energies]), join(columns, matrix.dtype)

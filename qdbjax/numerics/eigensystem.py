@@ -36,7 +36,7 @@ def eigh(matrix: Matrix) -> tuple[RealVector, Matrix]:
     return energies, basis
 
 
-def between_clusters(energies: RealVector, mixing: Matrix, source: Matrix, same: BoolMatrix) -> Matrix:
+def solve_sylvester_between_levels(energies: RealVector, mixing: Matrix, source: Matrix, same: BoolMatrix) -> Matrix:
     """Solve B Y - Y B = -X for Y between clusters (Y = 0 inside), B = diag(E) + M with M = 0 in value.
 
     The second term vanishes in value; it carries the tangent of M to the second derivative.
@@ -76,5 +76,5 @@ def _eigensystem_jvp(clusters, primals, tangents):
     change = in_frame(basis, 0.5 * (d_hamiltonian + dagger(d_hamiltonian)))
     other = same & ~jnp.eye(same.shape[0], dtype=bool)
     d_mixing = jnp.where(other, change, jnp.zeros_like(change))
-    d_basis = matmul(basis, between_clusters(energies, mixing, change, same))
+    d_basis = matmul(basis, solve_sylvester_between_levels(energies, mixing, change, same))
     return (energies, mixing, basis), (jnp.real(diagonal(change)), d_mixing, d_basis)

@@ -82,7 +82,7 @@ def choose(condition: Array, x: Entry, y: Entry) -> Entry:
     return Entry(jnp.where(condition, x.re, y.re), im)
 
 
-def vector_entries(vector: Array) -> list:
+def unstack(vector: Array) -> list:
     """The entries of a (d,) vector as a list of scalars; of a larger array, its parts along the first axis.
 
     The transpose of `split` is one concatenation, that of a slice is a padded array for each entry, to be added up
@@ -97,7 +97,7 @@ def matrix_entries(matrix: Array | np.ndarray) -> list[list]:
     """The entries of a real (d, d) matrix as nested lists of scalars."""
     if isinstance(matrix, np.ndarray):
         return matrix.tolist()
-    return [vector_entries(row) for row in vector_entries(matrix)]
+    return [unstack(row) for row in unstack(matrix)]
 
 
 def split(matrix: Array | np.ndarray) -> list[list[Entry]]:
@@ -108,7 +108,7 @@ def split(matrix: Array | np.ndarray) -> list[list[Entry]]:
     return [[Entry(x, y) for x, y in zip(row, row_im, strict=True)] for row, row_im in zip(re, im, strict=True)]
 
 
-def stacked(parts: list[Array]) -> Array:
+def stack(parts: list[Array]) -> Array:
     """Arrays of one shape along a new first axis.
 
     As jnp.stack, whose batching rule (jax 0.10) puts the batch last: reading an entry of the stack then goes through a
@@ -120,7 +120,7 @@ def stacked(parts: list[Array]) -> Array:
 def stack_real(rows: list[list], dtype) -> Array:
     """A real matrix from nested lists of reals, which are numbers or arrays of one shape."""
     shape = next((x.shape for row in rows for x in row if not is_known(x)), ())
-    return stacked([stacked([_whole(x, shape, dtype) for x in row]) for row in rows])
+    return stack([stack([_whole(x, shape, dtype) for x in row]) for row in rows])
 
 
 def _whole(x, shape: tuple[int, ...], dtype) -> Array:
@@ -163,15 +163,15 @@ def inverse(x: list[list[Entry]]) -> list[list[Entry]]:
     return [[entry * back for entry in row] for row in adjugate]
 
 
-def all_entries(array: Array) -> list:
+def flat_entries(array: Array) -> list:
     """The entries of an array of any shape, in row-major order."""
     rows = [array]
     for _ in range(array.ndim):
-        rows = [entry for row in rows for entry in vector_entries(row)]
+        rows = [entry for row in rows for entry in unstack(row)]
     return rows
 
 
-def nested(parts: list, shape: tuple[int, ...]) -> Array:
+def stack_entries(parts: list, shape: tuple[int, ...]) -> Array:
     """An array of the given shape from its entries in row-major order, stacked axis by axis.
 
     XLA reads one entry of it without assembling the rest; through a reshape it does not see that far.
@@ -179,4 +179,4 @@ def nested(parts: list, shape: tuple[int, ...]) -> Array:
     if not shape:
         return parts[0]
     step = len(parts) // shape[0]
-    return stacked([nested(parts[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])])
+    return stack([stack_entries(parts[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])])

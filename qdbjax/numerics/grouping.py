@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Array, Bool, BoolMatrix, Float, Int, RealVector, Scalar
-from qdbjax.numerics.entries import vector_entries
+from qdbjax.numerics.entries import unstack
 
 PAIRWISE = 4  # largest count that is compared pair by pair
 Values = Float[Array, " n"]
@@ -35,7 +35,7 @@ def linked(values: RealVector, width: Scalar) -> BoolMatrix:
 
 
 def _distances(values: Values) -> list[Array]:
-    value = vector_entries(values)
+    value = unstack(values)
     return [jnp.abs(value[m] - value[n]) for m in range(len(value)) for n in range(m)]
 
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Array, Bool, Float, RealVector
-from qdbjax.numerics.entries import matrix_entries, stacked, vector_entries
+from qdbjax.numerics.entries import matrix_entries, stack, unstack
 from qdbjax.numerics.matrix import entrywise, total
 
 RateMatrix = Float[Array, "d d"]
@@ -33,9 +33,9 @@ def rate_matrix_vector(rates: RateMatrix, x: RealVector) -> RealVector:
     """W x, the diagonal being minus the column sums of the off-diagonal rates."""
     d = rates.shape[0]
     if d <= UNROLL:
-        w, v = matrix_entries(rates), vector_entries(x)
+        w, v = matrix_entries(rates), unstack(x)
         rows = [[w[i][j] * v[j] - w[j][i] * v[i] for j in range(d) if j != i] for i in range(d)]
-        return stacked([sum(row[1:], row[0]) if row else jnp.zeros_like(v[0]) for row in rows])
+        return stack([sum(row[1:], row[0]) if row else jnp.zeros_like(v[0]) for row in rows])
     bare = off_diagonal(rates)
     return jnp.matmul(bare, x, precision="highest") - jnp.sum(bare, axis=0) * x
 
@@ -105,11 +105,11 @@ def _factor(rates: RateMatrix) -> tuple[RateMatrix, RealVector]:
     return jax.lax.fori_loop(0, d - 1, step, (off_diagonal(rates), jnp.ones((d,), rates.dtype)))
 
 
-def pivots(rates: RateMatrix) -> RealVector:
+def elimination_pivots(rates: RateMatrix) -> RealVector:
     """Outflow s_k of each state at its elimination (state 0: 1). All positive: one recurrent class, holding state 0."""
     if rates.shape[0] <= UNROLL:
         values = _factor_unrolled(rates)[1]
-        return stacked([jnp.ones((), rates.dtype), *values[1:]])
+        return stack([jnp.ones((), rates.dtype), *values[1:]])
     return _factor(rates)[1]
 
 
@@ -135,7 +135,7 @@ def stationary(rates: RateMatrix) -> RealVector:
     x = [jnp.ones((), rates.dtype)]
     for k in range(1, d):
         x.append(sum((factors[k][j] * x[j] for j in range(1, k)), factors[k][0] * x[0]))
-    return _normalised(stacked(x))
+    return _normalised(stack(x))
 
 
 def recurrent_classes(linked: Bool[Array, "d d"]) -> tuple[Bool[Array, " d"], Float[Array, ""]]:

@@ -28,7 +28,7 @@ class Auto(AbstractSolver):
         rates, spectrum, jumps = generator.total_rates, generator.spectrum, generator.jumps
         plain = diagonal_solution(rates, markov.stationary(rates), jnp.ones((), rates.dtype))
         # No way from some state to state 0, or a state 0 so rare that the ratios to it overflow.
-        pivots = markov.pivots(jax.lax.stop_gradient(rates))
+        pivots = markov.elimination_pivots(jax.lax.stop_gradient(rates))
         stuck = ~every(lambda s: s > 0, pivots) | ~every(jnp.isfinite, plain.populations)
         no_coherences = jax.ShapeDtypeStruct(plain.coherences.shape, plain.coherences.dtype)
         plain = dataclasses.replace(plain, coherences=no_coherences)

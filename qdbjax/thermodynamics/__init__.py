@@ -26,7 +26,8 @@ from qdbjax.thermodynamics.large_deviations import (
     generating_function as generating_function,
     uncertainty_ratio as uncertainty_ratio,
 )
-from qdbjax.thermodynamics.machines import (
+from qdbjax.thermodynamics.laws import SecondLaw as SecondLaw, second_law as second_law
+from qdbjax.thermodynamics.machine_performance import (
     Mode as Mode,
     Performance as Performance,
     Rectification as Rectification,
@@ -34,7 +35,6 @@ from qdbjax.thermodynamics.machines import (
     performance as performance,
     rectification as rectification,
 )
-from qdbjax.thermodynamics.protocol import SecondLaw as SecondLaw, second_law as second_law
 from qdbjax.thermodynamics.response import (
     affinities as affinities,
     conductances as conductances,

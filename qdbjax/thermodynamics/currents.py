@@ -11,7 +11,7 @@ from qdbjax.generators.block import where_degenerate, whole_block
 from qdbjax.generators.flows import charge_flows, pair_flows, quanta_flows
 from qdbjax.generators.generator import Generator, energy_liouvillian
 from qdbjax.generators.jumps import AbstractJumps, PerBath
-from qdbjax.numerics.entries import stacked, vector_entries
+from qdbjax.numerics.entries import stack, unstack
 from qdbjax.numerics.hermitian import pack, unpack
 from qdbjax.numerics.markov import rate_matrix_vector
 from qdbjax.numerics.matrix import LayoutMatrix
@@ -82,8 +82,8 @@ def _energy_of_block(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> P
 
 def _energy_of_populations(generator: Generator, state: StateLike | None = None) -> PerBath:
     """Σ_{m>n} (E_m - E_n) (Γ(n→m) p_n - Γ(m→n) p_m) of each bath."""
-    flows = [LayoutMatrix.of(rates).columns(state.populations) for rates in vector_entries(generator.rates)]
-    return stacked([flow.sum_over_pairs(generator.spectrum.energies) for flow in flows])
+    flows = [LayoutMatrix.of(rates).columns(state.populations) for rates in unstack(generator.rates)]
+    return stack([flow.sum_over_pairs(generator.spectrum.energies) for flow in flows])
 
 
 def heat_currents(generator: Generator, state: StateLike | None = None) -> PerBath:

@@ -24,7 +24,7 @@ def polynomial(matrix):
 
 def by_eigensystem(hamiltonian):
     """V f(B) V† of the polynomial, and the projector on the two lower levels."""
-    energies, mixing, basis = eigensystem(hamiltonian, clusters.same_level)
+    energies, mixing, basis = eigensystem(hamiltonian, degeneracy.same_level)
     levels = jnp.diag(energies).astype(mixing.dtype) + mixing
     lower = basis[:, :2]
     return basis @ polynomial(levels) @ basis.conj().T, lower @ lower.conj().T
@@ -110,7 +110,7 @@ def test_energies_and_mixing_at_degeneracy(d):
     """At H = 0 the whole tangent is mixing: dB = dH in the frame of V, and dV = 0."""
     x = np.diag(np.arange(1.0, d + 1)) + 0.3 * (np.ones((d, d)) - np.eye(d))
     zero = jnp.zeros((d, d))
-    system = jax.jit(lambda h: eigensystem(h, clusters.same_level))
+    system = jax.jit(lambda h: eigensystem(h, degeneracy.same_level))
     (energies, mixing, basis), (d_energies, d_mixing, d_basis) = jax.jvp(system, (zero,), (jnp.asarray(x),))
     framed = np.asarray(basis).T @ x @ np.asarray(basis)
     np.testing.assert_allclose(np.diag(d_energies) + d_mixing, framed, rtol=0, atol=1e-14)

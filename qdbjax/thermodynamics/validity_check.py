@@ -11,7 +11,7 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.bath_jumps import bath_operators
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.interaction_picture import coherence_exponents
-from qdbjax.numerics.entries import stacked
+from qdbjax.numerics.entries import stack
 from qdbjax.numerics.matrix import squared
 
 SMALL, LARGE = 0.1, 1.0  # ratios up to which a step holds, and beyond which it fails
@@ -79,9 +79,9 @@ def _validity(generator: Generator, step: str) -> Validity:
     spectrum, jumps = generator.spectrum, generator.jumps
     outflow = jnp.sum(generator.total_rates, axis=0)
     fastest = jnp.maximum(jnp.max(outflow), jnp.max(-jnp.real(coherence_exponents(spectrum, jumps))))
-    memories = stacked([memory_time(bath).astype(fastest.dtype) for bath in jumps.baths])
+    memories = stack([memory_time(bath).astype(fastest.dtype) for bath in jumps.baths])
     still = fastest == 0
-    markov = stacked([_change(bath, spectrum, fastest) for bath in jumps.baths])
+    markov = stack([_change(bath, spectrum, fastest) for bath in jumps.baths])
     difference = spectrum.smallest_frequency_difference
     secular = fastest / difference if step == "secular" else jnp.zeros_like(fastest)
     return Validity(
