@@ -19,6 +19,6 @@ from qdbjax.fitting.parameters import (
     simplex as simplex,
     trainable as trainable,
 )
-from qdbjax.fitting.pareto import Front as Front, pareto as pareto
+from qdbjax.fitting.pareto_front import Front as Front, pareto as pareto
 from qdbjax.fitting.result import Fit as Fit, load_fit as load_fit
-from qdbjax.fitting.run import fit as fit
+from qdbjax.fitting.fitter import fit as fit

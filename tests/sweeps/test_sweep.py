@@ -12,7 +12,7 @@ import pytest
 import qdbjax as qdb
 from qdbjax._status import Status
 from qdbjax.compilation.programs import programs_of
-from qdbjax.sweeps import run as sweep_run, sweep
+from qdbjax.sweeps import grid_run, sweep
 
 
 def power(a, b):
@@ -86,7 +86,7 @@ def test_axes_of_length_zero_and_one(a):
 
 def test_out_of_memory_halves_the_batch(monkeypatch):
     sizes = []
-    true = sweep_run.execute
+    true = grid_run.execute
 
     def tight(compiled, coordinates):
         sizes.append(int(np.prod([len(values) for values in coordinates])))
@@ -94,22 +94,22 @@ def test_out_of_memory_halves_the_batch(monkeypatch):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte.")
         return true(compiled, coordinates)
 
-    monkeypatch.setattr(sweep_run, "execute", tight)
+    monkeypatch.setattr(grid_run, "execute", tight)
     data = sweep(power, a=A, b=B)
     np.testing.assert_allclose(data["power"].values, expected(), rtol=1e-15)
     assert sizes[0] == 15 and max(sizes[-4:]) <= 4
 
 
 def test_memory_decides_the_block(monkeypatch):
-    program = sweep_run.Compiler(power, ("a", "b"), "power", (np.dtype(float),) * 2, 15).program((3, 5))
-    monkeypatch.setattr(sweep_run.memory, "available", lambda: 4 * program.bytes_needed // 2)
+    program = grid_run.Compiler(power, ("a", "b"), "power", (np.dtype(float),) * 2, 15).program((3, 5))
+    monkeypatch.setattr(grid_run.memory, "available", lambda: 4 * program.bytes_needed // 2)
     data = sweep(power, a=A, b=B)
     assert 1 < np.prod(data.attrs["block"]) <= 7
     np.testing.assert_allclose(data["power"].values, expected(), rtol=1e-15)
 
 
 def test_results_that_do_not_fit_are_refused(monkeypatch):
-    monkeypatch.setattr(sweep_run.memory, "available", lambda: 100)
+    monkeypatch.setattr(grid_run.memory, "available", lambda: 100)
     with pytest.raises(MemoryError, match="the results of 15 points take"):
         sweep(power, a=A, b=B)
 
@@ -170,7 +170,7 @@ def test_programs_go_with_their_function():
 
 def test_work_of_one_axis_is_done_once_per_value():
     """The part that depends on b alone keeps the shape of b in the compiled program."""
-    cell = sweep_run.over_grid(sweep_run.cell_of(power, ("a", "b"), "power"), 2)
+    cell = grid_run.over_grid(grid_run.cell_of(power, ("a", "b"), "power"), 2)
     text = str(jax.make_jaxpr(cell)(jnp.ones(3), jnp.ones(5)))
     assert "f64[5] = exp" in text and "f64[3,5] = exp" not in text
 
@@ -217,8 +217,8 @@ def test_progress_lines(capsys):
 def test_the_tier_follows_the_cells_or_the_argument(monkeypatch):
     """Quick below a million cells, optimised above, or as told; the numbers are the same, the program another."""
     fn = lambda a, b: {"wave": jnp.sin(a) * jnp.exp(b)}  # noqa: E731
-    seen, options = [], sweep_run.compiler_options
-    monkeypatch.setattr(sweep_run, "compiler_options", lambda cells: seen.append(options(cells)) or seen[-1])
+    seen, options = [], grid_run.compiler_options
+    monkeypatch.setattr(grid_run, "compiler_options", lambda cells: seen.append(options(cells)) or seen[-1])
     axes = {"a": np.linspace(0, 1, 4), "b": np.linspace(0, 2, 3)}
     found = [sweep(fn, optimize=wanted, **axes)["wave"].values for wanted in (None, True, False)]
     sweep(fn, a=np.linspace(0, 1, 1000), b=np.linspace(0, 2, 1000))

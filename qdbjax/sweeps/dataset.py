@@ -15,7 +15,7 @@ from qdbjax._types import ArrayLike
 from qdbjax.compilation.tiers import chosen
 from qdbjax.sweeps.axes import as_axes, check_function, function_name
 from qdbjax.sweeps.grid import STATUS
-from qdbjax.sweeps.run import Results, run
+from qdbjax.sweeps.grid_run import Results, run
 
 if TYPE_CHECKING:
     import xarray

@@ -8,7 +8,7 @@ import numpy as np
 
 from qdbjax.fitting.objectives import AbstractTerm, Push
 from qdbjax.fitting.result import Fit
-from qdbjax.fitting.run import fit
+from qdbjax.fitting.fitter import fit
 
 
 class Front(eqx.Module):
