@@ -1,4 +1,4 @@
-"""What cannot all be had at once: a front of best compromises between two aims."""
+"""The Pareto front of two objectives: compromises in which neither improves unless the other gets worse."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,16 +6,19 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from qdbjax.fitting.objectives import AbstractTerm, Push
-from qdbjax.fitting.result import Fit
 from qdbjax.fitting.fitter import fit
+from qdbjax.fitting.objectives import AbstractTerm, LinearTerm
+from qdbjax.fitting.result import Fit
 
 
-class Front(eqx.Module):
+class ParetoFront(eqx.Module):
     """Compromises between two outputs, from the best of the first to the best of the second.
 
-    names of the two; weights (n,) of the second; outcomes (n, 2); fits: the Fit of each. efficient (n,): whether no
-    other of them is better in both.
+    names: of the two outputs.
+    weights: (n,), w of the second output; the first has 1 - w.
+    outcomes: (n, 2), the two outputs.
+    efficient: (n,), whether no other compromise is better in one output and as good in the other.
+    fits: the Fit of each.
     """
 
     names: tuple[str, str]
@@ -33,34 +36,39 @@ class Front(eqx.Module):
 
 def pareto(
     model: Callable[..., Any],
-    aims: Mapping[str, Push],
+    objectives: Mapping[str, LinearTerm],
     parameters: Mapping[str, Any],
     *,
     points: int = 11,
     constraints: Mapping[str, AbstractTerm] | None = None,
     **options: Any,
-) -> Front:
-    """Front of two aims, by a sweep of their weights: (1 - w)·first + w·second for w from 0 to 1.
+) -> ParetoFront:
+    """Compromises between two objectives, by a sweep of their weights: (1 - w)·first + w·second for w from 0 to 1.
 
-    aims: two outputs with `maximize` or `minimize`, in units in which a unit of one is worth one of the other (their
-    weights). constraints: further terms. options: of `fit`. Only the convex part of a front is found this way.
-    Returns a Front. Raises ValueError for other than two aims.
+    model: as for `fit`.
+    objectives: two outputs, each with `maximize` or `minimize`, weighted to units in which one of the first is worth
+        one of the second.
+    parameters: as for `fit`.
+    points: number of weights w.
+    constraints: further terms by output.
+    options: further arguments of `fit`.
+    Returns a ParetoFront, of which only convex parts are found. Raises ValueError for other than two objectives.
     *Source:* K. Miettinen, Nonlinear Multiobjective Optimization (1999), the weighting method.
     """
-    if len(aims) != 2 or not all(isinstance(term, Push) for term in aims.values()):
-        raise ValueError(f"aims must be two outputs, each with maximize() or minimize(); got {dict(aims)}.")
-    names = tuple(aims)
+    if len(objectives) != 2 or not all(isinstance(term, LinearTerm) for term in objectives.values()):
+        raise ValueError(f"objectives must be two outputs, each with maximize() or minimize(); got {dict(objectives)}.")
+    names = tuple(objectives)
     weights = np.linspace(0.0, 1.0, points)
     fits = []
     for w in weights:
-        # A weight of 0 would leave what does not matter anywhere at all.
+        # With a weight of 0 the other output would be left undetermined.
         shares = np.clip([1 - w, w], 1e-6, None)
-        terms = {name: Push(aims[name].weight * share) for name, share in zip(names, shares, strict=True)}
+        terms = {name: LinearTerm(objectives[name].weight * share) for name, share in zip(names, shares, strict=True)}
         fits.append(fit(model, {**terms, **(constraints or {})}, parameters, **options))
-    outcomes = np.array([[float(np.sum(each.achieved[name])) for name in names] for each in fits])
-    better = -np.sign([float(aims[name].weight) for name in names])
+    outcomes = np.array([[float(np.sum(each.outputs[name])) for name in names] for each in fits])
+    better = -np.sign([float(objectives[name].weight) for name in names])
     scores = outcomes * better
-    beaten = [
+    dominated = [
         any(np.all(other >= mine) and np.any(other > mine + 1e-9 * np.abs(mine)) for other in scores) for mine in scores
     ]
-    return Front(names, weights, outcomes, ~np.array(beaten), fits)
+    return ParetoFront(names, weights, outcomes, ~np.array(dominated), fits)

@@ -20,7 +20,7 @@ def plot_fit(fit: Fit) -> "matplotlib.figure.Figure":
     fit: from `fit`. Data with their standard errors where these were given, over the first condition if there is one
     of matching length; more than six values of further conditions are drawn as data over fit. Returns the Figure.
     """
-    matched = [name for name in fit.wanted if fit.wanted[name][0].ndim == 1]
+    matched = [name for name in fit.targets if fit.targets[name][0].ndim == 1]
     figure, axes = pyplot().subplots(
         1, 1 + len(matched), figsize=(4.2 * (1 + len(matched)), 3.4), layout="constrained", squeeze=False
     )
@@ -36,7 +36,7 @@ def plot_fit(fit: Fit) -> "matplotlib.figure.Figure":
 
 def _compare(ax: "matplotlib.axes.Axes", fit: Fit, name: str) -> None:
     """Data and fit over the first condition, a line for each value of the others; data over fit if these are many."""
-    value, error = fit.wanted[name]
+    value, error = fit.targets[name]
     measured = bool(fit.standard_errors) and np.ptp(error) > 0
     bars = np.broadcast_to(error, value.shape) if measured else np.zeros(value.shape)
     over = {key: x for key, x in fit.over.items() if x.shape == value.shape}
@@ -45,8 +45,8 @@ def _compare(ax: "matplotlib.axes.Axes", fit: Fit, name: str) -> None:
     kinds, kind = np.unique(others, axis=1, return_inverse=True)
     ax.set(title=name)
     if kinds.shape[1] > LINES:
-        ax.errorbar(fit.achieved[name], value, bars, fmt="o", ms=4, color="0.5")
-        ends = [min(value.min(), fit.achieved[name].min()), max(value.max(), fit.achieved[name].max())]
+        ax.errorbar(fit.outputs[name], value, bars, fmt="o", ms=4, color="0.5")
+        ends = [min(value.min(), fit.outputs[name].min()), max(value.max(), fit.outputs[name].max())]
         ax.plot(ends, ends, color=BATH_COLOURS[0])
         ax.set(xlabel="fit", ylabel="data")
         return
@@ -55,7 +55,7 @@ def _compare(ax: "matplotlib.axes.Axes", fit: Fit, name: str) -> None:
         rows = rows[np.argsort(across[rows])]
         called = ", ".join(f"{key} = {x[rows[0]]:g}" for key, x in over.items() if key != label)
         ax.errorbar(across[rows], value[rows], bars[rows] if measured else None, fmt="o", ms=4, color=colour, alpha=0.5)
-        ax.plot(across[rows], fit.achieved[name][rows], color=colour, label=called or None)
+        ax.plot(across[rows], fit.outputs[name][rows], color=colour, label=called or None)
     if kinds.shape[1] > 1:
         ax.legend(frameon=False)
     ax.set(xlabel=label, ylabel=name)

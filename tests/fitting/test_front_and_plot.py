@@ -26,7 +26,7 @@ def test_front():
     wanted = np.stack([front.weights**2, (front.weights - 1) ** 2], axis=1)
     np.testing.assert_allclose(front.outcomes, wanted, atol=1e-5)
     assert np.all(front.efficient) and "5 of 5 efficient" in repr(front)
-    with pytest.raises(ValueError, match="aims must be two outputs"):
+    with pytest.raises(ValueError, match="objectives must be two outputs"):
         fitting.pareto(two_aims, {"first": fitting.minimize()}, {"x": fitting.real(0.3)})
 
 
