@@ -52,6 +52,10 @@ class SteadyState(eqx.Module):
         rho = self.energy_density_matrix
         return in_frame(jnp.asarray(self.spectrum.basis, rho.dtype).conj().T, rho)
 
+    def _asdict(self) -> dict[str, Array]:
+        """What a sweep keeps of it."""
+        return {"populations": self.populations, "residual": self.residual, "status": self.status}
+
     def __repr__(self) -> str:
         if is_traced(self.populations):
             return f"SteadyState(dimension={self.populations.shape[-1]}, traced)"
