@@ -60,8 +60,8 @@ def sweep(
         )
     points = math.prod(len(values) for values in coordinates.values())
     label = function_name(fn)
-    with progress_bar(points, label, progress) as advance, chosen(optimize):
-        results = run_over_grid(fn, coordinates, label, batch_size, advance)
+    with progress_bar(points, label, progress) as report_progress, chosen(optimize):
+        results = run_over_grid(fn, coordinates, label, batch_size, report_progress)
     return _labelled(xarray, results, coordinates, label)
 
 

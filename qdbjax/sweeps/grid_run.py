@@ -92,7 +92,7 @@ def run_over_grid(
     axes: dict[str, np.ndarray],
     name: str,
     batch_size: int | None,
-    advance: Callable[[int], None],
+    report_progress: Callable[[int], None],
 ) -> GridResults:
     """fn over the product of the axes. Where memory runs out the block is halved and the sweep goes on."""
     shape = tuple(len(values) for values in axes.values())
@@ -102,7 +102,7 @@ def run_over_grid(
         outputs = compiler.outputs(tuple(1 for _ in shape))
         arrays = _allocate(outputs, shape)
         return GridResults(outputs.names, arrays.values, arrays.status, 0.0, 0.0, shape)
-    block = _fitting_block(compiler, shape, batch_size)
+    block = _choose_block(compiler, shape, batch_size)
     program = compiler.program(block)
     _refuse_too_large(program, math.prod(shape))
     arrays = _allocate(program.outputs, shape)
@@ -119,12 +119,12 @@ def run_over_grid(
             regions = [part for region in regions for part in split_region(region, block)]
             continue
         regions.pop(0)
-        advance(math.prod(part.stop - part.start for part in region))
+        report_progress(math.prod(part.stop - part.start for part in region))
     seconds = time.perf_counter() - start - (compiler.seconds - before)
     return GridResults(program.outputs.names, arrays.values, arrays.status, seconds, compiler.seconds, block)
 
 
-def _fitting_block(compiler: Compiler, shape: tuple[int, ...], batch_size: int | None) -> tuple[int, ...]:
+def _choose_block(compiler: Compiler, shape: tuple[int, ...], batch_size: int | None) -> tuple[int, ...]:
     if batch_size is not None:
         return block_shape(shape, batch_size)
     block = block_shape(shape, MAX_FIRST_BLOCK)
