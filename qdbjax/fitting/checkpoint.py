@@ -1,4 +1,4 @@
-"""A search that can be stopped and steps_made up again, bit by bit the same."""
+"""Files of a search that was stopped, from which it goes on to the same numbers, bit by bit."""
 
 import os
 import pathlib
@@ -20,7 +20,7 @@ def _signature(problem: Problem, leaves: list) -> str:
 def store(
     path: str | pathlib.Path, problem: Problem, states: SearchState, history: list[np.ndarray], steps_made: int
 ) -> None:
-    """Write the state of a search, whole or not at all."""
+    """Write the states of a search, whole or not at all."""
     path = pathlib.Path(path)
     leaves = jax.tree.leaves(states)
     arrays = {f"leaf{n}": np.asarray(leaf) for n, leaf in enumerate(leaves)}
@@ -38,7 +38,10 @@ def store(
 def restore(
     path: str | pathlib.Path, problem: Problem, states: SearchState
 ) -> tuple[SearchState, list[np.ndarray], int]:
-    """The state that was stored, or the given one if there is no file. Raises ValueError if it is of another fit."""
+    """States, history and steps that were stored, or the given states if there is no file.
+
+    Raises ValueError for the file of another fit.
+    """
     path = pathlib.Path(path)
     if not path.exists():
         return states, [], 0

@@ -80,18 +80,18 @@ class Fit:
         plain["parameters"] = {name: x for name, x in self.parameters.items() if name in self.values or np.isscalar(x)}
         report = plain.pop("identifiability")
         plain["labels"], plain["jacobian"] = report.labels, report.singular_values[:, None] * report.directions
-        pathlib.Path(path).write_text(json.dumps(_plain(plain), indent=1), encoding="utf-8")
+        pathlib.Path(path).write_text(json.dumps(_to_json(plain), indent=1), encoding="utf-8")
 
 
 def _brief(value: np.ndarray) -> str:
     return np.array2string(np.asarray(value), formatter={"float_kind": lambda x: f"{x:.2g}"}, threshold=8)
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _to_json(each) for key, each in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
+        return [_to_json(each) for each in value]
     if isinstance(value, np.ndarray) and np.iscomplexobj(value):
         return {"re": value.real.tolist(), "im": value.imag.tolist()}
     if isinstance(value, np.ndarray | np.generic):
@@ -99,7 +99,7 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else np.asarray(value).tolist()
 
 
-def _array(value: Any) -> Any:
+def _from_json(value: Any) -> Any:
     if isinstance(value, dict) and set(value) == {"re", "im"}:
         return np.array(value["re"]) + 1j * np.array(value["im"])
     return np.array(value)
@@ -111,11 +111,11 @@ def load_fit(path: str | pathlib.Path) -> Fit:
         found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         report = identifiability(np.array(found.pop("jacobian")), found.pop("labels"))
         arrays = {
-            name: {key: _array(each) for key, each in found[name].items()}
+            name: {key: _from_json(each) for key, each in found[name].items()}
             for name in ("parameters", "values", "outputs", "over", "standard_errors")
         }
         pairs = {
-            name: {key: tuple(map(_array, each)) for key, each in found[name].items()}
+            name: {key: tuple(map(_from_json, each)) for key, each in found[name].items()}
             for name in ("targets", "intervals")
         }
         matrix = None if found["covariance"] is None else np.array(found["covariance"])

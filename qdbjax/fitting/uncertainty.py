@@ -12,7 +12,7 @@ NORMAL_QUANTILE = 1.959963984540054  # 97.5 % quantile of the normal distributio
 
 @dataclasses.dataclass(frozen=True)
 class Identifiability:
-    """The singular value decomposition of the Jacobian of the residuals, J = U S V†.
+    """The singular value decomposition of the Jacobian of the residuals, J = U S Vᵀ.
 
     labels: of the n free reals.
     singular_values: (n,), descending.

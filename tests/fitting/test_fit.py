@@ -43,9 +43,15 @@ STARTS = {
 }
 
 
-def test_planted_parameters():
+@pytest.fixture(scope="module")
+def exact_fit():
+    """The three planted parameters from exact data."""
+    return qdb.fit(current, fitting.match(DATA), STARTS, over=GRID)
+
+
+def test_planted_parameters(exact_fit):
     """Exact data give the truth to 1e-6; report, table and file say what was found."""
-    found = qdb.fit(current, fitting.match(DATA), STARTS, over=GRID)
+    found = exact_fit
     assert found.verdict == "converged" and found.status == 0
     for name, value in TRUTH.items():
         np.testing.assert_allclose(found.values[name], value, rtol=1e-6)
@@ -55,9 +61,9 @@ def test_planted_parameters():
     np.testing.assert_allclose(found.parameters["eta"], TRUTH["eta"], rtol=1e-6)
 
 
-def test_saved_and_loaded(tmp_path):
+def test_saved_and_loaded(tmp_path, exact_fit):
     """A file holds everything but trees."""
-    found = qdb.fit(current, fitting.match(DATA), STARTS, over=GRID)
+    found = exact_fit
     found.save(tmp_path / "fit.json")
     again = fitting.load_fit(tmp_path / "fit.json")
     assert repr(again) == repr(found)
@@ -328,16 +334,27 @@ def test_transforms():
         np.testing.assert_allclose(transform.forward(free, start.shape), start, rtol=1e-13, atol=1e-14)
         moved = np.asarray(transform.forward(free + 3.0, start.shape))
         assert transform.invalid_reason(moved) is None
-    for call, words in (
-        (lambda: fitting.simplex([0.5, 0.6]), "add up to 1"),
-        (lambda: fitting.hermitian([[0.0, 1.0], [2.0, 0.0]]), "Hermitian"),
-        (lambda: fitting.bounded(low=1.0, high=0.0), "low must be below high"),
-        (lambda: fitting.positive(1.0, range=(2.0, 1.0)), "range must ascend"),
-        (lambda: qdb.fit(current, fitting.match(DATA), {"eta": 0.1}, over=GRID), "nothing is free"),
-        (lambda: qdb.fit(current, fitting.match(DATA[:3]), STARTS, over=GRID), "has shape"),
-        (lambda: qdb.fit(current, {"heat": fitting.match(DATA)}, STARTS, over=GRID), "names the output 'heat'"),
-        (lambda: fitting.match(DATA, error=0.0), "error must be positive"),
-        (lambda: qdb.fit(current, fitting.match(DATA), {**STARTS, "T_hot": 1.0}, over=GRID), "both parameters and"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            call()
+
+
+BAD_INPUT = (
+    (lambda: fitting.simplex([0.5, 0.6]), "add up to 1"),
+    (lambda: fitting.hermitian([[0.0, 1.0], [2.0, 0.0]]), "Hermitian"),
+    (lambda: fitting.bounded(low=1.0, high=0.0), "low must be below high"),
+    (lambda: fitting.positive(1.0, range=(2.0, 1.0)), "range must ascend"),
+    (lambda: qdb.fit(current, fitting.match(DATA), {"eta": 0.1}, over=GRID), "nothing is free"),
+    (lambda: qdb.fit(current, fitting.match(DATA[:3]), STARTS, over=GRID), "has shape"),
+    (lambda: qdb.fit(current, {"heat": fitting.match(DATA)}, STARTS, over=GRID), "names the output 'heat'"),
+    (lambda: fitting.match(DATA, error=0.0), "error must be positive"),
+    (lambda: qdb.fit(current, fitting.match(DATA), {**STARTS, "T_hot": 1.0}, over=GRID), "both parameters and"),
+)
+
+
+@pytest.mark.parametrize(("call", "words"), BAD_INPUT, ids=[words for _, words in BAD_INPUT])
+def test_bad_input_is_refused_in_words(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_parameters_print_their_transform_and_start():
+    assert repr(fitting.positive([0.5, 2.0])) == "Parameter(transform=Positive, start=[0.5 2. ])"
+    assert repr(fitting.bounded(low=0.0, high=2.0)) == "Parameter(transform=Bounded, start=1)"

@@ -115,7 +115,7 @@ def test_results_that_do_not_fit_are_refused(monkeypatch):
         sweep(power, a=A, b=B)
 
 
-def test_bad_cells_are_flagged_and_disturb_nobody():
+def test_bad_points_are_flagged_and_disturb_nobody():
     data = sweep(machine, T=[0.5, np.nan, -1.0, 1.0])
     alone = sweep(machine, T=[0.5, 0.5, 1.0, 1.0])
     np.testing.assert_array_equal(data["heat"].values[[0, 3]], alone["heat"].values[[0, 3]])
@@ -274,8 +274,8 @@ def test_progress_lines(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_the_tier_follows_the_cells_or_the_argument(monkeypatch):
-    """Quick below a million cells, optimised above, or as told; the numbers are the same, the program another."""
+def test_the_tier_follows_the_points_or_the_argument(monkeypatch):
+    """Quick below a million grid points, optimised above, or as told; the numbers are the same, the program another."""
     fn = lambda a, b: {"wave": jnp.sin(a) * jnp.exp(b)}  # noqa: E731
     seen, options = [], grid_run.compiler_options
     monkeypatch.setattr(grid_run, "compiler_options", lambda cells: seen.append(options(cells)) or seen[-1])
