@@ -148,7 +148,7 @@ def ours(target, clock, rounds):
         found, first = clock(run)
         again = [clock(run)[1]["wall"] for _ in range(rounds)]
         record[name] = {
-            "misfit": misfit(found.achieved["value"], target),
+            "misfit": misfit(found.outputs["value"], target),
             "parameters": {key: float(value) for key, value in found.values.items()},
             "verdict": found.verdict,
             "first_call": first,

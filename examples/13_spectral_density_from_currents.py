@@ -71,7 +71,7 @@ def main(folder: pathlib.Path, steps: int = 300) -> None:
     for temperature in COLD:
         one = cold == temperature
         left.errorbar(spacing[one], data[one], error[one], fmt="o", ms=4, label=f"T = {temperature}")
-        left.plot(spacing[one], fit.achieved["value"][one], color="0.2")
+        left.plot(spacing[one], fit.outputs["value"][one], color="0.2")
     left.set(xlabel="level spacing", ylabel="heat current")
     left.legend(frameon=False)
     right.plot(SPACINGS, truth, color="0.6", lw=4, label="hidden")

@@ -19,7 +19,7 @@ jax.config.update("jax_enable_x64", True)
 
 ENERGIES, LEAK, COHERENCE = [0.0, 1.0, 2.3], 0.4, 0.15
 GROUND, UPPER = 0.5, np.linspace(0.21, 0.45, 9)  # populations of level 0, and of level 2: inverted above 1/4
-TEMPERATURES = {"hot": fitting.bounded(0.05, 20.0, 4.0), "cold": fitting.bounded(0.05, 20.0, 1.0)}
+TEMPERATURES = {"hot": fitting.bounded(4.0, low=0.05, high=20.0), "cold": fitting.bounded(1.0, low=0.05, high=20.0)}
 DENSITY = qdb.Ohmic(0.01, cutoff=10.0)
 
 
@@ -55,7 +55,7 @@ def draw(folder, pairs, price, held):
     figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.6), layout="constrained", width_ratios=(1, 1, 1.2))
     titles = "held for ever", "out of reach: coherence"
     for ax, (target, found), title in zip(axes, pairs, titles, strict=False):
-        state = found.achieved["state"]
+        state = found.outputs["state"]
         for rho, shift, colour, label in ((target, -0.2, "0.7", "wanted"), (state, 0.2, "#2471a3", "found")):
             heights = [*np.diagonal(rho).real, abs(rho[1, 2])]
             ax.bar(np.arange(4) + shift, heights, 0.38, color=colour, label=label)
@@ -80,9 +80,9 @@ def main(folder: pathlib.Path) -> list[fitting.Fit]:
     fits = [hold(target) for target in targets]
     for name, found in zip(("inverted", "coherent"), fits, strict=True):
         print(f"{name}: {found}")
-        print(f"  price: entropy production {float(found.achieved['entropy_production']):.6e} per time\n")
+        print(f"  price: entropy production {float(found.outputs['entropy_production']):.6e} per time\n")
     family = [hold(np.diag([GROUND, 1 - GROUND - upper, upper])) for upper in UPPER]
-    price = np.array([float(each.achieved["entropy_production"]) for each in family])
+    price = np.array([float(each.outputs["entropy_production"]) for each in family])
     held = np.array([each.verdict == "converged" for each in family])
     reached = f"level 2 held up to {UPPER[held].max():.2f}, entropy production {price[held].max():.3e}"
     print(f"{reached}; a cold bath at T = 0 would end at {fullest():.4f}")

@@ -51,12 +51,12 @@ def draw(folder, cloud, front):
     plt.close(figure)
 
 
-def main(folder: pathlib.Path) -> fitting.Front:
+def main(folder: pathlib.Path) -> fitting.ParetoFront:
     """The front and its ends."""
     front = fitting.pareto(
         engine,
         {"efficiency": fitting.maximize(), "power": fitting.maximize(1 / UNIT)},
-        {"hot_gap": fitting.positive(3.0), "share": fitting.bounded(0.0, 1.0, 0.5)},
+        {"hot_gap": fitting.positive(3.0), "share": fitting.bounded(0.5, low=0.0, high=1.0)},
     )
     print(front)
     carnot, best = 1 - COLD / HOT, 1 - np.sqrt(COLD / HOT)

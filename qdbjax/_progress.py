@@ -4,22 +4,25 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
-Advance = Callable[..., None]
+ReportProgress = Callable[..., None]
 
 
 @contextlib.contextmanager
-def progress_bar(total: int, label: str, wanted: bool | None, unit: str = "points") -> Iterator[Advance]:
-    """Gives advance(count, note=""), the note beside the label.
+def progress_bar(total: int, label: str, show: bool | None, unit: str = "points") -> Iterator[ReportProgress]:
+    """A context that gives a function report(count, note=""): so many more are done; the note stands by the label.
 
-    wanted: None draws on a terminal only, True always (a line without rich), False never.
+    total: number of units to do.
+    label: in front of the bar.
+    show: None draws on a terminal only, True always (a line without rich), False never.
+    unit: plural noun of what is counted.
     """
-    terminal = sys.stderr.isatty()
-    if wanted is False or (wanted is None and not terminal):
+    is_terminal = sys.stderr.isatty()
+    if show is False or (show is None and not is_terminal):
         yield lambda count, note="": None
         return
-    bar = _rich_bar() if terminal else None
+    bar = _rich_bar() if is_terminal else None
     if bar is None:
-        yield _plain(total, label, unit)
+        yield _print_lines(total, label, unit)
         return
     with bar:
         task = bar.add_task(label, total=total)
@@ -44,12 +47,12 @@ def _rich_bar():
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def _plain(total: int, label: str, unit: str) -> Advance:
+def _print_lines(total: int, label: str, unit: str) -> ReportProgress:
     done = 0
 
-    def advance(count: int, note: str = "") -> None:
+    def report(count: int, note: str = "") -> None:
         nonlocal done
         done += count
         print(f"{label}: {done} of {total} {unit}{f', {note}' if note else ''}", file=sys.stderr)
 
-    return advance
+    return report

@@ -91,7 +91,7 @@ class AbstractBath(eqx.Module):
 
 
 def map_stacked(function: Callable[[AbstractBath], Any], baths: tuple[AbstractBath, ...]) -> list:
-    """function(bath) of every bath; those that differ in numbers only are stacked, and it is compiled once for them."""
+    """function(bath) of every bath; those that differ in numbers only are stack, and it is compiled once for them."""
     groups: list[tuple] = []
     for place, bath in enumerate(baths):
         nameless = copy.copy(bath)

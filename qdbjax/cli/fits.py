@@ -32,8 +32,8 @@ from qdbjax.fitting import (
     positive,
     real,
 )
-from qdbjax.fitting.problem import FORWARD
-from qdbjax.fitting.search import ShortBFGS
+from qdbjax.fitting.problem import FORWARD_LIMIT
+from qdbjax.fitting.search import ClippedBFGS
 from qdbjax.generators import Generator
 from qdbjax.solvers import steady_state
 
@@ -67,7 +67,7 @@ class Task:
         optimizer = {
             None: None,
             "levenberg_marquardt": optx.LevenbergMarquardt(rtol=table.tolerance, atol=table.tolerance),
-            "bfgs": ShortBFGS(table.tolerance, table.tolerance),
+            "bfgs": ClippedBFGS(table.tolerance, table.tolerance),
             "adam": optax.adam(table.learning_rate),
         }[table.optimizer]
         settings = {"steps": table.steps, "starts": table.starts, "seed": table.seed, "tolerance": table.tolerance}
@@ -82,7 +82,7 @@ class Task:
         """The aimed-at quantities by aim, as a function of the free numbers and one condition."""
         clock = next((name for name, each in self.table.over.items() if each.parameter == "time"), None)
         asked = [aim.quantity for aim in self.table.aims.values()]
-        adjoint = diffrax.ForwardMode() if len(self.free) <= FORWARD else None
+        adjoint = diffrax.ForwardMode() if len(self.free) <= FORWARD_LIMIT else None
 
         def model(**values):
             generator = generator_of(with_values(self.tree, self.paths, values))
@@ -118,7 +118,7 @@ class Task:
         span = None if given.range is None else tuple(given.range)
         try:
             if given.kind == "bounded":
-                return bounded(*span, start)
+                return bounded(start, low=span[0], high=span[1])
             return (positive if given.kind == "positive" else real)(start, range=span)
         except ValueError as error:
             raise InputError(f"fit.parameters.{name}: {error}") from None

@@ -1,5 +1,6 @@
 """Fitting: parameters, objectives, search, and how much to believe the result."""
 
+from qdbjax.fitting.fitter import fit as fit
 from qdbjax.fitting.objectives import (
     AbstractTerm as AbstractTerm,
     at_least as at_least,
@@ -19,6 +20,5 @@ from qdbjax.fitting.parameters import (
     simplex as simplex,
     trainable as trainable,
 )
-from qdbjax.fitting.pareto import Front as Front, pareto as pareto
+from qdbjax.fitting.pareto_front import ParetoFront as ParetoFront, pareto as pareto
 from qdbjax.fitting.result import Fit as Fit, load_fit as load_fit
-from qdbjax.fitting.run import fit as fit

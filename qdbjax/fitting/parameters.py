@@ -8,14 +8,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._repr import summary
 from qdbjax._types import Array, ArrayLike, as_matrix, as_real, as_scalar
-from qdbjax.fitting.transforms import AbstractTransform, Bounded, Free, Hermitian, Positive, Real, Simplex
+from qdbjax.fitting.transforms import (
+    AbstractEntrywiseTransform,
+    AbstractTransform,
+    Bounded,
+    Free,
+    Hermitian,
+    Positive,
+    Real,
+    Simplex,
+)
 
 Range = tuple[float, float]
 
 
 class Parameter(eqx.Module):
-    """A free value: its transform, where to begin, and the range of other beginnings (None for about the first)."""
+    """A free value of a fit.
+
+    transform: from free reals to allowed values.
+    start: the value of the first start.
+    range: values between which further starts are drawn; None for draws around the first, by one in the free reals.
+    """
 
     transform: AbstractTransform
     start: Array
@@ -27,12 +42,12 @@ class Parameter(eqx.Module):
         return self.transform.size(self.start.shape)
 
     @property
-    def monotonic(self) -> bool:
-        """Whether each entry has one free real of its own."""
-        return isinstance(self.transform, Real | Positive | Bounded)
+    def is_entrywise(self) -> bool:
+        """Whether each entry increases with one free real of its own."""
+        return isinstance(self.transform, AbstractEntrywiseTransform)
 
-    def sample(self, key: Array) -> Array:
-        """Another beginning: free reals uniform over the range, or normal about the start."""
+    def sample(self, key: Array) -> Free:
+        """The free reals of a further start: uniform over the range, or normal around the first start."""
         origin = self.transform.inverse(self.start)
         if self.range is None:
             return origin + jax.random.normal(key, origin.shape, origin.dtype)
@@ -41,14 +56,13 @@ class Parameter(eqx.Module):
         return low + (high - low) * jax.random.uniform(key, low.shape, low.dtype)
 
     def __repr__(self) -> str:
-        return (
-            f"Parameter({type(self.transform).__name__}, start={np.array2string(np.asarray(self.start), precision=6)})"
-        )
+        known = {"transform": type(self.transform).__name__}
+        return summary(self, self.start, {"start": self.start}, rank=np.ndim(self.start), known=known)
 
 
 def _parameter(transform: AbstractTransform, start: Any, range: Range | None) -> Parameter:
     for value, name in ((start, "start"), *((end, "range") for end in range or ())):
-        wrong = transform.refusal(np.asarray(value))
+        wrong = transform.invalid_reason(np.asarray(value))
         if wrong:
             raise ValueError(f"{name} {wrong}; got {np.asarray(value)}.")
     if range is not None and not range[0] < range[1]:
@@ -57,19 +71,31 @@ def _parameter(transform: AbstractTransform, start: Any, range: Range | None) ->
 
 
 def real(start: ArrayLike, *, range: Range | None = None) -> Parameter:
-    """A free real number or array. start: where to begin; range: (low, high), where other starts of many begin."""
+    """A free real number or array.
+
+    start: any shape, the value to begin with.
+    range: (low, high), between which further starts are drawn; by default around the first, a deviation of 1.
+    Raises ValueError for a start that is not finite.
+    """
     return _parameter(Real(), as_real(start, "start"), range)
 
 
 def positive(start: ArrayLike, *, range: Range | None = None) -> Parameter:
-    """A free positive number or array, moved by its logarithm. start, range: as for `real`, above 0."""
+    """A free positive number or array v = e^z: the search moves z.
+
+    start: any shape, > 0, the value to begin with.
+    range: (low, high), > 0, between which further starts are drawn; by default around the first, a factor of e.
+    Raises ValueError for a start or a range that is not positive.
+    """
     return _parameter(Positive(), as_real(start, "start"), range)
 
 
-def bounded(low: ArrayLike, high: ArrayLike, start: ArrayLike | None = None) -> Parameter:
-    """A free number between two bounds, by default begun in the middle; other beginnings anywhere between.
+def bounded(start: ArrayLike | None = None, *, low: ArrayLike, high: ArrayLike) -> Parameter:
+    """A free number or array strictly between two bounds, v = low + (high - low)/(1 + e^{-z}): the search moves z.
 
-    Raises ValueError for bounds that do not ascend and for a start on or outside them: there the map has no slope.
+    start: any shape, the value to begin with; by default the middle. Further starts are drawn between the bounds.
+    low, high: the bounds.
+    Raises ValueError for bounds that do not ascend, and for a start on or outside them: dv/dz = 0 on a bound.
     """
     low, high = as_scalar(low, "low"), as_scalar(high, "high")
     if not float(low) < float(high):
@@ -80,17 +106,25 @@ def bounded(low: ArrayLike, high: ArrayLike, start: ArrayLike | None = None) -> 
 
 
 def simplex(start: ArrayLike) -> Parameter:
-    """Free weights (n,), positive with sum 1."""
+    """Free weights that are positive and add up to 1, such as populations.
+
+    start: (n,), n >= 2, the weights to begin with. Further starts are drawn around it.
+    Raises ValueError for weights that are not positive or do not add up to 1.
+    """
     return _parameter(Simplex(), as_real(start, "start"), None)
 
 
 def hermitian(start: ArrayLike) -> Parameter:
-    """A free Hermitian matrix (d, d)."""
+    """A free Hermitian matrix, such as a Hamiltonian or a coupling.
+
+    start: (d, d), the matrix to begin with. Further starts are drawn around it.
+    Raises ValueError for a matrix that is not Hermitian.
+    """
     start = jnp.asarray(as_matrix(start, "start"))
     return _parameter(Hermitian(), start.astype(np.promote_types(start.dtype, jnp.complex64)), None)
 
 
-class Tree(eqx.Module):
+class ParameterTree(eqx.Module):
     """A tree some of whose leaves are free; see `leaves` and `trainable`."""
 
     template: Any
@@ -98,42 +132,47 @@ class Tree(eqx.Module):
     parameters: tuple[Parameter, ...]
 
 
-def leaves(tree: Any, *pairs: tuple[Callable[[Any], Any], Callable[..., Parameter]]) -> Tree:
-    """A system, bath, gas or any other tree of which the named leaves are free.
+def leaves(tree: Any, *pairs: tuple[Callable[[Any], Any], Callable[..., Parameter]]) -> ParameterTree:
+    """A system, bath, gas or any other tree of which some leaves are free.
 
-    pairs: (where, kind): where(tree) is a leaf, such as `lambda bath: bath.spectral_density.strength`; kind one of
-    `real`, `positive`, `simplex`, `hermitian` or a function of the start such as `lambda x: bounded(0, 1, x)`. What is
-    not named stays as it is. The model function receives the whole tree.
+    tree: with its values to begin with; the model receives the whole tree.
+    pairs: (where, kind); where(tree) is a leaf, such as `lambda bath: bath.spectral_density.strength`; kind makes a
+        parameter of its start: `real`, `positive`, `simplex`, `hermitian`, `functools.partial(bounded, low=0, high=1)`.
+    Raises ValueError without a pair; leaves that no pair names are fixed.
     """
     if not pairs:
         raise ValueError("leaves needs at least one pair (where, kind); a value without a kind is fixed as it is.")
     functions = tuple(where for where, _ in pairs)
     found = tuple(kind(where(tree)) for where, kind in pairs)
-    return Tree(tree, lambda t: tuple(where(t) for where in functions), found)
+    return ParameterTree(tree, lambda t: tuple(where(t) for where in functions), found)
 
 
-def trainable(module: Any) -> Tree:
-    """A module all of whose real arrays are free, such as an equinox network as J(ω)."""
+def trainable(module: Any) -> ParameterTree:
+    """A tree all of whose real arrays are free, such as an equinox network for a spectral density J(ω).
+
+    module: with its values to begin with.
+    Raises ValueError for a tree without real arrays.
+    """
     places = [n for n, leaf in enumerate(jax.tree.leaves(module)) if eqx.is_inexact_array(leaf)]
     if not places:
         raise ValueError(f"trainable needs a module with arrays of numbers; got {type(module).__name__} without.")
-    # By place, because tree_at asks with placeholders in the leaves.
+    # By position, because tree_at calls it on trees whose leaves are placeholders.
     arrays = lambda tree: tuple(jax.tree.leaves(tree)[n] for n in places)  # noqa: E731
-    return Tree(module, arrays, tuple(Parameter(Real(), leaf, None) for leaf in arrays(module)))
+    return ParameterTree(module, arrays, tuple(Parameter(Real(), leaf, None) for leaf in arrays(module)))
 
 
 class Parameters(eqx.Module):
-    """All that is free, by name, and all that is fixed."""
+    """All arguments of a model: the free ones and the fixed ones, by name."""
 
-    free: dict[str, Parameter | Tree]
+    free: dict[str, Parameter | ParameterTree]
     fixed: dict[str, Any]
 
     @property
-    def singles(self) -> list[tuple[str, Parameter]]:
-        """Every Parameter with its name; those of a tree numbered."""
+    def named(self) -> list[tuple[str, Parameter]]:
+        """Every Parameter with its name; those of a tree numbered, `name.0`, `name.1`, …"""
         found = []
         for name, each in self.free.items():
-            if isinstance(each, Tree):
+            if isinstance(each, ParameterTree):
                 found += [(f"{name}.{n}", parameter) for n, parameter in enumerate(each.parameters)]
             else:
                 found.append((name, each))
@@ -142,49 +181,43 @@ class Parameters(eqx.Module):
     @property
     def size(self) -> int:
         """Number of free reals."""
-        return sum(parameter.size for _, parameter in self.singles)
+        return sum(parameter.size for _, parameter in self.named)
 
     @property
     def labels(self) -> list[str]:
         """A name for each free real."""
         return [
-            label
-            for name, parameter in self.singles
-            for label in parameter.transform.labels(name, parameter.start.shape)
+            label for name, parameter in self.named for label in parameter.transform.labels(name, parameter.start.shape)
         ]
 
     def start(self) -> Free:
-        """The free reals to begin with."""
-        return jnp.concatenate([parameter.transform.inverse(parameter.start) for _, parameter in self.singles])
+        """The free reals of the first start."""
+        return jnp.concatenate([parameter.transform.inverse(parameter.start) for _, parameter in self.named])
 
     def sample(self, key: Array) -> Free:
-        """Free reals of another beginning."""
-        keys = jax.random.split(key, len(self.singles))
-        return jnp.concatenate([p.sample(k) for k, (_, p) in zip(keys, self.singles, strict=True)])
+        """The free reals of a further start."""
+        keys = jax.random.split(key, len(self.named))
+        return jnp.concatenate([p.sample(k) for k, (_, p) in zip(keys, self.named, strict=True)])
 
-    def split(self, free: Free) -> list[Array]:
-        """Values of every Parameter in turn."""
-        values, place = [], 0
-        for _, parameter in self.singles:
-            part = free[place : place + parameter.size]
-            values.append(parameter.transform.forward(part, parameter.start.shape))
-            place += parameter.size
+    def free_values(self, free: Free) -> dict[str, Array]:
+        """The value of every Parameter by its name."""
+        values, offset = {}, 0
+        for name, parameter in self.named:
+            part = free[offset : offset + parameter.size]
+            values[name] = parameter.transform.forward(part, parameter.start.shape)
+            offset += parameter.size
         return values
 
-    def values(self, free: Free) -> dict[str, Any]:
-        """What the model is called with, fixed values included."""
-        parts = iter(self.split(free))
+    def arguments(self, free: Free) -> dict[str, Any]:
+        """What the model is called with: free values, whole trees, and fixed values."""
+        parts = iter(self.free_values(free).values())
         found = dict(self.fixed)
         for name, each in self.free.items():
-            if isinstance(each, Tree):
+            if isinstance(each, ParameterTree):
                 found[name] = eqx.tree_at(each.where, each.template, tuple(next(parts) for _ in each.parameters))
             else:
                 found[name] = next(parts)
         return found
-
-    def table(self, free: Free) -> dict[str, Array]:
-        """Free values by name, in the units of the user."""
-        return {name: value for (name, _), value in zip(self.singles, self.split(free), strict=True)}
 
 
 def as_parameters(given: Mapping[str, Any]) -> Parameters:
@@ -192,7 +225,7 @@ def as_parameters(given: Mapping[str, Any]) -> Parameters:
     if not isinstance(given, Mapping):
         raise TypeError(f"parameters must be a mapping of names to parameters or fixed values; got {given!r}.")
     # In the order in which JAX flattens a dict, or the free reals would change places inside compiled code.
-    free = {name: given[name] for name in sorted(given) if isinstance(given[name], Parameter | Tree)}
+    free = {name: given[name] for name in sorted(given) if isinstance(given[name], Parameter | ParameterTree)}
     if not free:
         raise ValueError("nothing is free: give at least one parameter as positive, bounded, real, leaves, …")
     return Parameters(free, {name: value for name, value in given.items() if name not in free})

@@ -20,14 +20,25 @@ VERDICTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """The best parameters and what speaks for them; `print` it to read it.
+    """The best parameters, how sure they are, and whether the target was attained; `print` it to read it.
 
-    parameters: by name, in the units they were given in, trees whole. values: every free value by name. loss, losses
-    (start,) of all starts, history (step, start): the best loss so far. achieved: the outputs of the model. table:
-    achieved against wanted, term by term. verdict: "converged", "stalled" (target not attained), "unfinished" or
-    "failed". status: flags (`explain`). covariance of the free reals `labels`, standard_errors and 95 % intervals of
-    the values, where the objective is of least squares. at_bounds: what a bound of its own holds back, in words.
-    identifiability: what the data cannot tell apart.
+    parameters: by name, what the model was called with, trees whole.
+    values: by name, every free value, in the units it was given in; those of a tree numbered, `name.0`, …
+    loss: the lowest of all starts.
+    losses: (start,), the lowest of each.
+    history: (step, start), the lowest so far.
+    steps: number of steps made.
+    outputs: by name, what the model returns at these parameters.
+    targets: by name, (value, error) of every `match`.
+    over: the conditions.
+    table: by name, output beside target, in words.
+    verdict: "converged" (targets attained), "stalled" (converged, not attained), "unfinished" or "failed".
+    status: flags (`explain`).
+    covariance: (n, n), of the n free reals `identifiability.labels`; None but for least squares.
+    standard_errors: by name, of the values; empty but for least squares.
+    intervals: by name, (low, high) at 95 %; empty but for least squares.
+    at_bounds: parameters that lie at a bound, in words.
+    identifiability: which combinations of parameters the data do not determine.
     """
 
     parameters: dict[str, Any]
@@ -36,8 +47,8 @@ class Fit:
     losses: np.ndarray
     history: np.ndarray
     steps: int
-    achieved: dict[str, np.ndarray]
-    wanted: dict[str, tuple[np.ndarray, np.ndarray]]
+    outputs: dict[str, np.ndarray]
+    targets: dict[str, tuple[np.ndarray, np.ndarray]]
     over: dict[str, np.ndarray]
     table: dict[str, str]
     verdict: str
@@ -69,18 +80,18 @@ class Fit:
         plain["parameters"] = {name: x for name, x in self.parameters.items() if name in self.values or np.isscalar(x)}
         report = plain.pop("identifiability")
         plain["labels"], plain["jacobian"] = report.labels, report.singular_values[:, None] * report.directions
-        pathlib.Path(path).write_text(json.dumps(_plain(plain), indent=1), encoding="utf-8")
+        pathlib.Path(path).write_text(json.dumps(_to_json(plain), indent=1), encoding="utf-8")
 
 
 def _brief(value: np.ndarray) -> str:
     return np.array2string(np.asarray(value), formatter={"float_kind": lambda x: f"{x:.2g}"}, threshold=8)
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _to_json(each) for key, each in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
+        return [_to_json(each) for each in value]
     if isinstance(value, np.ndarray) and np.iscomplexobj(value):
         return {"re": value.real.tolist(), "im": value.imag.tolist()}
     if isinstance(value, np.ndarray | np.generic):
@@ -88,7 +99,7 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else np.asarray(value).tolist()
 
 
-def _array(value: Any) -> Any:
+def _from_json(value: Any) -> Any:
     if isinstance(value, dict) and set(value) == {"re", "im"}:
         return np.array(value["re"]) + 1j * np.array(value["im"])
     return np.array(value)
@@ -100,12 +111,12 @@ def load_fit(path: str | pathlib.Path) -> Fit:
         found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         report = identifiability(np.array(found.pop("jacobian")), found.pop("labels"))
         arrays = {
-            name: {key: _array(each) for key, each in found[name].items()}
-            for name in ("parameters", "values", "achieved", "over", "standard_errors")
+            name: {key: _from_json(each) for key, each in found[name].items()}
+            for name in ("parameters", "values", "outputs", "over", "standard_errors")
         }
         pairs = {
-            name: {key: tuple(map(_array, each)) for key, each in found[name].items()}
-            for name in ("wanted", "intervals")
+            name: {key: tuple(map(_from_json, each)) for key, each in found[name].items()}
+            for name in ("targets", "intervals")
         }
         matrix = None if found["covariance"] is None else np.array(found["covariance"])
         single = {"losses": np.array(found["losses"]), "history": np.array(found["history"]), "covariance": matrix}
@@ -114,8 +125,8 @@ def load_fit(path: str | pathlib.Path) -> Fit:
         raise ValueError(f"{path} does not hold a fit that was saved with Fit.save: {error!r}.") from None
 
 
-def flags(verdict: str, report: Identifiability) -> int:
-    """Status of a fit."""
+def status_of(verdict: str, report: Identifiability) -> int:
+    """The flags of a fit."""
     status = Status.OK
     if verdict == "failed":
         status |= Status.NONFINITE_INPUT

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def to_qutip(operator: ArrayLike, dimensions: Sequence[int] | None = None) -> "qutip.Qobj":
     """A QuTiP operator from a matrix (d, d), such as a Hamiltonian, a coupling or a density matrix.
 
-    dimensions: dimension of each factor of a tensor product, by default (d,).
+    operator: (d, d).
+    dimensions: of the factors of a tensor product, by default (d,).
     Returns a Qobj with the same entries. Raises ValueError if the dimensions do not multiply to d.
     """
     matrix = np.asarray(as_matrix(operator, "operator"))

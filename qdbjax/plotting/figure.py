@@ -37,11 +37,24 @@ def label_of(array: Any, name: str) -> str:
     return f"{text} ({units})" if units else text
 
 
-def chosen(dataset: Any, variable: str, dims: tuple[str, ...], select: Mapping[str, Any]) -> Any:
-    """The variable cut down to `dims`: by label where a dimension has coordinates, by position where it has none."""
+def unassigned_dims(
+    dataset: Any, variable: str, select: Mapping[str, Any], *assigned: str | None
+) -> tuple[list[str], list[str]]:
+    """Dimensions of a variable that are neither selected nor assigned to an axis: swept ones, then all.
+
+    Raises ValueError for a name that is no variable of the dataset.
+    """
     if variable not in dataset.data_vars:
         names = ", ".join(map(str, dataset.data_vars))
         raise ValueError(f"variable must be one of {names}; got {variable!r}.")
+    dims = dataset[variable].dims
+    swept = dataset["status"].dims if "status" in dataset else dims
+    left = [name for name in dims if name not in select and name not in assigned]
+    return [name for name in swept if name in left], left
+
+
+def slice_of(dataset: Any, variable: str, dims: tuple[str, ...], select: Mapping[str, Any]) -> Any:
+    """The variable cut down to `dims`: by label where a dimension has coordinates, by position where it has none."""
     array = dataset[variable]
     for name, value in select.items():
         if name not in array.dims:
@@ -53,14 +66,14 @@ def chosen(dataset: Any, variable: str, dims: tuple[str, ...], select: Mapping[s
             raise ValueError(f"{name!r} is no dimension of {variable} after selection; left are {left}.")
     left = [name for name in array.dims if name not in dims]
     if left:
-        hint = ", ".join(f"{name!r}: {_first(array, name)!r}" for name in left)
+        hint = ", ".join(f"{name!r}: {_first_value(array, name)!r}" for name in left)
         raise ValueError(f"{variable} has further dimensions; choose one of each, as in select={{{hint}}}.")
     if np.iscomplexobj(array.values):
         raise ValueError(f"{variable} is complex; plot its real part, imaginary part or modulus.")
     return array.transpose(*dims)
 
 
-def _first(array: Any, name: str) -> Any:
+def _first_value(array: Any, name: str) -> Any:
     return array[name].values[0].item() if name in array.coords else 0
 
 
@@ -70,8 +83,8 @@ def title_of(array: Any, name: str, select: Mapping[str, Any]) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _codes(dataset: Any, array: Any) -> np.ndarray:
-    """Status of each cell of the array."""
+def _status_codes(dataset: Any, array: Any) -> np.ndarray:
+    """Status of each entry of the array."""
     if "status" not in dataset:
         return np.zeros(array.shape, np.int32)
     status = dataset["status"]
@@ -83,15 +96,15 @@ def _codes(dataset: Any, array: Any) -> np.ndarray:
 
 
 def flags_on(dataset: Any, array: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Cells whose numbers must not be used, and cells that carry a warning only; shaped like the array."""
-    codes = _codes(dataset, array)
-    fatal = ((codes & int(FATAL)) != 0) | ~np.isfinite(array.values)
-    return fatal, (codes != 0) & ~fatal
+    """Masks of the entries that must not be used, and of those that carry a warning only; shaped like the array."""
+    codes = _status_codes(dataset, array)
+    is_fatal = ((codes & int(FATAL)) != 0) | ~np.isfinite(array.values)
+    return is_fatal, (codes != 0) & ~is_fatal
 
 
 def flag_names(dataset: Any, mask: np.ndarray, array: Any) -> str:
-    """The flags raised in the cells of a mask, in words."""
-    codes = int(np.bitwise_or.reduce(_codes(dataset, array)[mask], initial=0))
+    """The flags of the entries of a mask, in words."""
+    codes = int(np.bitwise_or.reduce(_status_codes(dataset, array)[mask], initial=0))
     return ", ".join(flag.name.lower().replace("_", " ") for flag in Status if flag.value & codes)
 
 

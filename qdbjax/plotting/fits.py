@@ -11,57 +11,61 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
-LINES = 6  # values of further conditions that can still be told apart as lines
+MAX_LINES = 6  # one for each value of the further conditions
 
 
 def plot_fit(fit: Fit) -> "matplotlib.figure.Figure":
     """Loss of every start over the search, and each matched output beside its data.
 
-    fit: from `fit`. Data with their standard errors where these were given, over the first condition if there is one
-    of matching length; more than six values of further conditions are drawn as data over fit. Returns the Figure.
+    fit: from `fit`.
+    Returns the Figure. Data carry their standard errors where these were given; they are drawn over the first condition
+    of their length, one line for each value of the further conditions, or over the fitted values where these are more
+    than six.
     """
-    matched = [name for name in fit.wanted if fit.wanted[name][0].ndim == 1]
+    matched = [name for name in fit.targets if fit.targets[name][0].ndim == 1]
     figure, axes = pyplot().subplots(
         1, 1 + len(matched), figsize=(4.2 * (1 + len(matched)), 3.4), layout="constrained", squeeze=False
     )
     left, *others = axes[0]
-    left.semilogy(np.arange(1, len(fit.history) + 1), _positive(fit.history))
+    left.semilogy(np.arange(1, len(fit.history) + 1), _shift_to_positive(fit.history))
     left.set(xlabel="step", ylabel="loss", title=f"Fit: {fit.verdict}")
     for ax, name in zip(others, matched, strict=True):
-        _compare(ax, fit, name)
+        _draw_comparison(ax, fit, name)
     for ax in axes[0]:
         ax.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def _compare(ax: "matplotlib.axes.Axes", fit: Fit, name: str) -> None:
+def _draw_comparison(ax: "matplotlib.axes.Axes", fit: Fit, name: str) -> None:
     """Data and fit over the first condition, a line for each value of the others; data over fit if these are many."""
-    value, error = fit.wanted[name]
+    value, error = fit.targets[name]
     measured = bool(fit.standard_errors) and np.ptp(error) > 0
     bars = np.broadcast_to(error, value.shape) if measured else np.zeros(value.shape)
-    over = {key: x for key, x in fit.over.items() if x.shape == value.shape}
-    label, across = next(iter(over.items()), ("entry", np.arange(len(value))))
-    others = np.stack([x for key, x in over.items() if key != label] or [np.zeros(len(value))])
-    kinds, kind = np.unique(others, axis=1, return_inverse=True)
+    over = {key: values for key, values in fit.over.items() if values.shape == value.shape}
+    x, positions = next(iter(over.items()), ("entry", np.arange(len(value))))
+    others = np.stack([values for key, values in over.items() if key != x] or [np.zeros(len(value))])
+    distinct, group = np.unique(others, axis=1, return_inverse=True)
     ax.set(title=name)
-    if kinds.shape[1] > LINES:
-        ax.errorbar(fit.achieved[name], value, bars, fmt="o", ms=4, color="0.5")
-        ends = [min(value.min(), fit.achieved[name].min()), max(value.max(), fit.achieved[name].max())]
+    if distinct.shape[1] > MAX_LINES:
+        ax.errorbar(fit.outputs[name], value, bars, fmt="o", ms=4, color="0.5")
+        ends = [min(value.min(), fit.outputs[name].min()), max(value.max(), fit.outputs[name].max())]
         ax.plot(ends, ends, color=BATH_COLOURS[0])
         ax.set(xlabel="fit", ylabel="data")
         return
-    for n, colour in zip(range(kinds.shape[1]), np.resize(BATH_COLOURS, kinds.shape[1]), strict=True):
-        rows = np.flatnonzero(kind.reshape(-1) == n)
-        rows = rows[np.argsort(across[rows])]
-        called = ", ".join(f"{key} = {x[rows[0]]:g}" for key, x in over.items() if key != label)
-        ax.errorbar(across[rows], value[rows], bars[rows] if measured else None, fmt="o", ms=4, color=colour, alpha=0.5)
-        ax.plot(across[rows], fit.achieved[name][rows], color=colour, label=called or None)
-    if kinds.shape[1] > 1:
+    for n, colour in zip(range(distinct.shape[1]), np.resize(BATH_COLOURS, distinct.shape[1]), strict=True):
+        rows = np.flatnonzero(group.reshape(-1) == n)
+        rows = rows[np.argsort(positions[rows])]
+        line_label = ", ".join(f"{key} = {values[rows[0]]:g}" for key, values in over.items() if key != x)
+        ax.errorbar(
+            positions[rows], value[rows], bars[rows] if measured else None, fmt="o", ms=4, color=colour, alpha=0.5
+        )
+        ax.plot(positions[rows], fit.outputs[name][rows], color=colour, label=line_label or None)
+    if distinct.shape[1] > 1:
         ax.legend(frameon=False)
-    ax.set(xlabel=label, ylabel=name)
+    ax.set(xlabel=x, ylabel=name)
 
 
-def _positive(history: np.ndarray) -> np.ndarray:
+def _shift_to_positive(history: np.ndarray) -> np.ndarray:
     """Losses for a logarithmic scale: counted from the lowest where they are negative."""
     finite = history[np.isfinite(history)]
     if finite.size == 0 or finite.min() > 0:

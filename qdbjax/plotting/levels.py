@@ -10,29 +10,30 @@ from qdbjax.plotting.figure import BATH_COLOURS, axes_to_draw_on
 if TYPE_CHECKING:
     import matplotlib.axes
 
-VISIBLE = 1e-6  # of the largest rate; weaker transitions are left out
-MOST = 24  # pairs of levels drawn, the fastest ones
+SMALLEST_RATE = 1e-6  # of the largest; slower transitions are left out
+MAX_TRANSITIONS = 24  # pairs of levels drawn, the fastest ones
 
 
 def plot_levels(generator: Generator, *, ax: "matplotlib.axes.Axes | None" = None) -> "matplotlib.axes.Axes":
     """Level diagram: a line for each level, a pair of arrows for each transition and bath.
 
-    generator: one generator, not a batch. Arrows point from level to level in the colour of their bath; width grows
-    with the logarithm of the rate, which is written beside them. Transitions below 1e-6 of the largest rate, and all
-    but the 24 fastest, are left out.
-    Returns the Axes. Raises ValueError for a batch.
+    generator: one generator, not a batch.
+    ax: matplotlib Axes, by default those of a new figure.
+    Returns the Axes. Arrows point from level to level in the colour of their bath; their width grows with the logarithm
+    of the rate, which is written beside them. Transitions slower than 1e-6 of the largest rate, and all but the 24
+    fastest, are left out. Raises ValueError for a batch.
     """
     if generator.rates.ndim != 3:
         raise ValueError(f"plot_levels draws one generator; got a batch of shape {generator.rates.shape[:-3]}.")
     energies, rates = np.asarray(generator.spectrum.energies), np.asarray(generator.rates)
-    pairs = _pairs(energies, rates)
+    pairs = _transitions_to_draw(energies, rates)
     ax = axes_to_draw_on(ax, (max(6.4, 1.8 + 1.05 * len(pairs)), 5.0))
     right = max(1, len(pairs)) - 0.4
     ax.hlines(energies, -0.6, right, color="#1c2833", lw=2.0, zorder=3, capstyle="round")
     _name_levels(ax, energies, right)
     for column, (bath, low, high) in enumerate(pairs):
-        both = rates[bath, low, high], rates[bath, high, low]
-        _transition(ax, column, bath, energies[[low, high]], both, rates.max())
+        down_up = rates[bath, low, high], rates[bath, high, low]
+        _draw_transition(ax, column, bath, energies[[low, high]], down_up, rates.max())
     for n, name in enumerate(generator.names):
         ax.plot([], [], color=BATH_COLOURS[n % len(BATH_COLOURS)], lw=3, label=_bath_label(generator, n, name))
     place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 4, "frameon": False}
@@ -47,17 +48,17 @@ def plot_levels(generator: Generator, *, ax: "matplotlib.axes.Axes | None" = Non
     return ax
 
 
-def _pairs(energies: np.ndarray, rates: np.ndarray) -> list[tuple[int, int, int]]:
-    """(bath, lower level, upper level) of the transitions worth drawing, bath by bath, longest arrows last."""
+def _transitions_to_draw(energies: np.ndarray, rates: np.ndarray) -> list[tuple[int, int, int]]:
+    """(bath, lower level, upper level) of the fastest transitions, bath by bath, longest arrows last."""
     same = np.asarray(energies[:, None] == energies[None, :])
     found = [
         (max(rates[b, m, n], rates[b, n, m]), b, *sorted((m, n), key=lambda k: energies[k]))
         for b in range(rates.shape[0])
         for m in range(len(energies))
         for n in range(m)
-        if not same[m, n] and max(rates[b, m, n], rates[b, n, m]) > VISIBLE * rates.max()
+        if not same[m, n] and max(rates[b, m, n], rates[b, n, m]) > SMALLEST_RATE * rates.max()
     ]
-    found = sorted(found, reverse=True)[:MOST]
+    found = sorted(found, reverse=True)[:MAX_TRANSITIONS]
     return sorted([pair[1:] for pair in found], key=lambda p: (p[0], energies[p[2]] - energies[p[1]], energies[p[1]]))
 
 
@@ -75,11 +76,13 @@ def _name_levels(ax, energies: np.ndarray, right: float) -> None:
         ax.text(right + 0.1, np.mean(energies[group]), names, va="center", ha="left", fontsize=12)
 
 
-def _transition(ax, column: int, bath: int, levels: np.ndarray, both: tuple[float, float], largest: float) -> None:
+def _draw_transition(
+    ax, column: int, bath: int, levels: np.ndarray, down_up: tuple[float, float], largest: float
+) -> None:
     colour = BATH_COLOURS[bath % len(BATH_COLOURS)]
-    (low, high), (down, up) = levels, both
+    (low, high), (down, up) = levels, down_up
     for shift, start, stop, rate, side in ((-0.13, high, low, down, "right"), (0.13, low, high, up, "left")):
-        if rate <= VISIBLE * largest:
+        if rate <= SMALLEST_RATE * largest:
             continue
         width = 0.7 + 2.8 * max(0.0, 1 + np.log10(rate / largest) / 6)
         head = {"arrowstyle": "-|>", "mutation_scale": 9 + 2.5 * width}
@@ -89,10 +92,10 @@ def _transition(ax, column: int, bath: int, levels: np.ndarray, both: tuple[floa
         middle = low + (0.5 if high > low else 0.0) * (high - low)
         text = {"rotation": 90, "va": "center", "ha": side, "fontsize": 8.5, "color": colour}
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
-        ax.text(column + shift + offset, middle, _number(rate), **text, bbox=box, zorder=4)
+        ax.text(column + shift + offset, middle, _format_rate(rate), **text, bbox=box, zorder=4)
 
 
-def _number(rate: float) -> str:
+def _format_rate(rate: float) -> str:
     if rate >= 1e-3:
         return f"{rate:.3g}"
     exponent = int(np.floor(np.log10(rate)))

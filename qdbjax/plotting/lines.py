@@ -8,19 +8,20 @@ import numpy as np
 from qdbjax.plotting.figure import (
     BATH_COLOURS,
     axes_to_draw_on,
-    chosen,
     flags_on,
     label_of,
     mark_crossings,
     pyplot,
+    slice_of,
     title_of,
+    unassigned_dims,
 )
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import xarray
 
-MANY = 6  # above this many lines: a colour scale instead of single colours and a legend
+MAX_LEGEND = 6  # above this many lines: a colour scale instead of single colours and a legend
 
 
 def plot_lines(
@@ -36,36 +37,41 @@ def plot_lines(
 ) -> "matplotlib.axes.Axes":
     """Lines of a swept variable along one axis.
 
-    dataset: from `sweep`. variable: its name. x: the axis across, by default the last swept one. hue: a dimension with
-    one line for each of its values, by default the only other one left, if there is one. select: one value for every
-    other dimension. crossings: {x: coordinates} at which to draw lines. title, ax: as in `plot_map`.
-
-    Values whose flag forbids using them are gaps in the line, values with a warning carry an open circle.
-    Returns the Axes. Raises ValueError for a name that is not there or a dimension left over.
+    dataset: from `sweep`.
+    variable: its name.
+    x: the axis across, by default the last swept one.
+    hue: a dimension with one line for each of its values, by default the only other one left, if there is one.
+    select: one value for every other dimension, a label where the dimension has coordinates, else a position.
+    crossings: {x: coordinates} at which to draw lines, such as {"flux": [0.5, 1.0]} for level crossings.
+    title: by default the variable and the selection.
+    ax: matplotlib Axes, by default those of a new figure.
+    Returns the Axes: gaps in a line where a flag forbids using the values, open circles where one warns of them.
+    Raises ValueError for a name that is not there or a dimension left over.
     """
     select = dict(select or {})
-    x, hue = _axes_of(dataset, variable, select, x, hue)
-    array = chosen(dataset, variable, (x,) if hue is None else (hue, x), select)
+    x, hue = _x_and_hue(dataset, variable, select, x, hue)
+    array = slice_of(dataset, variable, (x,) if hue is None else (hue, x), select)
     ax = axes_to_draw_on(ax, (7.2, 4.4))
-    across = array[x].values
-    fatal, warned = (np.atleast_2d(mask) for mask in flags_on(dataset, array))
+    positions = array[x].values
+    is_fatal, has_warning = (np.atleast_2d(mask) for mask in flags_on(dataset, array))
     rows = np.atleast_2d(array.values)
     colours = _colours(len(rows))
-    for n, (row, bad, doubtful) in enumerate(zip(rows, fatal, warned, strict=True)):
+    for n, (row, gap, doubtful) in enumerate(zip(rows, is_fatal, has_warning, strict=True)):
         label = _line_label(array, hue, n, len(rows))
-        ax.plot(across, np.where(bad, np.nan, row), color=colours[n], lw=1.6, label=label)
-        ax.plot(across[doubtful], row[doubtful], "o", mfc="none", mec=colours[n], ms=4, mew=0.8)
-    values = rows[~fatal]
+        ax.plot(positions, np.where(gap, np.nan, row), color=colours[n], lw=1.6, label=label)
+        ax.plot(positions[doubtful], row[doubtful], "o", mfc="none", mec=colours[n], ms=4, mew=0.8)
+    values = rows[~is_fatal]
     if values.size and values.min() < 0 < values.max():
         ax.axhline(0.0, color="#7b7d7d", lw=0.7, zorder=0)
-    if len(across):
-        ax.set_xlim(across.min(), across.max() if across.max() > across.min() else across.min() + 1)
+    if len(positions):
+        low, high = positions.min(), positions.max()
+        ax.set_xlim(low, high if high > low else low + 1)
     ax.set_xlabel(label_of(array[x], x))
     ax.set_ylabel(label_of(dataset[variable], variable))
     ax.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
     mark_crossings(ax, crossings or {}, x, None)
-    if len(rows) > MANY and hue in array.coords:
-        _scale(ax, array[hue], hue)
+    if len(rows) > MAX_LEGEND and hue in array.coords:
+        _colour_scale(ax, array[hue], hue)
     title = title_of(dataset[variable], variable, select) if title is None else title
     labels = len(ax.get_legend_handles_labels()[0])
     ax.set_title(title, loc="left", pad=8 + 18 * -(-labels // 3))
@@ -76,30 +82,25 @@ def plot_lines(
     return ax
 
 
-def _axes_of(dataset, variable: str, select: Mapping, x: str | None, hue: str | None) -> tuple[str, str | None]:
-    if variable not in dataset.data_vars:
-        names = ", ".join(map(str, dataset.data_vars))
-        raise ValueError(f"variable must be one of {names}; got {variable!r}.")
-    dims = dataset[variable].dims
-    swept = dataset["status"].dims if "status" in dataset else dims
-    free = [name for name in dims if name not in select and name not in (x, hue)]
+def _x_and_hue(dataset, variable: str, select: Mapping, x: str | None, hue: str | None) -> tuple[str, str | None]:
+    swept, left = unassigned_dims(dataset, variable, select, x, hue)
     if x is None:
-        x = next((name for name in reversed(free) if name in swept), None)
-        if x is None:
+        if not swept:
             raise ValueError(f"no swept axis of {variable} is left to plot along.")
-        free.remove(x)
-    if hue is None and len(free) == 1:
-        hue = free[0]
+        x = swept[-1]
+        left.remove(x)
+    if hue is None and len(left) == 1:
+        hue = left[0]
     return x, hue
 
 
 def _colours(count: int) -> list:
-    if count <= MANY:
+    if count <= MAX_LEGEND:
         return list(BATH_COLOURS[:count])
     return list(pyplot().get_cmap("viridis")(np.linspace(0.0, 0.92, count)))
 
 
-def _scale(ax, coordinate, hue: str) -> None:
+def _colour_scale(ax, coordinate, hue: str) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
@@ -109,7 +110,7 @@ def _scale(ax, coordinate, hue: str) -> None:
 
 
 def _line_label(array, hue: str | None, n: int, count: int) -> str | None:
-    if hue is None or count > MANY:
+    if hue is None or count > MAX_LEGEND:
         return None
     if hue not in array.coords:
         return f"{hue} {n}"

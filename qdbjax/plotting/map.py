@@ -7,13 +7,14 @@ import numpy as np
 
 from qdbjax.plotting.figure import (
     axes_to_draw_on,
-    chosen,
     flag_names,
     flags_on,
     label_of,
     mark_crossings,
     pyplot,
+    slice_of,
     title_of,
+    unassigned_dims,
 )
 
 if TYPE_CHECKING:
@@ -34,27 +35,29 @@ def plot_map(
 ) -> "matplotlib.axes.Axes":
     """Colour map of a swept variable over two axes.
 
-    dataset: from `sweep`. variable: its name. x and y: axes across and up, by default the last and the first swept
-    one. select: one value for every other dimension, a label where the dimension has coordinates, else a position.
+    dataset: from `sweep`.
+    variable: its name.
+    x, y: axes across and up, by default the last and the first swept one.
+    select: one value for every other dimension, a label where the dimension has coordinates, else a position.
     crossings: axis to coordinates at which to draw lines, such as {"flux": [0.5, 1.0]} for level crossings.
-    title: by default the variable and the selection. ax: matplotlib Axes, by default those of a new figure.
-
-    Colours diverge around zero where the data change sign. Cells whose flag forbids using them are grey and hatched,
-    cells with a warning are dotted. Labels come from the attributes `long_name` and `units`.
-    Returns the Axes. Raises ValueError for a name that is not there or a dimension left over.
+    title: by default the variable and the selection.
+    ax: matplotlib Axes, by default those of a new figure.
+    Returns the Axes. Colours diverge around zero where the data change sign; grid points whose flag forbids using them
+    are grey and hatched, those with a warning are dotted; labels come from the attributes `long_name` and `units`.
+    Raises ValueError for a name that is not there or a dimension left over.
     """
     plt = pyplot()
     select = dict(select or {})
-    x, y = _axes_of(dataset, variable, select, x, y)
-    array = chosen(dataset, variable, (y, x), select)
+    x, y = _x_and_y(dataset, variable, select, x, y)
+    array = slice_of(dataset, variable, (y, x), select)
     ax = axes_to_draw_on(ax, (7.2, 4.8))
-    across, up = array[x].values, array[y].values
-    fatal, warned = flags_on(dataset, array)
-    values = np.ma.masked_where(fatal, array.values)
+    columns, rows = array[x].values, array[y].values
+    is_fatal, has_warning = flags_on(dataset, array)
+    values = np.ma.masked_where(is_fatal, array.values)
     ax.set_facecolor("#d5d8dc")
-    mesh = ax.pcolormesh(across, up, values, shading="nearest", rasterized=True, **_colours(plt, values))
-    handles = _hatch(ax, across, up, fatal, "xxxx", "#7b7d7d", "no valid result")
-    handles += _hatch(ax, across, up, warned, "......", "#85898f", flag_names(dataset, warned, array))
+    mesh = ax.pcolormesh(columns, rows, values, shading="nearest", rasterized=True, **_colours(plt, values))
+    handles = _hatch(ax, columns, rows, is_fatal, "xxxx", "#7b7d7d", "no valid result")
+    handles += _hatch(ax, columns, rows, has_warning, "......", "#85898f", flag_names(dataset, has_warning, array))
     ax.set_xlabel(label_of(array[x], x))
     ax.set_ylabel(label_of(array[y], y))
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
@@ -72,16 +75,12 @@ def plot_map(
     return ax
 
 
-def _axes_of(dataset, variable: str, select: Mapping, x: str | None, y: str | None) -> tuple[str, str]:
-    if variable not in dataset.data_vars:
-        names = ", ".join(map(str, dataset.data_vars))
-        raise ValueError(f"variable must be one of {names}; got {variable!r}.")
-    swept = dataset["status"].dims if "status" in dataset else dataset[variable].dims
-    free = [name for name in swept if name in dataset[variable].dims and name not in select and name not in (x, y)]
-    if x is None and free:
-        x = free.pop()
-    if y is None and free:
-        y = free.pop(0)
+def _x_and_y(dataset, variable: str, select: Mapping, x: str | None, y: str | None) -> tuple[str, str]:
+    swept, _ = unassigned_dims(dataset, variable, select, x, y)
+    if x is None and swept:
+        x = swept.pop()
+    if y is None and swept:
+        y = swept.pop(0)
     if x is None or y is None or x == y:
         raise ValueError(f"a map needs two axes; {variable} has {', '.join(dataset[variable].dims)}. Use plot_lines.")
     return x, y
@@ -99,15 +98,15 @@ def _colours(plt, values: np.ma.MaskedArray) -> dict:
     return {"cmap": "inferno" if high > rounding else "inferno_r", "vmin": low, "vmax": high}
 
 
-def _hatch(ax, across: np.ndarray, up: np.ndarray, mask: np.ndarray, pattern: str, colour: str, label: str) -> list:
-    """Hatch the cells of a mask; returns what the legend needs, nothing for an empty mask."""
+def _hatch(ax, columns: np.ndarray, rows: np.ndarray, mask: np.ndarray, pattern: str, colour: str, label: str) -> list:
+    """Hatch the entries of a mask; returns the handles for the legend, none for an empty mask."""
     if not mask.any():
         return []
     from matplotlib.collections import PolyCollection
     from matplotlib.patches import Patch
 
     style = {"facecolor": "none", "edgecolor": colour, "hatch": pattern, "lw": 0}
-    left, right, low, high = *_edges(across), *_edges(up)
+    left, right, low, high = *_edges(columns), *_edges(rows)
     boxes = [(left[i], right[j - 1], low[m], high[n - 1]) for i, j, m, n in _rectangles(mask)]
     corners = [[(a, c), (b, c), (b, d), (a, d)] for a, b, c, d in boxes]
     ax.add_collection(PolyCollection(corners, **style), autolim=False)
@@ -130,7 +129,7 @@ def _rectangles(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
 
 
 def _edges(centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Left and right edges of cells, halfway between centres."""
+    """Left and right edges of pixels, halfway between their centres."""
     if len(centres) == 1:
         return centres - 0.5, centres + 0.5
     half = np.diff(centres) / 2

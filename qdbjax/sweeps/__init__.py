@@ -1,3 +1,3 @@
 """Sweeps: one function over the Cartesian product of named axes."""
 
-from qdbjax.sweeps.sweep import sweep as sweep
+from qdbjax.sweeps.dataset import sweep as sweep

@@ -1,15 +1,33 @@
-"""The axes of a sweep: checked once, then vectors of the session's precision in the order they were named."""
+"""The axes of a sweep: checked once, then vectors of the session's precision in the order in which they are named."""
 
 import inspect
 from collections.abc import Callable, Mapping
 
 from qdbjax._types import Array, ArrayLike, as_real
+from qdbjax.sweeps.grid import STATUS
 
 
-def as_axes(axes: Mapping[str, ArrayLike]) -> dict[str, Array]:
-    """Coordinates of each axis, (n,); raises ValueError for no axis, or one that is not a vector."""
+def as_axes(axes: Mapping[str, ArrayLike] | None, keywords: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    """Coordinates of each axis, (n,): those of `axes` first, then keywords.
+
+    Raises ValueError for no axis, one that is given twice, one with the name of the status, or one that is no vector.
+    """
+    if not isinstance(axes, Mapping | None):
+        raise TypeError(f"axes must be a mapping of names to vectors, as in axes={{'flux': [0.0, 0.5]}}; got {axes!r}.")
+    axes = dict(axes or {})
+    for name in axes:
+        if not isinstance(name, str):
+            raise TypeError(f"names in axes must be strings; got {name!r}.")
+        if name in keywords:
+            raise ValueError(f"axis {name} is given twice, in axes and as a keyword.")
+    axes |= keywords
     if not axes:
         raise ValueError("sweep needs at least one axis; got none. Name one, as in sweep(fn, flux=[0.0, 0.5]).")
+    if STATUS in axes:
+        raise ValueError(
+            "no axis can be named status: the result holds the flags of every grid point under that name. "
+            "Give the argument another name, as in lambda x: fn(status=x)."
+        )
     checked = {}
     for name, value in axes.items():
         coordinates = as_real(value, f"axis {name}")

@@ -1,4 +1,4 @@
-"""Blocks of a grid: equal shapes, so that one compiled program serves them all; outermost axes are cut first."""
+"""Blocks of a grid: all of one shape, so that one compiled program serves them all; outermost axes are cut first."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ Region = tuple[slice, ...]
 
 
 def block_shape(shape: tuple[int, ...], points: int) -> tuple[int, ...]:
-    """The largest block of at most `points` cells (at least one) that keeps inner axes whole; slabs of even size."""
+    """The largest block of at most `points` grid points (at least one) that cuts outer axes first, into even parts."""
     block = list(shape)
     for axis, size in enumerate(shape):
         inner = math.prod(shape[axis + 1 :])
@@ -22,7 +22,7 @@ def block_shape(shape: tuple[int, ...], points: int) -> tuple[int, ...]:
     return tuple(block)
 
 
-def split(region: Region, block: tuple[int, ...]) -> Iterator[Region]:
+def split_region(region: Region, block: tuple[int, ...]) -> Iterator[Region]:
     """The parts of a region that fit into a block, outermost axis slowest."""
     cuts = [
         [slice(start, min(start + size, part.stop)) for start in range(part.start, part.stop, size)]
@@ -31,7 +31,7 @@ def split(region: Region, block: tuple[int, ...]) -> Iterator[Region]:
     return itertools.product(*cuts)
 
 
-def padded(coordinates: np.ndarray, part: slice, size: int) -> np.ndarray:
+def pad_part(coordinates: np.ndarray, part: slice, size: int) -> np.ndarray:
     """The coordinates of a part, the last one repeated up to the size of a block."""
     values = coordinates[part]
     return np.concatenate([values, np.repeat(values[-1:], size - len(values))])

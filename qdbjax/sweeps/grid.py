@@ -1,4 +1,4 @@
-"""The pure core of a sweep: one cell, and the cell over a grid by nested vmap.
+"""The pure core of a sweep: the swept function at one grid point, and over a grid by nested vmap.
 
 Nested, not flattened: an operation that depends on one axis only is done once per value of that axis. The eigensystem
 of a ring swept over temperature and flux is computed once per flux.
@@ -14,13 +14,12 @@ import numpy as np
 
 from qdbjax._status import Status, collect, raise_flag
 from qdbjax._types import Array, Int
-from qdbjax.solvers import SteadyState
 
 STATUS = "status"
 
 
-class Cell(eqx.Module):
-    """What one call of the swept function gave: its variables by name, and its flags."""
+class PointResult(eqx.Module):
+    """What one call of the swept function returns: its variables by name, and its status."""
 
     names: tuple[str, ...] = eqx.field(static=True)
     values: tuple[Array, ...]
@@ -34,10 +33,10 @@ def without_jit(fn: Callable) -> Callable:
     return fn
 
 
-def cell_of(fn: Callable, names: tuple[str, ...], name: str) -> Callable[..., Cell]:
-    """fn as a function of positional coordinates that returns a Cell."""
+def point_function(fn: Callable, names: tuple[str, ...], name: str) -> Callable[..., PointResult]:
+    """fn, called by keyword, as a function of positional coordinates; name: of an output without a key."""
 
-    def cell(*coordinates: Array) -> Cell:
+    def at_point(*coordinates: Array) -> PointResult:
         with collect() as found:
             result = fn(**dict(zip(names, coordinates, strict=True)))
         flags = list(found)
@@ -46,54 +45,59 @@ def cell_of(fn: Callable, names: tuple[str, ...], name: str) -> Callable[..., Ce
             raise TypeError(f"fn must return at least one array; got {result!r}.")
         for taken in set(variables) & set(names):
             raise ValueError(f"output {taken!r} has the name of an axis. Return a dict with another key.")
-        return Cell(tuple(variables), tuple(variables.values()), _merged(flags, variables))
+        return PointResult(tuple(variables), tuple(variables.values()), _combine(flags, variables))
 
-    return cell
+    return at_point
 
 
-def _merged(flags: list, variables: Mapping[str, Array]) -> Int[Array, ""]:
+def _combine(flags: list, variables: Mapping[str, Array]) -> Int[Array, ""]:
     if flags:
         status = jnp.zeros((), jnp.int32)
         for flag in flags:
-            status = status | jnp.asarray(flag, jnp.int32)
+            code = jnp.asarray(flag, jnp.int32)
+            status = status | (code if code.ndim == 0 else jnp.bitwise_or.reduce(code.reshape(-1)))
         return status
-    # No solve could report (none was made, or all inside jax.grad): NaN is then the only sign of a bad cell.
-    bad = jnp.zeros((), bool)
+    # No solve could report (none was made, or all inside jax.grad): NaN is then the only sign of a failure.
+    has_nan = jnp.zeros((), bool)
     for value in variables.values():
-        bad = bad | jnp.any(jnp.isnan(value))
-    return raise_flag(bad, Status.NONFINITE_INPUT)
+        has_nan = has_nan | jnp.any(jnp.isnan(value))
+    return raise_flag(has_nan, Status.NONFINITE_INPUT)
 
 
 def _variables(result: Any, name: str, path: str, flags: list, *, top: bool) -> Iterator[tuple[str, Array]]:
-    """Names and arrays of an output; integer outputs called `status` join the flags."""
+    """Names and arrays of an output; its own status, and that of every result with `_asdict`, joins the flags."""
     prefix = "" if top else f"{name}_"
-    if isinstance(result, SteadyState):
-        flags.append(result.status)
-        yield f"{prefix}populations", result.populations
-        yield f"{prefix}residual", result.residual
-    elif isinstance(result, Mapping) or hasattr(result, "_asdict"):
-        for key, value in (result if isinstance(result, Mapping) else result._asdict()).items():
+    if isinstance(result, Mapping) or hasattr(result, "_asdict"):
+        has_own_status = not isinstance(result, Mapping)
+        for key, value in (result._asdict() if has_own_status else result).items():
             if not isinstance(key, str):
                 raise TypeError(f"keys of fn's output must be strings; got {key!r} in {path}.")
-            yield from _variables(value, f"{prefix}{key}", f"{path}[{key!r}]", flags, top=False)
+            if key == STATUS and has_own_status and _is_integer(value):
+                flags.append(value)
+            else:
+                yield from _variables(value, f"{prefix}{key}", f"{path}[{key!r}]", flags, top=False)
     elif isinstance(result, (tuple, list)):
         for n, value in enumerate(result):
             yield from _variables(value, f"{name}_{n}", f"{path}[{n}]", flags, top=False)
     elif not isinstance(result, (jax.Array, np.ndarray, np.generic, bool, int, float, complex)):
         raise TypeError(
-            f"fn must return arrays, a SteadyState, or a dict or tuple of them; {path} is a {type(result).__name__}. "
-            "Return the arrays inside it, such as .populations."
+            "fn must return arrays, results with `_asdict` such as a SteadyState, or a dict or tuple of them; "
+            f"{path} is a {type(result).__name__}. Return the arrays inside it, such as .populations."
         )
+    elif name == STATUS and _is_integer(result) and np.ndim(result) == 0:
+        flags.append(result)
     else:
-        array = jnp.asarray(result)
-        if name == STATUS and jnp.issubdtype(array.dtype, jnp.integer) and array.ndim == 0:
-            flags.append(array)
-        else:
-            yield name, array
+        yield name, jnp.asarray(result)
 
 
-def over_grid(cell: Callable[..., Cell], axes: int) -> Callable[..., Cell]:
-    """The cell mapped over the Cartesian product of its coordinates, first axis outermost."""
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (jax.Array, np.ndarray, np.generic, int)) and jnp.issubdtype(
+        jnp.result_type(value), jnp.integer
+    )
+
+
+def map_over_grid(at_point: Callable[..., PointResult], axes: int) -> Callable[..., PointResult]:
+    """The function mapped over the Cartesian product of its coordinates, first axis outermost."""
     for axis in reversed(range(axes)):
-        cell = jax.vmap(cell, in_axes=tuple(0 if n == axis else None for n in range(axes)))
-    return cell
+        at_point = jax.vmap(at_point, in_axes=tuple(0 if n == axis else None for n in range(axes)))
+    return at_point

@@ -5,32 +5,32 @@ from pathlib import Path
 
 import jax
 
-FRACTION = 4  # a block may take a quarter of what is free
+BLOCK_FRACTION = 1 / 4  # of the free memory, for one block
 
 
-def needed(compiled: jax.stages.Compiled, points: int, bytes_per_point: int) -> int:
-    """Bytes that one run of the program takes; guessed from the size of its results where the compiler does not say."""
-    guess = 32 * points * bytes_per_point
+def bytes_needed(compiled: jax.stages.Compiled, points: int, bytes_per_point: int) -> int:
+    """Bytes that one run of the program takes; where the compiler does not say, 32 times those of its results."""
+    estimate = 32 * points * bytes_per_point
     try:
         analysis = compiled.memory_analysis()
     except jax.errors.JaxRuntimeError:
-        return guess
+        return estimate
     if analysis is None:
-        return guess
+        return estimate
     total = analysis.temp_size_in_bytes + analysis.output_size_in_bytes + analysis.argument_size_in_bytes
-    return total if total > 0 else guess
+    return total if total > 0 else estimate
 
 
-def available() -> int:
+def bytes_free() -> int:
     """Bytes free on the default device: the accelerator's own, or the machine's within its control group."""
     device = jax.devices()[0]
     statistics = None if device.platform == "cpu" else device.memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
-    return min(_machine(), _control_group())
+    return min(_machine_bytes_free(), _control_group_bytes_free())
 
 
-def _machine() -> int:
+def _machine_bytes_free() -> int:
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -43,7 +43,7 @@ def _machine() -> int:
         return 2**31
 
 
-def _control_group() -> int:
+def _control_group_bytes_free() -> int:
     group = Path("/sys/fs/cgroup")
     try:
         return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
@@ -51,7 +51,7 @@ def _control_group() -> int:
         return 2**62
 
 
-def is_exhausted(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether an error says that memory ran out."""
     text = str(error)
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()

@@ -74,7 +74,7 @@ def test_14_hold_a_state(tmp_path, capsys):
     assert inverted.verdict == "converged" and abs(inverted.loss) < 1e-8
     hot, cold, price = held([0.5, 0.2, 0.3], leak)
     np.testing.assert_allclose([inverted.values["hot"], inverted.values["cold"]], [hot, cold], rtol=1e-4)
-    np.testing.assert_allclose(inverted.achieved["entropy_production"], price, rtol=1e-4)
+    np.testing.assert_allclose(inverted.outputs["entropy_production"], price, rtol=1e-4)
     # Over diagonal states F = (√(σ₀₀ρ₀₀) + √F₁₂)² is largest at σ₀₀ + the larger eigenvalue of [[σ₁₁, √det], [·, σ₂₂]].
     det = np.sqrt(0.2 * 0.3 - coherence**2)
     best = 0.5 + np.linalg.eigvalsh([[0.2, det], [det, 0.3]])[1]
@@ -88,7 +88,7 @@ def test_14_hold_a_state(tmp_path, capsys):
         if fit.verdict == "converged":
             _, _, price = held([ground, 1 - ground - top, top], leak)
             assert price > 0
-            np.testing.assert_allclose(fit.achieved["entropy_production"], price, rtol=1e-3)
+            np.testing.assert_allclose(fit.outputs["entropy_production"], price, rtol=1e-3)
     assert upper[0] < most < upper[-1]
 
 

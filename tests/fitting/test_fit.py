@@ -38,26 +38,32 @@ def written_out(T_hot, eta, splitting, T_cold):
 DATA = written_out(GRID["T_hot"], **TRUTH)
 STARTS = {
     "eta": fitting.positive(0.005, range=(1e-3, 0.1)),
-    "splitting": fitting.bounded(0.3, 3.0, 0.8),
+    "splitting": fitting.bounded(0.8, low=0.3, high=3.0),
     "T_cold": fitting.positive(0.5, range=(0.1, 1.0)),
 }
 
 
-def test_planted_parameters():
+@pytest.fixture(scope="module")
+def exact_fit():
+    """The three planted parameters from exact data."""
+    return qdb.fit(current, fitting.match(DATA), STARTS, over=GRID)
+
+
+def test_planted_parameters(exact_fit):
     """Exact data give the truth to 1e-6; report, table and file say what was found."""
-    found = qdb.fit(current, fitting.match(DATA), STARTS, over=GRID)
+    found = exact_fit
     assert found.verdict == "converged" and found.status == 0
     for name, value in TRUTH.items():
         np.testing.assert_allclose(found.values[name], value, rtol=1e-6)
     text = repr(found)
     assert "converged, target attained" in text and "splitting = 1.3" in text
-    np.testing.assert_allclose(found.achieved["value"], DATA, rtol=1e-6)
+    np.testing.assert_allclose(found.outputs["value"], DATA, rtol=1e-6)
     np.testing.assert_allclose(found.parameters["eta"], TRUTH["eta"], rtol=1e-6)
 
 
-def test_saved_and_loaded(tmp_path):
+def test_saved_and_loaded(tmp_path, exact_fit):
     """A file holds everything but trees."""
-    found = qdb.fit(current, fitting.match(DATA), STARTS, over=GRID)
+    found = exact_fit
     found.save(tmp_path / "fit.json")
     again = fitting.load_fit(tmp_path / "fit.json")
     assert repr(again) == repr(found)
@@ -162,7 +168,7 @@ def test_a_state_within_reach():
     found = qdb.fit(state, fitting.to_state(target), BATHS, steps=200)
     assert found.verdict == "converged"
     root = np.sqrt(np.diagonal(target).real)
-    fidelity = np.sum(root * np.sqrt(np.diagonal(found.achieved["value"]).real)) ** 2
+    fidelity = np.sum(root * np.sqrt(np.diagonal(found.outputs["value"]).real)) ** 2
     assert 1 - fidelity < 1e-8
 
 
@@ -185,7 +191,7 @@ def test_a_state_out_of_reach():
 def test_starts_that_are_none():
     """At a bound, NaN, a model without a number: an error that names it, or a verdict."""
     with pytest.raises(ValueError, match="start must lie inside its bounds 0 and 1, not on them"):
-        fitting.bounded(0.0, 1.0, 1.0)
+        fitting.bounded(1.0, low=0.0, high=1.0)
     with pytest.raises(ValueError, match="start must be positive and finite"):
         fitting.positive(np.nan)
     nothing = qdb.fit(lambda x: jnp.log(-x), fitting.match(1.0), {"x": fitting.positive(1.0)}, steps=5)
@@ -194,7 +200,7 @@ def test_starts_that_are_none():
 
 def test_what_a_bound_holds_back_is_named(tmp_path):
     """The best x lies beyond its range."""
-    free = {"x": fitting.bounded(0.0, 2.0), "y": fitting.bounded(-1.0, 1.0)}
+    free = {"x": fitting.bounded(low=0.0, high=2.0), "y": fitting.bounded(low=-1.0, high=1.0)}
     found = qdb.fit(lambda x, y: x - (y - 0.3) ** 2, fitting.maximize(), free)
     assert found.at_bounds == ["x lies at its upper bound 2"] and "x lies at its upper bound 2" in repr(found)
     np.testing.assert_allclose(found.values["y"], 0.3, atol=1e-4)
@@ -238,7 +244,7 @@ def test_a_network_is_trained_as_it_is():
     )
     assert found.loss < 1e-8 and isinstance(found.parameters["net"], eqx.nn.MLP)
     again = [float(found.parameters["net"](x[None])[0]) for x in grid["x"]]
-    np.testing.assert_allclose(again, found.achieved["value"], rtol=1e-12)
+    np.testing.assert_allclose(again, found.outputs["value"], rtol=1e-12)
 
 
 def test_stopped_and_taken_up_again(tmp_path):
@@ -275,8 +281,8 @@ def test_a_model_is_compiled_once(optimizer):
     assert len(traced) == 2
     for found in (first, second):
         rate = float(found.values["rate"])
-        np.testing.assert_allclose(found.achieved["value"], np.exp(-rate * found.over["t"]), rtol=1e-12)
-        slope = -rate * found.over["t"] * found.achieved["value"]  # residuals in units of the largest value, 1
+        np.testing.assert_allclose(found.outputs["value"], np.exp(-rate * found.over["t"]), rtol=1e-12)
+        slope = -rate * found.over["t"] * found.outputs["value"]  # residuals in units of the largest value, 1
         np.testing.assert_allclose(found.identifiability.singular_values, [np.linalg.norm(slope)], rtol=1e-10)
 
 
@@ -318,7 +324,7 @@ def test_transforms():
     for parameter in (
         fitting.real(rng.normal(size=4)),
         fitting.positive(rng.uniform(0.1, 3.0, size=(2, 2))),
-        fitting.bounded(-1.0, 2.0, 0.3),
+        fitting.bounded(0.3, low=-1.0, high=2.0),
         fitting.simplex([0.2, 0.5, 0.3]),
         fitting.hermitian(matrix + matrix.conj().T),
     ):
@@ -327,17 +333,28 @@ def test_transforms():
         assert free.shape == (parameter.size,) and len(transform.labels("x", start.shape)) == parameter.size
         np.testing.assert_allclose(transform.forward(free, start.shape), start, rtol=1e-13, atol=1e-14)
         moved = np.asarray(transform.forward(free + 3.0, start.shape))
-        assert transform.refusal(moved) is None
-    for call, words in (
-        (lambda: fitting.simplex([0.5, 0.6]), "add up to 1"),
-        (lambda: fitting.hermitian([[0.0, 1.0], [2.0, 0.0]]), "Hermitian"),
-        (lambda: fitting.bounded(1.0, 0.0), "low must be below high"),
-        (lambda: fitting.positive(1.0, range=(2.0, 1.0)), "range must ascend"),
-        (lambda: qdb.fit(current, fitting.match(DATA), {"eta": 0.1}, over=GRID), "nothing is free"),
-        (lambda: qdb.fit(current, fitting.match(DATA[:3]), STARTS, over=GRID), "has shape"),
-        (lambda: qdb.fit(current, {"heat": fitting.match(DATA)}, STARTS, over=GRID), "names the output 'heat'"),
-        (lambda: fitting.match(DATA, error=0.0), "error must be positive"),
-        (lambda: qdb.fit(current, fitting.match(DATA), {**STARTS, "T_hot": 1.0}, over=GRID), "both parameters and"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            call()
+        assert transform.invalid_reason(moved) is None
+
+
+BAD_INPUT = (
+    (lambda: fitting.simplex([0.5, 0.6]), "add up to 1"),
+    (lambda: fitting.hermitian([[0.0, 1.0], [2.0, 0.0]]), "Hermitian"),
+    (lambda: fitting.bounded(low=1.0, high=0.0), "low must be below high"),
+    (lambda: fitting.positive(1.0, range=(2.0, 1.0)), "range must ascend"),
+    (lambda: qdb.fit(current, fitting.match(DATA), {"eta": 0.1}, over=GRID), "nothing is free"),
+    (lambda: qdb.fit(current, fitting.match(DATA[:3]), STARTS, over=GRID), "has shape"),
+    (lambda: qdb.fit(current, {"heat": fitting.match(DATA)}, STARTS, over=GRID), "names the output 'heat'"),
+    (lambda: fitting.match(DATA, error=0.0), "error must be positive"),
+    (lambda: qdb.fit(current, fitting.match(DATA), {**STARTS, "T_hot": 1.0}, over=GRID), "both parameters and"),
+)
+
+
+@pytest.mark.parametrize(("call", "words"), BAD_INPUT, ids=[words for _, words in BAD_INPUT])
+def test_bad_input_is_refused_in_words(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_parameters_print_their_transform_and_start():
+    assert repr(fitting.positive([0.5, 2.0])) == "Parameter(transform=Positive, start=[0.5 2. ])"
+    assert repr(fitting.bounded(low=0.0, high=2.0)) == "Parameter(transform=Bounded, start=1)"

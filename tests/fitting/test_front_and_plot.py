@@ -1,4 +1,4 @@
-"""Compromises between two aims, and the figure of a fit."""
+"""Compromises between two objectives, and the figure of a fit."""
 
 import matplotlib
 
@@ -14,20 +14,20 @@ from qdbjax import fitting
 GRID = {"t": np.linspace(0.0, 2.0, 9)}
 
 
-def two_aims(x):
+def two_objectives(x):
     """Best at 0 and at 1: every x between is a compromise, x = w."""
     return {"first": x**2, "second": (x - 1.0) ** 2}
 
 
 def test_front():
     """Minimising (1 - w)x² + w(x - 1)² gives x = w."""
-    aims = {"first": fitting.minimize(), "second": fitting.minimize()}
-    front = fitting.pareto(two_aims, aims, {"x": fitting.real(0.3)}, points=5)
+    objectives = {"first": fitting.minimize(), "second": fitting.minimize()}
+    front = fitting.pareto(two_objectives, objectives, {"x": fitting.real(0.3)}, points=5)
     wanted = np.stack([front.weights**2, (front.weights - 1) ** 2], axis=1)
     np.testing.assert_allclose(front.outcomes, wanted, atol=1e-5)
     assert np.all(front.efficient) and "5 of 5 efficient" in repr(front)
-    with pytest.raises(ValueError, match="aims must be two outputs"):
-        fitting.pareto(two_aims, {"first": fitting.minimize()}, {"x": fitting.real(0.3)})
+    with pytest.raises(ValueError, match="objectives must be two outputs"):
+        fitting.pareto(two_objectives, {"first": fitting.minimize()}, {"x": fitting.real(0.3)})
 
 
 def decay(t, rate):

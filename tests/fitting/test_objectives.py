@@ -92,7 +92,7 @@ def by_hand(strength, T_cold):
 def test_micro_currents_and_noise():
     """Two parameters from the micro-currents of two baths and the noise of one, made in NumPy."""
     micro, noise = by_hand(**PLANTED)
-    free = {"strength": fitting.positive(0.01), "T_cold": fitting.bounded(0.1, 1.1)}
+    free = {"strength": fitting.positive(0.01), "T_cold": fitting.bounded(low=0.1, high=1.1)}
     found = qdb.fit(flows, {"micro": fitting.match(micro), "noise": fitting.match(noise)}, free)
     assert found.verdict == "converged"
     for name, value in PLANTED.items():
@@ -102,7 +102,7 @@ def test_micro_currents_and_noise():
 @pytest.mark.slow
 def test_penalty_on_broken_balance():
     """What breaks balance as the only aim: the cold bath is brought to the temperature of the hot one."""
-    free = {"strength": 0.03, "T_cold": fitting.bounded(0.3, 3.0, 0.5)}
+    free = {"strength": 0.03, "T_cold": fitting.bounded(0.5, low=0.3, high=3.0)}
     found = qdb.fit(broken, fitting.minimize(1e4), free)
     np.testing.assert_allclose(found.values["T_cold"], 1.2, atol=1e-3)
 
@@ -132,7 +132,7 @@ def cooling_by_hand(gap):
 @pytest.mark.slow
 def test_cooling_power_at_a_wanted_coefficient():
     """The most cooling by heat with and without a bound on the coefficient of performance, against a scan in NumPy."""
-    free = {"gap": fitting.bounded(0.1, 1.8, 0.3)}  # plain BFGS jumps from here to 1.8, and stays
+    free = {"gap": fitting.bounded(0.3, low=0.1, high=1.8)}  # plain BFGS jumps from here to 1.8, and stays
     found = qdb.fit(
         refrigerator, {"cooling": fitting.maximize(1e3), "cop": fitting.at_least(1.3, weight=1e6)}, free, steps=400
     )
@@ -141,4 +141,4 @@ def test_cooling_power_at_a_wanted_coefficient():
     lacking = np.maximum(1.3 - gaps / (2.5 - gaps), 0)
     assert gaps[np.argmax(heat)] < 1.3  # COP 1.08: the bound binds
     np.testing.assert_allclose(found.values["gap"], gaps[np.argmin(0.5e6 * lacking**2 - 1e3 * heat)], atol=2e-4)
-    np.testing.assert_allclose(found.achieved["cop"], 1.3, rtol=1e-3)
+    np.testing.assert_allclose(found.outputs["cop"], 1.3, rtol=1e-3)

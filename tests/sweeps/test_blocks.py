@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qdbjax.sweeps.blocks import block_shape, padded, split
+from qdbjax.sweeps.blocks import block_shape, pad_part, split_region
 
 
 @pytest.mark.parametrize("shape", [(1,), (7,), (200, 200), (3, 1, 5), (13, 11, 2), (1, 1)])
@@ -12,7 +12,7 @@ def test_cover_once(shape, points):
     block = block_shape(shape, points)
     assert np.prod(block) <= points or np.prod(block) == 1
     count = np.zeros(shape, int)
-    for region in split(tuple(slice(0, n) for n in shape), block):
+    for region in split_region(tuple(slice(0, n) for n in shape), block):
         assert all(part.stop - part.start <= size for part, size in zip(region, block, strict=True))
         count[region] += 1
     assert (count == 1).all()
@@ -25,4 +25,4 @@ def test_outermost_axis_is_cut_first():
 
 
 def test_padding_repeats_the_last_coordinate():
-    np.testing.assert_array_equal(padded(np.array([1.0, 2.0, 3.0]), slice(2, 3), 2), [3.0, 3.0])
+    np.testing.assert_array_equal(pad_part(np.array([1.0, 2.0, 3.0]), slice(2, 3), 2), [3.0, 3.0])

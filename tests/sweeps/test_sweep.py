@@ -3,6 +3,7 @@
 import functools as ft
 import gc
 import weakref
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ import pytest
 import qdbjax as qdb
 from qdbjax._status import Status
 from qdbjax.compilation.programs import programs_of
-from qdbjax.sweeps import run as sweep_run, sweep
+from qdbjax.sweeps import grid_run, sweep
 
 
 def power(a, b):
@@ -86,7 +87,7 @@ def test_axes_of_length_zero_and_one(a):
 
 def test_out_of_memory_halves_the_batch(monkeypatch):
     sizes = []
-    true = sweep_run.execute
+    true = grid_run.execute
 
     def tight(compiled, coordinates):
         sizes.append(int(np.prod([len(values) for values in coordinates])))
@@ -94,27 +95,27 @@ def test_out_of_memory_halves_the_batch(monkeypatch):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 byte.")
         return true(compiled, coordinates)
 
-    monkeypatch.setattr(sweep_run, "execute", tight)
+    monkeypatch.setattr(grid_run, "execute", tight)
     data = sweep(power, a=A, b=B)
     np.testing.assert_allclose(data["power"].values, expected(), rtol=1e-15)
     assert sizes[0] == 15 and max(sizes[-4:]) <= 4
 
 
 def test_memory_decides_the_block(monkeypatch):
-    program = sweep_run.Compiler(power, ("a", "b"), "power", (np.dtype(float),) * 2, 15).program((3, 5))
-    monkeypatch.setattr(sweep_run.memory, "available", lambda: 4 * program.bytes_needed // 2)
+    program = grid_run.Compiler(power, ("a", "b"), "power", (np.dtype(float),) * 2, 15).program((3, 5))
+    monkeypatch.setattr(grid_run.memory, "bytes_free", lambda: 4 * program.bytes_needed // 2)
     data = sweep(power, a=A, b=B)
     assert 1 < np.prod(data.attrs["block"]) <= 7
     np.testing.assert_allclose(data["power"].values, expected(), rtol=1e-15)
 
 
 def test_results_that_do_not_fit_are_refused(monkeypatch):
-    monkeypatch.setattr(sweep_run.memory, "available", lambda: 100)
+    monkeypatch.setattr(grid_run.memory, "bytes_free", lambda: 100)
     with pytest.raises(MemoryError, match="the results of 15 points take"):
         sweep(power, a=A, b=B)
 
 
-def test_bad_cells_are_flagged_and_disturb_nobody():
+def test_bad_points_are_flagged_and_disturb_nobody():
     data = sweep(machine, T=[0.5, np.nan, -1.0, 1.0])
     alone = sweep(machine, T=[0.5, 0.5, 1.0, 1.0])
     np.testing.assert_array_equal(data["heat"].values[[0, 3]], alone["heat"].values[[0, 3]])
@@ -170,8 +171,8 @@ def test_programs_go_with_their_function():
 
 def test_work_of_one_axis_is_done_once_per_value():
     """The part that depends on b alone keeps the shape of b in the compiled program."""
-    cell = sweep_run.over_grid(sweep_run.cell_of(power, ("a", "b"), "power"), 2)
-    text = str(jax.make_jaxpr(cell)(jnp.ones(3), jnp.ones(5)))
+    on_grid = grid_run.map_over_grid(grid_run.point_function(power, ("a", "b"), "power"), 2)
+    text = str(jax.make_jaxpr(on_grid)(jnp.ones(3), jnp.ones(5)))
     assert "f64[5] = exp" in text and "f64[3,5] = exp" not in text
 
 
@@ -201,6 +202,65 @@ def test_bad_input_is_refused_in_words(fn, axes, error, words):
         sweep(fn, **axes)
 
 
+def options(fn, batch_size, progress, optimize, axes):
+    """Arguments with the names of those of sweep."""
+    return fn + 10 * batch_size + 100 * progress + 1000 * optimize + 10000 * axes
+
+
+def test_axes_may_have_the_names_of_arguments_of_sweep():
+    axes = {name: [n, n + 2.0] for n, name in enumerate(("fn", "batch_size", "progress", "optimize", "axes"))}
+    data = sweep(options, axes=axes, batch_size=3, progress=False)
+    assert data["options"].dims == tuple(axes)
+    steps = [np.asarray(values) for values in axes.values()]
+    wanted = sum(10.0**n * step for n, step in enumerate(np.meshgrid(*steps, indexing="ij")))
+    np.testing.assert_array_equal(data["options"].values, wanted)
+
+
+def test_axes_and_keywords_are_one_grid():
+    data = sweep(power, axes={"b": B}, a=A)
+    assert data["power"].dims == ("b", "a")
+    np.testing.assert_allclose(data["power"].values, expected().T, rtol=1e-15)
+    for given in ({"axes": {"a": A, "b": B}}, {"axes": {"a": A}, "b": B}, {"axes": {}, "a": A, "b": B}):
+        data = sweep(power, **given)
+        assert data["power"].dims == ("a", "b")
+        np.testing.assert_array_equal(data["power"].values, sweep(power, a=A, b=B)["power"].values)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"axes": {"a": A, "b": B}, "b": B}, ValueError, "axis b is given twice, in axes and as a keyword"),
+        ({"axes": {"status": A}}, ValueError, "no axis can be named status: the result holds the flags"),
+        ({"status": A}, ValueError, "no axis can be named status"),
+        ({"axes": {}}, ValueError, "at least one axis"),
+        ({"axes": [A, B]}, TypeError, "axes must be a mapping of names to vectors"),
+        ({"axes": {0: A}}, TypeError, "names in axes must be strings; got 0"),
+    ],
+)
+def test_bad_axes_are_refused_in_words(given, error, words):
+    with pytest.raises(error, match=words):
+        sweep(power, **given)
+
+
+class Reading(NamedTuple):
+    """A result that is not known to sweeps."""
+
+    height: jax.Array
+    status: jax.Array
+
+
+def test_a_result_with_asdict_brings_its_variables_and_its_status():
+    def read(a):
+        one = Reading(2 * a, jnp.where(a > 1, 64, 0))
+        many = Reading(jnp.stack([a, -a]), jnp.stack([jnp.where(a < 1, 1, 0), jnp.where(a < 1, 2, 0)]))
+        return {"one": one, "many": many}
+
+    data = sweep(read, a=A)
+    assert list(data.data_vars) == ["one_height", "many_height", "status"]
+    np.testing.assert_array_equal(data["many_height"].values[:, 1], -np.asarray(A))
+    assert data["status"].values.tolist() == [3, 0, 64]
+
+
 @pytest.mark.parametrize("batch_size", [0, -1, 2.5, True])
 def test_bad_batch_size(batch_size):
     with pytest.raises(ValueError, match="batch_size must be an integer >= 1"):
@@ -214,11 +274,11 @@ def test_progress_lines(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_the_tier_follows_the_cells_or_the_argument(monkeypatch):
-    """Quick below a million cells, optimised above, or as told; the numbers are the same, the program another."""
+def test_the_tier_follows_the_points_or_the_argument(monkeypatch):
+    """Quick below a million grid points, optimised above, or as told; the numbers are the same, the program another."""
     fn = lambda a, b: {"wave": jnp.sin(a) * jnp.exp(b)}  # noqa: E731
-    seen, options = [], sweep_run.compiler_options
-    monkeypatch.setattr(sweep_run, "compiler_options", lambda cells: seen.append(options(cells)) or seen[-1])
+    seen, options = [], grid_run.compiler_options
+    monkeypatch.setattr(grid_run, "compiler_options", lambda cells: seen.append(options(cells)) or seen[-1])
     axes = {"a": np.linspace(0, 1, 4), "b": np.linspace(0, 2, 3)}
     found = [sweep(fn, optimize=wanted, **axes)["wave"].values for wanted in (None, True, False)]
     sweep(fn, a=np.linspace(0, 1, 1000), b=np.linspace(0, 2, 1000))

@@ -1,4 +1,4 @@
-"""Runs a cell over a grid: compiles once per block shape, cuts the grid where memory asks for it, gathers results."""
+"""Runs a function over a grid block by block: compiles once per block shape, halves blocks where memory runs out."""
 
 import math
 import time
@@ -12,25 +12,30 @@ from qdbjax.compilation.deadlock import warn_if_exposed
 from qdbjax.compilation.programs import programs_of
 from qdbjax.compilation.tiers import compiler_options
 from qdbjax.sweeps import memory
-from qdbjax.sweeps.blocks import Region, block_shape, padded, split
-from qdbjax.sweeps.grid import Cell, cell_of, over_grid, without_jit
+from qdbjax.sweeps.blocks import Region, block_shape, pad_part, split_region
+from qdbjax.sweeps.grid import PointResult, map_over_grid, point_function, without_jit
 
-PROBE = 2**22  # cells; a larger grid is first compiled for a block of this size
+MAX_FIRST_BLOCK = 2**22  # grid points; a larger grid is first compiled for a block of this size
 
 
 @dataclass(frozen=True)
 class Program:
-    """A compiled block: what it returns (shapes with the block in front) and what it takes."""
+    """A program compiled for one block.
+
+    outputs: shapes and types of its results, axes of the block first.
+    bytes_per_point: of these results.
+    bytes_needed: for one run.
+    """
 
     compiled: jax.stages.Compiled
-    outputs: Cell
+    outputs: PointResult
     bytes_per_point: int
     bytes_needed: int
 
 
 @dataclass(frozen=True)
-class Results:
-    """Variables over the whole grid as NumPy arrays, and what they cost."""
+class GridResults:
+    """Variables over the whole grid as NumPy arrays, and how long they took."""
 
     names: tuple[str, ...]
     values: tuple[np.ndarray, ...]
@@ -41,32 +46,32 @@ class Results:
 
 
 class Compiler:
-    """Compiles blocks of one function, remembers them, and counts the time it took."""
+    """Compiles blocks of one function, caches the programs, and adds up the seconds."""
 
     def __init__(self, fn: Callable, names: tuple[str, ...], name: str, dtypes: tuple, points: int):
         fn = without_jit(fn)
         self.options = compiler_options(points)
-        self.cell = over_grid(cell_of(fn, names, name), len(names))
+        self.grid_function = map_over_grid(point_function(fn, names, name), len(names))
         self.dtypes = dtypes
         self.seconds = 0.0
-        self.known = programs_of(fn)
+        self.programs = programs_of(fn)
         settings = (jax.config.jax_enable_x64, jax.config.jax_default_device, jax.default_backend())
         self.key = (names, name, dtypes, *settings, *self.options.items())
 
     def program(self, block: tuple[int, ...]) -> Program:
         """The program for blocks of this shape."""
         key = (*self.key, block)
-        if key not in self.known:
+        if key not in self.programs:
             start = time.perf_counter()
-            self.known[key] = self._compile(block)
+            self.programs[key] = self._compile(block)
             self.seconds += time.perf_counter() - start
-        return self.known[key]
+        return self.programs[key]
 
     def _trace(self, block: tuple[int, ...]) -> jax.stages.Traced:
         shapes = [jax.ShapeDtypeStruct((size,), dtype) for size, dtype in zip(block, self.dtypes, strict=True)]
-        return jax.jit(self.cell).trace(*shapes)
+        return jax.jit(self.grid_function).trace(*shapes)
 
-    def outputs(self, block: tuple[int, ...]) -> Cell:
+    def outputs(self, block: tuple[int, ...]) -> PointResult:
         """Shapes and types of the results of a block, without compiling."""
         return self._trace(block).out_info
 
@@ -77,50 +82,53 @@ class Compiler:
         compiled = lowered.compile(compiler_options=self.options or None)
         points = math.prod(block)
         total = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(traced.out_info))
-        return Program(compiled, traced.out_info, total // points, memory.needed(compiled, points, total // points))
+        return Program(
+            compiled, traced.out_info, total // points, memory.bytes_needed(compiled, points, total // points)
+        )
 
 
-def run(
+def run_over_grid(
     fn: Callable,
     axes: dict[str, np.ndarray],
     name: str,
     batch_size: int | None,
-    advance: Callable[[int], None],
-) -> Results:
+    report_progress: Callable[[int], None],
+) -> GridResults:
     """fn over the product of the axes. Where memory runs out the block is halved and the sweep goes on."""
     shape = tuple(len(values) for values in axes.values())
     dtypes = tuple(values.dtype for values in axes.values())
     compiler = Compiler(fn, tuple(axes), name, dtypes, math.prod(shape))
     if 0 in shape:
         outputs = compiler.outputs(tuple(1 for _ in shape))
-        return _gathered(outputs, _allocate(outputs, shape), 0.0, 0.0, shape)
-    block = _fitting_block(compiler, shape, batch_size)
+        arrays = _allocate(outputs, shape)
+        return GridResults(outputs.names, arrays.values, arrays.status, 0.0, 0.0, shape)
+    block = _choose_block(compiler, shape, batch_size)
     program = compiler.program(block)
     _refuse_too_large(program, math.prod(shape))
     arrays = _allocate(program.outputs, shape)
     start, before = time.perf_counter(), compiler.seconds
-    regions = list(split(tuple(slice(0, size) for size in shape), block))
+    regions = list(split_region(tuple(slice(0, size) for size in shape), block))
     while regions:
         region = regions[0]
         try:
             _fill(arrays, compiler.program(block), axes, region, block)
         except (jax.errors.JaxRuntimeError, MemoryError) as error:
-            if not memory.is_exhausted(error) or math.prod(block) == 1:
+            if not memory.is_out_of_memory(error) or math.prod(block) == 1:
                 raise
             block = block_shape(block, math.prod(block) // 2)
-            regions = [part for region in regions for part in split(region, block)]
+            regions = [part for region in regions for part in split_region(region, block)]
             continue
         regions.pop(0)
-        advance(math.prod(part.stop - part.start for part in region))
+        report_progress(math.prod(part.stop - part.start for part in region))
     seconds = time.perf_counter() - start - (compiler.seconds - before)
-    return _gathered(program.outputs, arrays, seconds, compiler.seconds, block)
+    return GridResults(program.outputs.names, arrays.values, arrays.status, seconds, compiler.seconds, block)
 
 
-def _fitting_block(compiler: Compiler, shape: tuple[int, ...], batch_size: int | None) -> tuple[int, ...]:
+def _choose_block(compiler: Compiler, shape: tuple[int, ...], batch_size: int | None) -> tuple[int, ...]:
     if batch_size is not None:
         return block_shape(shape, batch_size)
-    block = block_shape(shape, PROBE)
-    budget = memory.available() // memory.FRACTION
+    block = block_shape(shape, MAX_FIRST_BLOCK)
+    budget = int(memory.bytes_free() * memory.BLOCK_FRACTION)
     program = compiler.program(block)
     if program.bytes_needed <= budget:
         return block
@@ -128,7 +136,7 @@ def _fitting_block(compiler: Compiler, shape: tuple[int, ...], batch_size: int |
 
 
 def _refuse_too_large(program: Program, points: int) -> None:
-    total, free = program.bytes_per_point * points, memory.available()
+    total, free = program.bytes_per_point * points, memory.bytes_free()
     if total > free:
         raise MemoryError(
             f"the results of {points} points take {total / 2**30:.3g} GiB and {free / 2**30:.3g} GiB are free. "
@@ -136,25 +144,23 @@ def _refuse_too_large(program: Program, points: int) -> None:
         )
 
 
-def _allocate(outputs: Cell, shape: tuple[int, ...]) -> Cell:
+def _allocate(outputs: PointResult, shape: tuple[int, ...]) -> PointResult:
     return jax.tree.map(lambda leaf: np.empty((*shape, *leaf.shape[len(shape) :]), leaf.dtype), outputs)
 
 
-def _fill(arrays: Cell, program: Program, axes: dict[str, np.ndarray], region: Region, block: tuple[int, ...]) -> None:
+def _fill(
+    arrays: PointResult, program: Program, axes: dict[str, np.ndarray], region: Region, block: tuple[int, ...]
+) -> None:
     coordinates = [
-        jax.numpy.asarray(padded(values, part, size))
+        jax.numpy.asarray(pad_part(values, part, size))
         for values, part, size in zip(axes.values(), region, block, strict=True)
     ]
     results = jax.device_get(execute(program.compiled, coordinates))
-    inside = tuple(slice(0, part.stop - part.start) for part in region)
+    unpadded = tuple(slice(0, part.stop - part.start) for part in region)
     for array, result in zip(jax.tree.leaves(arrays), jax.tree.leaves(results), strict=True):
-        array[region] = result[inside]
+        array[region] = result[unpadded]
 
 
-def execute(compiled: jax.stages.Compiled, coordinates: list) -> Cell:
+def execute(compiled: jax.stages.Compiled, coordinates: list) -> PointResult:
     """One block on the device; the only place where a sweep can run out of device memory."""
     return compiled(*coordinates)
-
-
-def _gathered(outputs: Cell, arrays: Cell, seconds: float, compile_seconds: float, block: tuple[int, ...]) -> Results:
-    return Results(outputs.names, arrays.values, arrays.status, seconds, compile_seconds, block)
