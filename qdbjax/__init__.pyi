@@ -39,7 +39,6 @@ from .generators import (
     pauli as pauli,
     scattering as scattering,
     universal_lindblad as universal_lindblad,
-    validity as validity,
 )
 from .operators import (
     annihilate as annihilate,
@@ -90,6 +89,7 @@ from .thermodynamics import (
     micro_currents as micro_currents,
     onsager_matrix as onsager_matrix,
     particle_currents as particle_currents,
+    validity as validity,
 )
 
 __version__: str

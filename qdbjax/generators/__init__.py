@@ -7,4 +7,3 @@ from qdbjax.generators.low_density_equation import low_density as low_density
 from qdbjax.generators.pauli_equation import pauli as pauli
 from qdbjax.generators.scattering_matrix import Scattering as Scattering, scattering as scattering
 from qdbjax.generators.universal_equation import universal_lindblad as universal_lindblad
-from qdbjax.thermodynamics.validity_check import Validity as Validity, validity as validity

@@ -44,3 +44,4 @@ from qdbjax.thermodynamics.response import (
     second_order_response as second_order_response,
     transition_response as transition_response,
 )
+from qdbjax.thermodynamics.validity_check import Validity as Validity, validity as validity

@@ -54,7 +54,7 @@ def test_for_some_nested(rng):
     """Under two vmaps, one operand shared by the inner one."""
     wanted = rng.random((4, 5)) < 0.4
     x, y = data(rng, 4, 5)[0], rng.normal(size=4)
-    found = stack_entries(jnp.asarray(wanted), jnp.asarray(x), jnp.asarray(y))
+    found = nested(jnp.asarray(wanted), jnp.asarray(x), jnp.asarray(y))
     value = np.sum(x * x, axis=-1) * y[:, None]
     np.testing.assert_allclose(found["sum"], np.where(wanted, value, 0.0), rtol=1e-15)
 
