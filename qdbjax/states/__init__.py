@@ -15,5 +15,6 @@ from qdbjax.states.mean_force import (
     ultrastrong_mean_force as ultrastrong_mean_force,
 )
 from qdbjax.states.oscillator import DampedOscillator as DampedOscillator, damped_oscillator as damped_oscillator
+from qdbjax.states.state import State as State, expect as expect
 from qdbjax.states.thermal import GibbsState as GibbsState, gibbs as gibbs
 from qdbjax.states.weak_coupling import weak_mean_force as weak_mean_force

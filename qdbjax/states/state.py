@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._repr import summary
-from qdbjax._types import ArrayLike, Bool, Matrix, RealVector, as_hermitian, is_traced
+from qdbjax._types import Array, ArrayLike, Bool, Float, Matrix, RealVector, as_hermitian, is_traced
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.matrix import diagonal_matrix
 from qdbjax.systems import Spectrum
@@ -80,6 +80,33 @@ def density_matrix(value: ArrayLike, dimension: int, name: str = "rho0") -> Matr
     return rho.astype(np.promote_types(rho.dtype, jnp.complex64))
 
 
+def expect(state: StateLike, observable: ArrayLike) -> Float[Array, "..."]:
+    """Expectation value of an observable, ⟨A⟩ = Tr[A ρ].
+
+    state: a SteadyState, AsymptoticState, State, density matrix (d, d) or ket (d,); or an Evolution with its density
+        matrices, or an array (time, d, d) of them.
+    observable: Hermitian A (d, d), in the basis of the Hamiltonian.
+
+    Returns a real number, one for each time of an evolution, units of A; NaN where the state is flagged. Raises
+    ValueError for an operator that is not Hermitian (take its two Hermitian parts), and for shapes.
+    """
+    operator = jnp.asarray(as_hermitian(observable, "observable"))
+    held = getattr(state, "state", state)
+    rho = held if isinstance(held, jax.Array | np.ndarray) else getattr(held, "density_matrix", held)
+    if rho is None:
+        raise ValueError('expect needs the states of an evolution: evolve with save="density_matrix".')
+    if np.ndim(rho) != 3 and rho is held:
+        rho = density_matrix(rho, operator.shape[-1], "state")
+    if np.shape(rho)[-2:] != operator.shape:
+        raise ValueError(f"observable must have shape {np.shape(rho)[-2:]}; got {operator.shape}.")
+    return _expect(jnp.asarray(rho), operator)
+
+
+@jit_if_eager
+def _expect(rho: Array, operator: Matrix) -> Array:
+    return jnp.real(jnp.einsum("...ij,ji->...", rho, operator.astype(rho.dtype)))
+
+
 def as_state(value: StateLike, spectrum: Spectrum) -> State:
     """A state in the frame of `spectrum`, from a State of any frame, a density matrix or a ket."""
     held = getattr(value, "state", value)
@@ -122,6 +149,8 @@ def _turned(spectrum: Spectrum, state: State, origin: Spectrum) -> State:
     return State(kept(found.populations, state.populations), kept(found.coherences, state.coherences))
 
 
-def _equal(one: Spectrum, other: Spectrum) -> Bool[jax.Array, ""]:
+def _equal(one: Spectrum, other: Spectrum) -> Bool[Array, ""] | np.bool_:
+    if one.basis.dtype != other.basis.dtype:
+        return np.False_
     pairs = (one.energies, other.energies), (jnp.asarray(one.basis), jnp.asarray(other.basis))
     return jnp.all(jnp.stack([jnp.all(a == b) for a, b in pairs]))
