@@ -2,16 +2,6 @@
 
 from qdbjax.baths.abstract import AbstractBath as AbstractBath, of_each as of_each
 from qdbjax.baths.bath import Bath as Bath
-from qdbjax.baths.densities import (
-    Algebraic as Algebraic,
-    DrudeLorentz as DrudeLorentz,
-    Flat as Flat,
-    LorentzianBand as LorentzianBand,
-    Ohmic as Ohmic,
-    PowerLaw as PowerLaw,
-    Tabulated as Tabulated,
-    UnderdampedLorentzian as UnderdampedLorentzian,
-)
 from qdbjax.baths.exchange import Field as Field, Lead as Lead
 from qdbjax.baths.gas import Gas as Gas
 from qdbjax.baths.lamb_shift import (
@@ -21,9 +11,17 @@ from qdbjax.baths.lamb_shift import (
     with_slope as with_slope,
 )
 from qdbjax.baths.memory import bath_correlation as bath_correlation, memory_time as memory_time
-from qdbjax.baths.spectral_density import (
+from qdbjax.baths.spectral import (
     AbstractSpectralDensity as AbstractSpectralDensity,
+    Algebraic as Algebraic,
     Custom as Custom,
+    DrudeLorentz as DrudeLorentz,
+    Flat as Flat,
+    LorentzianBand as LorentzianBand,
+    Ohmic as Ohmic,
+    PowerLaw as PowerLaw,
     Sum as Sum,
+    Tabulated as Tabulated,
+    UnderdampedLorentzian as UnderdampedLorentzian,
 )
 from qdbjax.baths.temperature import LocalTemperature as LocalTemperature
