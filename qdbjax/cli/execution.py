@@ -11,13 +11,13 @@ from rich.console import Console
 
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.figure import draw
-from qdbjax.cli.fits import Task
-from qdbjax.cli.job import check, results_of
+from qdbjax.cli.fit_run import Task
+from qdbjax.cli.output_files import claim, write_data
 from qdbjax.cli.reader import read
 from qdbjax.cli.schema import RunFile
 from qdbjax.cli.signals import Stops
-from qdbjax.cli.store import claim, write_data
 from qdbjax.cli.summary import print_summary
+from qdbjax.cli.sweep_run import check, results_of
 from qdbjax.compilation.cache import use_cache
 from qdbjax.compilation.tiers import chosen
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qdbjax.cli.job import axes_of, drawn_variable
+from qdbjax.cli.output_files import finished_under
 from qdbjax.cli.schema import RunFile
-from qdbjax.cli.store import finished_under
+from qdbjax.cli.sweep_run import axes_of, drawn_variable
 from qdbjax.fitting import Fit
 from qdbjax.plotting import plot_fit, plot_lines, plot_map
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
-from qdbjax.cli.wanted import STRICT, Aim, Condition, FitTable, FreeNumber, plain_name
+from qdbjax.cli.fit_schema import STRICT, Aim, Condition, FitTable, FreeNumber, plain_name
 
 RESERVED = ("fn", "batch_size", "progress", "status", "bath", "level", "to", "from", "time", "point")
 

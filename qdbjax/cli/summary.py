@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from qdbjax._status import REMEDIES, Status
-from qdbjax.cli.job import drawn_variable
 from qdbjax.cli.schema import RunFile
+from qdbjax.cli.sweep_run import drawn_variable
 from qdbjax.compilation.cache import cache_use
 from qdbjax.fitting import Fit
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qdbjax.cli.along import check_evolution, quantities_along
-from qdbjax.cli.build import generator_of, parts_of
 from qdbjax.cli.errors import InputError, nearest
+from qdbjax.cli.evolution_run import check_evolution, quantities_along
+from qdbjax.cli.factory import generator_of, parts_of
 from qdbjax.cli.parameters import paths_of, tree_of, with_values
 from qdbjax.cli.quantities import QUANTITIES
 from qdbjax.cli.schema import RunFile

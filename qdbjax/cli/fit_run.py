@@ -10,14 +10,14 @@ import optax
 import optimistix as optx
 
 from qdbjax._types import Array
-from qdbjax.cli.along import check_evolution, quantities_along
-from qdbjax.cli.build import generator_of, parts_of
-from qdbjax.cli.columns import columns
+from qdbjax.cli.data_file import columns
 from qdbjax.cli.errors import InputError, nearest
+from qdbjax.cli.evolution_run import check_evolution, quantities_along
+from qdbjax.cli.factory import generator_of, parts_of
+from qdbjax.cli.fit_schema import Aim, FreeNumber
 from qdbjax.cli.parameters import numbers, paths_of, tree_of, with_values
 from qdbjax.cli.quantities import QUANTITIES
 from qdbjax.cli.schema import RunFile
-from qdbjax.cli.wanted import Aim, FreeNumber
 from qdbjax.fitting import (
     AbstractTerm,
     Fit,

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Matrix
-from qdbjax.cli.build import operator_of
 from qdbjax.cli.errors import InputError
+from qdbjax.cli.factory import operator_of
 from qdbjax.cli.quantities import QUANTITIES
 from qdbjax.cli.schema import Initial, RunFile
 from qdbjax.generators import Generator
