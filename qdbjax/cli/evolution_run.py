@@ -1,6 +1,5 @@
 """The part of a run that follows a state in time."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -17,19 +16,13 @@ from qdbjax.solvers import evolve
 from qdbjax.solvers.asymptotic import density_matrix
 
 
-def check_evolution(run: RunFile, levels: int, asked: Iterable[tuple[str, str]]) -> None:
-    """Raise InputError for an initial state or observable that does not fit the system.
-
-    asked: (key of the file, quantity) for each quantity that is asked for.
-    """
+def check_evolution(run: RunFile, levels: int) -> None:
+    """Raise InputError for an initial state or observable that does not fit the system."""
     table = run.evolution.initial
     for name in ("level", "site"):
         number = getattr(table, name)
         if number is not None and number >= levels:
             raise InputError(f"evolution.initial.{name}: must be from 0 to {levels - 1}; got {number}")
-    for key, name in asked:
-        if name in QUANTITIES and QUANTITIES[name].reads == "stationary state":
-            raise InputError(f"{key}: {name} belongs to stationary states, not to an evolution")
     for name in run.evolution.observables:
         if name in QUANTITIES or name in run.sweep or name in ("time", "status"):
             raise InputError(f"evolution.observables.{name}: the name is taken")
@@ -65,7 +58,7 @@ def _initial(table: Initial, generator: Generator) -> Matrix | np.ndarray:
     return ket[:, None] * ket.conj()[None, :]
 
 
-def quantities_along(
+def quantities_in_time(
     run: RunFile, generator: Generator, names: list[str], times: ArrayLike, adjoint: Any = None
 ) -> dict[str, Array]:
     """The named quantities and every observable of the file, with the time in front where they change in time.
