@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix
+from qdbjax._types import Array, ArrayLike, Matrix, as_hermitian
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.factory import operator_of
 from qdbjax.cli.quantities import QUANTITIES
@@ -36,6 +36,7 @@ def check_evolution(run: RunFile, levels: int) -> None:
             matrix = _observable(run, name, levels)
             if matrix.shape != (levels, levels):
                 raise ValueError(f"must have shape {(levels, levels)}; got {matrix.shape}")
+            as_hermitian(matrix, "operator")
         except (ValueError, TypeError) as error:
             raise InputError(f"evolution.observables.{name}: {error}") from None
 
