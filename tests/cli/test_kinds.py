@@ -2,6 +2,7 @@
 
 import inspect
 import tomllib
+from pathlib import Path
 
 import matplotlib
 
@@ -17,6 +18,7 @@ import qdbjax as qdb
 from qdbjax.cli.factory import generator_of
 from qdbjax.cli.main import main
 from qdbjax.cli.parameters import Parameters
+from qdbjax.cli.quantities import QUANTITIES
 from qdbjax.cli.registry import BATHS, DENSITIES, MACHINES, MODELS
 from qdbjax.cli.schema import RunFile
 
@@ -258,6 +260,18 @@ def test_everything_that_the_package_has_can_be_named():
     assert set(BATHS.values()) == {qdb.Bath, qdb.Field, qdb.Lead, qdb.Gas}
     functions = {name for name, thing in vars(qdb.models).items() if inspect.isfunction(thing)}
     assert set(MODELS) == functions and set(MACHINES) == set(MACHINE_FILES)
+
+
+def test_everything_that_can_be_named_is_described():
+    """The description of the run file has a row for each, and every quantity."""
+    text = (Path(__file__).parents[2] / "examples/README.md").read_text()
+    for name in [*DENSITIES, *BATHS, "hamiltonian"]:
+        assert f"| `{name}" in text, name
+    for name, function in MODELS.items():
+        row = next(line for line in text.splitlines() if f'`model = "{name}"`' in line)
+        common = {"temperatures", "strengths", "cutoff"} if name in MACHINES else set()
+        assert all(f"`{key}" in row for key in set(inspect.signature(function).parameters) - common), name
+    assert all(f"`{name}`" in text for name in QUANTITIES)
 
 
 WRONG = [
