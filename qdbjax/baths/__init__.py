@@ -11,17 +11,19 @@ from qdbjax.baths.lamb_shift import (
     with_slope as with_slope,
 )
 from qdbjax.baths.memory import bath_correlation as bath_correlation, memory_time as memory_time
-from qdbjax.baths.spectral import (
+from qdbjax.baths.spectral.abstract import (
     AbstractSpectralDensity as AbstractSpectralDensity,
-    Algebraic as Algebraic,
     Custom as Custom,
+    Sum as Sum,
+)
+from qdbjax.baths.spectral.formulas import (
+    Algebraic as Algebraic,
     DrudeLorentz as DrudeLorentz,
     Flat as Flat,
     LorentzianBand as LorentzianBand,
     Ohmic as Ohmic,
     PowerLaw as PowerLaw,
-    Sum as Sum,
-    Tabulated as Tabulated,
     UnderdampedLorentzian as UnderdampedLorentzian,
 )
+from qdbjax.baths.spectral.tabulated import Tabulated as Tabulated
 from qdbjax.baths.temperature import LocalTemperature as LocalTemperature

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, create_model, field_validator, model_vali
 
 from qdbjax.cli.fit_schema import FitTable, plain_name
 from qdbjax.cli.registry import BATHS, DENSITIES, MACHINES, MODELS, parameters_of
-from qdbjax.cli.tables import KNOWN_KEYS, Ket, Matrix, Number, Parameter, one_of, one_or_several
+from qdbjax.cli.tables import KNOWN_KEYS, Ket, Matrix, Number, NumberOrList, one_of, one_or_several
 
 RESERVED = ("fn", "batch_size", "progress", "status", "bath", "level", "to", "from", "time", "point")
 
@@ -68,7 +68,7 @@ def table_of(key: str, kind: str, thing: Callable, types: Mapping[str, Any]) -> 
             written = ...
         elif written is inspect.Parameter.empty:
             written = None  # a number left out, which is allowed where it is swept
-        fields[name] = (types.get(name, Parameter), written)
+        fields[name] = (types.get(name, NumberOrList), written)
     return create_model(
         thing.__name__,
         __config__={"strict": True},

@@ -66,4 +66,4 @@ def _matrix(value: Any) -> list[list[float | complex]]:
 Ket = Annotated[list, BeforeValidator(_ket)]
 Matrix = Annotated[list, BeforeValidator(_matrix)]
 Number = float | None  # None: left out, which is allowed where the number is swept
-Parameter = one_or_several(float, list[float])  # its class knows whether it is a number or a vector
+NumberOrList = one_or_several(float, list[float])  # its class knows whether it is a number or a vector
