@@ -44,7 +44,8 @@ PUSHES = {"maximize": maximize, "minimize": minimize}
 class FitRun:
     """The fit of a run file, checked: whatever can be known wrong is said before anything is computed.
 
-    run: the file. folder: where its data lie.
+    run: the file.
+    folder: where its data lie.
     """
 
     def __init__(self, run: RunFile, folder: Path):

@@ -17,9 +17,10 @@ ALTERNATIVES = {"temperature": "inverse_temperature", "inverse_temperature": "te
 class Parameters:
     """The numbers of system and baths, and those that the file moves.
 
-    tree: system and baths as nested dictionaries, baths by name. known: value of every number that can be moved by its
-    path, None where it is left out. paths: the paths that each axis of a sweep moves, or each parameter and condition
-    of a fit. Raises InputError for a path that is not there, or taken twice, or never set.
+    tree: system and baths as nested dictionaries, baths by name.
+    known: value of every number that can be moved, by its path; None where it is left out.
+    paths: the paths that each axis of a sweep moves, or each parameter and condition of a fit.
+    Raises InputError for a path that is not there, or taken twice, or never set.
     """
 
     def __init__(self, run: RunFile):

@@ -16,9 +16,13 @@ from qdbjax.generators import Generator
 class Plan:
     """A run file with its parameters, what moves them, and the sizes of what comes out.
 
-    axes: the numbers that each moved parameter goes through by name; the smallest and the largest of every one must make
-    a system and its baths. starts: one number for each other moved parameter. levels: dimension of the system.
-    baths: their names. Raises InputError for what system and baths refuse.
+    run: the file.
+    parameters: its numbers by path.
+    axes: (n,) each, the numbers that a moved parameter goes through, by name.
+    starts: one number for each other moved parameter.
+    levels: dimension of the system.
+    baths: their names, those of a machine first.
+    Raises InputError for what system and baths refuse at the smallest and the largest of all axes.
     """
 
     def __init__(

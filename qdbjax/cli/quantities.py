@@ -19,8 +19,9 @@ from qdbjax.thermodynamics import (
 class Quantity:
     """How to compute it, the dimensions it has beside the swept ones, and what to call it.
 
-    compute(generator, state): of a SteadyState or, along an evolution, of a density matrix. reads: whether it belongs
-    to any state, to the stationary one only, or to the generator.
+    compute: function of generator and state, a SteadyState or, along an evolution, a density matrix.
+    dims: names of its axes.
+    reads: whether it belongs to any state, to the stationary one only, or to the generator.
     """
 
     compute: Callable[[Generator, Any], Array]

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 class SweepRun:
     """The sweep or evolution of a run file.
 
-    run, text: the file. drawn: the variable that figure and summary show. Raises InputError for whatever can be known
-    wrong before anything is computed.
+    run: the file.
+    text: the same as it is written.
+    drawn: the variable that figure and summary show.
+    Raises InputError for whatever can be known wrong before anything is computed.
     """
 
     def __init__(self, run: RunFile, text: str):
