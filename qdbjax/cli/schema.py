@@ -55,6 +55,7 @@ ARGUMENTS: dict[str, Any] = {
     "values": list[float],
     "name": Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")],
 }
+SPINS = {"fields": Annotated[list[float], Field(min_length=1, max_length=10)]}  # 2^10 levels are the limit
 SWEPT_INSIDE = {"spectral_density", "parts"}  # the others hold nothing that can be swept
 NAMED = {"name"}  # left out in Python, but not in a file, which calls things by name
 
@@ -104,7 +105,7 @@ Density = one_of("kind", tables_of("kind", DENSITIES, ARGUMENTS))
 BathTable = one_of("kind", tables_of("kind", BATHS, ARGUMENTS), default=lambda _: "bath")
 SystemTable = one_of(
     "model",
-    {**tables_of("model", MODELS, {}), "custom": Custom},
+    {**tables_of("model", MODELS, SPINS), "custom": Custom},
     default=lambda table: "custom" if "hamiltonian" in table else None,
 )
 

@@ -307,6 +307,8 @@ WRONG = [
     (MASER, 'bath = "hot"', 'bath = "room"', "output.select.bath: must be one of hot, cold, work; got 'room'"),
     (MASER, '"three_level_maser"', '"three_level"', "system.temperatures: unknown key; known keys are model, energies"),
 ]
+CHAIN = 'model = "xxz_chain"\nfields = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]'
+WRONG.append((FIELD, 'model = "qubit"\nsplitting = 1.0', CHAIN, "system.fields: list should have at most 10 items"))
 COUNT = '["particle_currents"]'
 WRONG.append((MASER, '["heat_currents"]', COUNT, "output.quantities: particle_currents needs a field, a lead or a"))
 MIXED = 'kind = "gas"\nname = "gas"\npotential = [[1, 0], [0, 1]]\ntemperature = 1.0\n[[baths]]\nname = "wall"'
