@@ -2,16 +2,6 @@
 
 from qdbjax.baths.abstract import AbstractBath as AbstractBath, map_stacked as map_stacked
 from qdbjax.baths.bath import Bath as Bath
-from qdbjax.baths.densities import (
-    Algebraic as Algebraic,
-    DrudeLorentz as DrudeLorentz,
-    Flat as Flat,
-    LorentzianBand as LorentzianBand,
-    Ohmic as Ohmic,
-    PowerLaw as PowerLaw,
-    Tabulated as Tabulated,
-    UnderdampedLorentzian as UnderdampedLorentzian,
-)
 from qdbjax.baths.exchange import Field as Field, Lead as Lead
 from qdbjax.baths.gas import Gas as Gas
 from qdbjax.baths.lamb_shift import (
@@ -21,9 +11,19 @@ from qdbjax.baths.lamb_shift import (
     value_and_slope_at_level as value_and_slope_at_level,
 )
 from qdbjax.baths.memory import bath_correlation as bath_correlation, memory_time as memory_time
-from qdbjax.baths.spectral_density import (
+from qdbjax.baths.spectral.abstract import (
     AbstractSpectralDensity as AbstractSpectralDensity,
     Custom as Custom,
     Sum as Sum,
 )
+from qdbjax.baths.spectral.formulas import (
+    Algebraic as Algebraic,
+    DrudeLorentz as DrudeLorentz,
+    Flat as Flat,
+    LorentzianBand as LorentzianBand,
+    Ohmic as Ohmic,
+    PowerLaw as PowerLaw,
+    UnderdampedLorentzian as UnderdampedLorentzian,
+)
+from qdbjax.baths.spectral.tabulated import Tabulated as Tabulated
 from qdbjax.baths.temperature import LocalTemperature as LocalTemperature

@@ -9,7 +9,7 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, as_real, is_traced
 from qdbjax.baths.abstract import AbstractBath, diagonal_table
-from qdbjax.baths.spectral_density import AbstractSpectralDensity, as_spectral_density
+from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, as_spectral_density
 from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
 from qdbjax.numerics.statistics import magnitude, thermal_energy
 

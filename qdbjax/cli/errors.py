@@ -1,7 +1,7 @@
 """Errors of the command line: one line that says where, what, and what is allowed."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,28 +17,27 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
-def in_words(error: ValidationError, keys_at: Mapping[str, list[str]]) -> str:
-    """The first error of a validation, with the path of its key. keys_at: known keys by section or kind."""
+def in_words(error: ValidationError) -> str:
+    """The first error of a validation, with the path of its key."""
     errors = error.errors(include_url=False)
     # An unknown key comes first: a misspelt key also makes the right one missing.
-    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
-    path = _path(first["loc"], keys_at)
+    first = min(errors, key=lambda e: e["type"] != "unknown_key")
+    path = _path(first["loc"])
     kind, value, context = first["type"], first.get("input"), first.get("ctx", {})
-    if kind == "extra_forbidden":
-        parent = [str(part) for part in first["loc"][:-1] if str(part) in keys_at]
-        allowed = keys_at[parent[-1] if parent else ""]
-        name = str(first["loc"][-1])
-        return f"{path}: unknown key{nearest(name, allowed) or '; known keys are ' + ', '.join(allowed)}"
+    if kind == "unknown_key":
+        key, known = context["key"], context["known"]
+        hint = nearest(key, known) or "; known keys are " + ", ".join(known)
+        return f"{path}{'.' if path else ''}{key}: unknown key{hint}"
     if kind == "missing":
         return f"{path}: is missing"
-    if kind == "union_tag_not_found":
-        wanted = str(context["discriminator"]).strip("'")
-        return f"{path}.{wanted}: is missing"
-    if kind == "union_tag_invalid":
-        wanted = str(context["discriminator"]).strip("'")
-        allowed = [tag.strip("' ") for tag in str(context["expected_tags"]).split(",")]
-        tag = str(context["tag"])
-        return f"{path}.{wanted}: {tag!r} is unknown; allowed are {', '.join(allowed)}{nearest(tag, allowed)}"
+    if kind == "unknown_kind":
+        key, allowed = context["key"], context["allowed"]
+        if not isinstance(value, dict):
+            return f"{path}: must be a table with the key {key}, one of {allowed}; got {_short(value)}"
+        if key not in value:
+            return f"{path}.{key}: is missing"
+        named = str(value[key])
+        return f"{path}.{key}: {named!r} is unknown; allowed are {allowed}{nearest(named, allowed.split(', '))}"
     if kind == "literal_error":
         return f"{path}: must be {context['expected']}; got {value!r}"
     if kind == "value_error":
@@ -46,10 +45,9 @@ def in_words(error: ValidationError, keys_at: Mapping[str, list[str]]) -> str:
     return f"{path}: {_lower(first['msg'])}; got {_short(value)}"
 
 
-def _path(location: tuple, keys_at: Mapping[str, list[str]]) -> str:
-    """Dotted path as written in the file: without the tags that tell kinds apart."""
-    written = {*keys_at[""], "terms", "coupling", "initial", "times", "parameters", "over", "aims"}
-    return ".".join(str(part) for part in location if part in written or str(part) not in keys_at)
+def _path(location: tuple) -> str:
+    """Dotted path as written in the file: without the <tags> that tell kinds apart."""
+    return ".".join(str(part) for part in location if not str(part).startswith("<"))
 
 
 def _lower(text: str) -> str:

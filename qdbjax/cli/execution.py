@@ -11,13 +11,12 @@ from rich.console import Console
 
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.figure import draw
-from qdbjax.cli.fits import Task
-from qdbjax.cli.job import check, results_of
+from qdbjax.cli.fit_run import FitRun
+from qdbjax.cli.output_files import claim, write_data
 from qdbjax.cli.reader import read
-from qdbjax.cli.schema import RunFile
 from qdbjax.cli.signals import Stops
-from qdbjax.cli.store import claim, write_data
 from qdbjax.cli.summary import print_summary
+from qdbjax.cli.sweep_run import SweepRun
 from qdbjax.compilation.cache import use_cache
 from qdbjax.compilation.tiers import chosen
 
@@ -27,20 +26,19 @@ def execute(
 ) -> None:
     """Read, check, compute, write, draw and sum up."""
     jax.config.update("jax_enable_x64", True)  # a process of its own: nobody else's setting is changed
-    description, text = read(file)
-    task = _checked(file, description)
-    suffix = ".zarr" if task is None else ".json"
+    task = _task(file)
+    suffix = ".json" if isinstance(task, FitRun) else ".zarr"
     data_file, plot_file = output / f"{file.stem}{suffix}", output / f"{file.stem}.png"
     claim(output, [data_file, plot_file], overwrite=overwrite)
     _keep_programs()
     progress = False if quiet else None
     with chosen(optimize):
-        found = results_of(description, text, progress=progress) if task is None else task.result(progress=progress)
+        found = task.result(progress=progress)
     stops.check()
     write_data(found, data_file)
-    draw(found, description, plot_file)
+    draw(found, task, plot_file)
     if not quiet:
-        print_summary(found, description, [data_file, plot_file], Console())
+        print_summary(found, task, [data_file, plot_file], Console())
 
 
 def _keep_programs() -> None:
@@ -52,12 +50,10 @@ def _keep_programs() -> None:
         raise InputError(f"QDBJAX_CACHE: {error}") from None
 
 
-def _checked(file: Path, description: RunFile) -> Task | None:
-    """The fit that the file describes, None for a sweep or an evolution."""
+def _task(file: Path) -> SweepRun | FitRun:
+    """What the file asks for, checked."""
+    run, text = read(file)
     try:
-        if description.fit is not None:
-            return Task(description, file.parent)
-        check(description)
+        return SweepRun(run, text) if run.fit is None else FitRun(run, file.parent)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
-    return None

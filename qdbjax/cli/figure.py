@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qdbjax.cli.job import axes_of, drawn_variable
-from qdbjax.cli.schema import RunFile
-from qdbjax.cli.store import finished_under
+from qdbjax.cli.fit_run import FitRun
+from qdbjax.cli.output_files import finished_under
+from qdbjax.cli.sweep_run import SweepRun
 from qdbjax.fitting import Fit
 from qdbjax.plotting import plot_fit, plot_lines, plot_map
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 DPI = 200
 
 
-def selection(data: "xarray.Dataset", variable: str, run: RunFile) -> dict:
+def selection(data: "xarray.Dataset", task: SweepRun) -> dict:
     """The slice that is drawn: what [output.select] says, the nearest coordinate for an axis, else the first entry."""
     select: dict = {}
-    axes = axes_of(run, variable)
-    for name, value in run.output.select.items():
+    variable, axes = task.drawn, task.axes_of(task.drawn)
+    for name, value in task.run.output.select.items():
         if name in axes:
             select[name] = data[name].sel({name: float(value)}, method="nearest").item()
         elif name in data.coords:
@@ -36,21 +36,22 @@ def selection(data: "xarray.Dataset", variable: str, run: RunFile) -> dict:
     return {**first, **middle, **select}
 
 
-def draw(found: "xarray.Dataset | Fit", run: RunFile, target: Path) -> None:
+def draw(found: "xarray.Dataset | Fit", task: SweepRun | FitRun, target: Path) -> None:
     """Draw the plotted quantity, or how a fit went, and save it as a PNG."""
     import matplotlib
 
     with matplotlib.rc_context({"backend": "agg"}):
-        figure = plot_fit(found) if isinstance(found, Fit) else _drawn(found, run)
+        figure = plot_fit(found) if isinstance(found, Fit) else _drawn(found, task)
         with finished_under(target) as partial:
             figure.savefig(partial, dpi=DPI)
         _close(figure)
 
 
-def _drawn(data: "xarray.Dataset", run: RunFile) -> "matplotlib.figure.Figure":
-    variable = drawn_variable(run)
-    select = selection(data, variable, run)
-    free = [name for name in axes_of(run, variable) if name not in select]
+def _drawn(data: "xarray.Dataset", task: SweepRun) -> "matplotlib.figure.Figure":
+    run, variable = task.run, task.drawn
+    select = selection(data, task)
+    free = [name for name in task.axes_of(variable) if name not in select]
+    crossings = {name: positions for name, positions in run.output.crossings.items() if name in free}
     if len(free) == 1:
         lines = {
             name: value
@@ -59,17 +60,12 @@ def _drawn(data: "xarray.Dataset", run: RunFile) -> "matplotlib.figure.Figure":
         }
         several = [name for name in data[variable].dims if name not in lines and name not in free]
         lines |= {name: select[name] for name in several[1:]}
-        ax = plot_lines(data, variable, x=free[0], select=lines, crossings=_shown(run, free), title=run.title)
+        ax = plot_lines(data, variable, x=free[0], select=lines, crossings=crossings, title=run.title)
     else:
         extra = _words({name: value for name, value in select.items() if data.sizes[name] > 1})
         title = f"{run.title} ({extra})" if run.title and extra else run.title
-        shown = _shown(run, free)
-        ax = plot_map(data, variable, x=free[-1], y=free[0], select=select, crossings=shown, title=title)
+        ax = plot_map(data, variable, x=free[-1], y=free[0], select=select, crossings=crossings, title=title)
     return ax.figure
-
-
-def _shown(run: RunFile, free: list[str]) -> dict:
-    return {name: positions for name, positions in run.output.crossings.items() if name in free}
 
 
 def _words(select: Mapping) -> str:

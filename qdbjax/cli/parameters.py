@@ -5,13 +5,45 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qdbjax.cli.errors import InputError, nearest
-from qdbjax.cli.schema import RunFile
+from qdbjax.cli.schema import ARGUMENTS, SWEPT_INSIDE, RunFile
 
-FIXED = {"model", "kind", "name", "coupling", "hamiltonian", "matrix", "frequencies", "values"}
+# Keys that hold no number that can be swept.
+SYSTEM_FIXED = {"model", "hamiltonian", "matrix"}
+BATH_FIXED = {"kind", *ARGUMENTS} - SWEPT_INSIDE
+# One of the two is enough.
+ALTERNATIVES = {"temperature": "inverse_temperature", "inverse_temperature": "temperature"}
 
 
-def tree_of(run: RunFile) -> dict:
-    """System and baths as nested dictionaries, baths by name."""
+class Parameters:
+    """The numbers of system and baths, and those that the file moves.
+
+    tree: system and baths as nested dictionaries, baths by name.
+    known: value of every number that can be moved, by its path; None where it is left out.
+    paths: the paths that each axis of a sweep moves, or each parameter and condition of a fit.
+    Raises InputError for a path that is not there, or taken twice, or never set.
+    """
+
+    def __init__(self, run: RunFile):
+        self.tree = _tree_of(run)
+        self.known = dict(_numbers(self.tree["system"], "system", SYSTEM_FIXED))
+        for name, table in self.tree["baths"].items():
+            self.known |= _numbers(table, f"baths.{name}", BATH_FIXED)
+        self.paths = _paths_of(run, self.known)
+
+    def tree_with(self, values: Mapping[str, Any]) -> dict:
+        """A copy of the tree in which the paths of each name hold its value; all else stays the constant it was."""
+        tree = copy.deepcopy(self.tree)
+        for name, group in self.paths.items():
+            for path in group:
+                *parents, last = path.split(".")
+                node = tree
+                for key in parents:
+                    node = node[int(key)] if isinstance(node, list) else node[key]
+                node[int(last) if isinstance(node, list) else last] = values[name]
+        return tree
+
+
+def _tree_of(run: RunFile) -> dict:
     names = [bath.name for bath in run.baths]
     for name in names:
         if names.count(name) > 1:
@@ -20,25 +52,20 @@ def tree_of(run: RunFile) -> dict:
     return {"system": run.system.model_dump(), "baths": baths}
 
 
-def numbers(tree: Any, path: str = "") -> Iterator[tuple[str, float | None]]:
+def _numbers(tree: Any, path: str, fixed: set[str]) -> Iterator[tuple[str, float | None]]:
     """(path, value) of every number that can be swept; None where it is left out."""
     items = tree.items() if isinstance(tree, dict) else enumerate(tree)
     for key, value in items:
-        here = f"{path}.{key}" if path else str(key)
-        if key in FIXED:
+        here = f"{path}.{key}"
+        if key in fixed:
             continue
         if isinstance(value, (dict, list)):
-            yield from numbers(value, here)
+            yield from _numbers(value, here, fixed)
         elif value is None or isinstance(value, (int, float)):
             yield here, value
 
 
-def paths_of(run: RunFile, tree: dict) -> dict[str, list[str]]:
-    """The paths that each axis of a sweep moves, or each parameter and condition of a fit.
-
-    Raises InputError for a path that is not there, or taken twice, or never set.
-    """
-    known = dict(numbers(tree))
+def _paths_of(run: RunFile, known: Mapping[str, float | None]) -> dict[str, list[str]]:
     sections = {"sweep": run.sweep}
     if run.fit is not None:
         over = {name: each for name, each in run.fit.over.items() if each.parameter != "time"}
@@ -57,20 +84,9 @@ def paths_of(run: RunFile, tree: dict) -> dict[str, list[str]]:
             raise InputError(
                 f"{'fit' if run.fit else 'sweep'}: {path} is {'moved' if run.fit else 'swept'} more than once"
             )
-    for path, value in known.items():
-        if value is None and path not in moved:
+    given = {path for path, value in known.items() if value is not None} | set(moved)
+    for path in known:
+        section, _, key = path.rpartition(".")
+        if not given & {path, f"{section}.{ALTERNATIVES.get(key, key)}"}:
             raise InputError(f"{path}: is missing; give it a value or {'fit' if run.fit else 'sweep'} it")
     return paths
-
-
-def with_values(tree: dict, paths: Mapping[str, list[str]], values: Mapping[str, Any]) -> dict:
-    """A copy of the tree in which the paths of each name hold its value; all else stays the constant it was."""
-    tree = copy.deepcopy(tree)
-    for name, group in paths.items():
-        for path in group:
-            *parents, last = path.split(".")
-            node = tree
-            for key in parents:
-                node = node[int(key)] if isinstance(node, list) else node[key]
-            node[int(last) if isinstance(node, list) else last] = values[name]
-    return tree

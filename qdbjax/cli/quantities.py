@@ -6,15 +6,22 @@ from typing import Any
 
 from qdbjax._types import Array
 from qdbjax.generators import Generator
-from qdbjax.thermodynamics import entropy_production, heat_currents, micro_currents
+from qdbjax.thermodynamics import (
+    energy_currents,
+    entropy_production,
+    heat_currents,
+    micro_currents,
+    particle_currents,
+)
 
 
 @dataclass(frozen=True)
 class Quantity:
     """How to compute it, the dimensions it has beside the swept ones, and what to call it.
 
-    compute(generator, state): of a SteadyState or, along an evolution, of a density matrix. reads: whether it belongs
-    to any state, to the stationary one only, or to the generator.
+    compute: function of generator and state, a SteadyState or, along an evolution, a density matrix.
+    dims: names of its axes.
+    reads: whether it belongs to any state, to the stationary one only, or to the generator.
     """
 
     compute: Callable[[Generator, Any], Array]
@@ -32,6 +39,8 @@ def _populations(generator: Generator, state: Any) -> Array:
 
 QUANTITIES = {
     "heat_currents": Quantity(heat_currents, ("bath",), "heat current into the system", "energy per time"),
+    "energy_currents": Quantity(energy_currents, ("bath",), "energy current into the system", "energy per time"),
+    "particle_currents": Quantity(particle_currents, ("bath",), "particle current into the system", "per time"),
     "entropy_production": Quantity(entropy_production, (), "entropy production", "per time"),
     "populations": Quantity(_populations, ("level",), "population", ""),
     "micro_currents": Quantity(micro_currents, ("bath", "to", "from"), "micro-current", "quanta per time"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from qdbjax.cli.errors import InputError, in_words
-from qdbjax.cli.schema import RunFile, keys_at
+from qdbjax.cli.schema import RunFile
 
 
 def read(path: Path) -> tuple[RunFile, str]:
@@ -16,13 +16,10 @@ def read(path: Path) -> tuple[RunFile, str]:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not valid TOML: {error}") from None
-    system = content.get("system")
-    if isinstance(system, dict) and "hamiltonian" in system:
-        system.setdefault("model", "custom")
     try:
         return RunFile.model_validate(content), text
     except ValidationError as error:
-        raise InputError(f"{path}: {in_words(error, keys_at())}") from None
+        raise InputError(f"{path}: {in_words(error)}") from None
 
 
 def _text(path: Path) -> str:

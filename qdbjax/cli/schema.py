@@ -1,213 +1,119 @@
-"""What a run file may say: sections, keys, types. Physical ranges are checked by the classes that the file names."""
+"""What a run file may say: sections, keys, types. Physical ranges are checked by the classes that the file names.
 
-import cmath
+Tables of spectral densities, baths and models are made from the signatures of the classes and functions themselves: the
+keys are the names of the arguments.
+"""
+
+import inspect
 import itertools
 import math
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, create_model, field_validator, model_validator
 
-from qdbjax.cli.wanted import STRICT, Aim, Condition, FitTable, FreeNumber, plain_name
+from qdbjax.cli.fit_schema import FitTable, plain_name
+from qdbjax.cli.registry import BATHS, DENSITIES, MACHINES, MODELS, parameters_of
+from qdbjax.cli.tables import KNOWN_KEYS, Ket, Matrix, Number, NumberOrList, one_of, one_or_several
 
 RESERVED = ("fn", "batch_size", "progress", "status", "bath", "level", "to", "from", "time", "point")
 
 
-def _entry(value: Any) -> float | complex:
-    if isinstance(value, str):
-        try:
-            value = complex(value.replace(" ", ""))
-        except ValueError:
-            raise ValueError(f'{value!r} is no number; write a complex one as "1+2j"') from None
-    if isinstance(value, bool) or not isinstance(value, (int, float, complex)):
-        raise ValueError(f'matrix entries are numbers, or strings such as "1+2j"; got {value!r}')
-    if not cmath.isfinite(value):
-        raise ValueError(f"matrix entries must be finite; got {value!r}")
-    return value
+class Operator(BaseModel, strict=True):
+    """One of the operators that `WAYS` lists; a transition is |m⟩⟨n| + h.c., as what a bath removes |m⟩⟨n| alone."""
 
-
-def _ket(value: Any) -> list[float | complex]:
-    if not isinstance(value, list) or not value:
-        raise ValueError("must be a list of numbers")
-    return [_entry(entry) for entry in value]
-
-
-def _matrix(value: Any) -> list[list[float | complex]]:
-    if not isinstance(value, list) or not value or any(not isinstance(r, list) or len(r) != len(value) for r in value):
-        raise ValueError("must be a square matrix, a list of rows of equal length")
-    return [[_entry(entry) for entry in row] for row in value]
-
-
-Matrix = Annotated[list, BeforeValidator(_matrix)]
-Number = float | None  # None: left out, which is allowed where the number is swept
-
-
-class Ring(BaseModel):
-    """`three_dot_ring`."""
-
-    model_config = STRICT
-    model: Literal["three_dot_ring"]
-    tunneling: Number = None
-    flux: Number = None
-
-
-class Qubit(BaseModel):
-    """`qubit`."""
-
-    model_config = STRICT
-    model: Literal["qubit"]
-    splitting: Number = None
-
-
-class ThreeLevel(BaseModel):
-    """`three_level`."""
-
-    model_config = STRICT
-    model: Literal["three_level"]
-    energies: list[float] = Field(min_length=3, max_length=3)
-
-
-class Chain(BaseModel):
-    """`xxz_chain`."""
-
-    model_config = STRICT
-    model: Literal["xxz_chain"]
-    fields: list[float] = Field(min_length=1, max_length=10)
-    exchange: Number = None
-    anisotropy: Number = None
-
-
-class Term(BaseModel):
-    """A part of a Hamiltonian with a coefficient that can be swept."""
-
-    model_config = STRICT
-    matrix: Matrix
-    coefficient: Number = None
-
-
-class Custom(BaseModel):
-    """H = hamiltonian + Σ coefficient · matrix."""
-
-    model_config = STRICT
-    model: Literal["custom"]
-    hamiltonian: Matrix
-    terms: dict[str, Term] = {}
-
-
-class Ohmic(BaseModel):
-    """`Ohmic`."""
-
-    model_config = STRICT
-    kind: Literal["ohmic"]
-    strength: Number = None
-    cutoff: Number = None
-
-
-class PowerLaw(BaseModel):
-    """`PowerLaw`."""
-
-    model_config = STRICT
-    kind: Literal["power_law"]
-    strength: Number = None
-    cutoff: Number = None
-    exponent: Number = None
-
-
-class DrudeLorentz(BaseModel):
-    """`DrudeLorentz`."""
-
-    model_config = STRICT
-    kind: Literal["drude_lorentz"]
-    strength: Number = None
-    cutoff: Number = None
-
-
-class Algebraic(BaseModel):
-    """`Algebraic`."""
-
-    model_config = STRICT
-    kind: Literal["algebraic"]
-    strength: Number = None
-    cutoff: Number = None
-    power: Number = 2.0
-
-
-class UnderdampedLorentzian(BaseModel):
-    """`UnderdampedLorentzian`."""
-
-    model_config = STRICT
-    kind: Literal["underdamped_lorentzian"]
-    strength: Number = None
-    frequency: Number = None
-    width: Number = None
-
-
-class Flat(BaseModel):
-    """`Flat`."""
-
-    model_config = STRICT
-    kind: Literal["flat"]
-    strength: Number = None
-
-
-class Tabulated(BaseModel):
-    """`Tabulated`."""
-
-    model_config = STRICT
-    kind: Literal["tabulated"]
-    frequencies: list[float]
-    values: list[float]
-
-
-class Sum(BaseModel):
-    """`Sum` of other kinds."""
-
-    model_config = STRICT
-    kind: Literal["sum"]
-    parts: "list[Density]" = Field(min_length=1)
-
-
-Systems = (Ring, Qubit, ThreeLevel, Chain, Custom)
-Densities = (Ohmic, PowerLaw, DrudeLorentz, Algebraic, UnderdampedLorentzian, Flat, Tabulated, Sum)
-SystemTable = Annotated[Ring | Qubit | ThreeLevel | Chain | Custom, Field(discriminator="model")]
-Density = Annotated[
-    Ohmic | PowerLaw | DrudeLorentz | Algebraic | UnderdampedLorentzian | Flat | Tabulated | Sum,
-    Field(discriminator="kind"),
-]
-
-
-class Coupling(BaseModel):
-    """One of: {site}, a projector; {pauli, site} on a spin; {transition = [m, n]}, |m⟩⟨n| + h.c.; {matrix}."""
-
-    model_config = STRICT
+    _keys = KNOWN_KEYS
     site: int | None = Field(default=None, ge=0)
     pauli: Literal["x", "y", "z"] | None = None
     transition: list[int] | None = Field(default=None, min_length=2, max_length=2)
     matrix: Matrix | None = None
+    lower: int | None = Field(default=None, ge=0)
+    annihilate: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _one_kind(self):
-        given = [k for k in ("pauli", "transition", "matrix") if getattr(self, k) is not None]
-        sited = self.site is not None
-        if len(given) > 1 or (not given and not sited) or (sited and given not in ([], ["pauli"])):
-            raise ValueError("give one of {site}, {pauli, site}, {transition = [m, n]} and {matrix}")
+        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        if len(given) != 1 and given != {"pauli", "site"}:
+            raise ValueError(f"give one of {WAYS}")
         return self
 
 
-class BathTable(BaseModel):
-    """One entry of [[baths]]."""
+WAYS = (
+    "{site}, {pauli, site}, {transition = [m, n]}, {matrix}, {lower = spin} and {annihilate = mode}, the last two for "
+    "what a field or lead removes"
+)
+# Types of the arguments of densities and baths that are no numbers, by name: every class uses the same names.
+ARGUMENTS: dict[str, Any] = {
+    "coupling": one_or_several(Operator, Annotated[list[Operator], Field(min_length=1)]),
+    "removal": one_or_several(Operator, Annotated[list[Operator], Field(min_length=1)]),
+    "potential": one_or_several(Operator, Matrix),
+    "correlation": Matrix,
+    "spectral_density": "Density",
+    "parts": Annotated[list["Density"], Field(min_length=1)],
+    "frequencies": list[float],
+    "values": list[float],
+    "name": Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")],
+}
+SPINS = {"fields": Annotated[list[float], Field(min_length=1, max_length=10)]}  # 2^10 levels are the limit
+SWEPT_INSIDE = {"spectral_density", "parts"}  # the others hold nothing that can be swept
+NAMED = {"name"}  # left out in Python, but not in a file, which calls things by name
 
-    model_config = STRICT
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    coupling: Coupling
-    spectral_density: Density
-    temperature: Number = None
+
+def table_of(key: str, kind: str, thing: Callable, types: Mapping[str, Any]) -> type[BaseModel]:
+    """The table that gives a class or function its arguments, numbers but for `types`; `key` says which one it is."""
+    fields: dict[str, Any] = {key: (Literal[kind], kind)}
+    for name, parameter in parameters_of(thing).items():
+        written = parameter.default
+        if name in NAMED or (name in types and written is inspect.Parameter.empty):
+            written = ...
+        elif written is inspect.Parameter.empty:
+            written = None  # a number left out, which is allowed where it is swept
+        fields[name] = (types.get(name, NumberOrList), written)
+    return create_model(
+        thing.__name__,
+        __config__={"strict": True},
+        __module__=__name__,
+        __validators__={"known_keys": KNOWN_KEYS},
+        **fields,
+    )
 
 
-class Axis(BaseModel):
+class Term(BaseModel, strict=True):
+    """A part of a Hamiltonian with a coefficient that can be swept."""
+
+    _keys = KNOWN_KEYS
+    matrix: Matrix
+    coefficient: Number = None
+
+
+class Custom(BaseModel, strict=True):
+    """H = hamiltonian + Σ coefficient · matrix."""
+
+    _keys = KNOWN_KEYS
+    model: Literal["custom"] = "custom"
+    hamiltonian: Matrix
+    terms: dict[str, Term] = Field({})
+
+
+def tables_of(key: str, things: Mapping[str, Callable], types: Mapping[str, Any]) -> dict[str, type[BaseModel]]:
+    """The table of each class or function."""
+    return {kind: table_of(key, kind, thing, types) for kind, thing in things.items()}
+
+
+Density = one_of("kind", tables_of("kind", DENSITIES, ARGUMENTS))
+BathTable = one_of("kind", tables_of("kind", BATHS, ARGUMENTS), default=lambda _: "bath")
+SystemTable = one_of(
+    "model",
+    {**tables_of("model", MODELS, SPINS), "custom": Custom},
+    default=lambda table: "custom" if "hamiltonian" in table else None,
+)
+
+
+class Axis(BaseModel, strict=True):
     """Numbers in a row: an axis of [sweep], with the parameter (or several that move together), or the times."""
 
-    model_config = STRICT
+    _keys = KNOWN_KEYS
     parameter: str | list[str] | None = None
     values: list[float] | None = Field(default=None, min_length=1)
     start: float | None = None
@@ -238,13 +144,13 @@ class Axis(BaseModel):
         return space(self.start, self.stop, self.points)
 
 
-class Initial(BaseModel):
+class Initial(BaseModel, strict=True):
     """One of: {level}, an energy level; {site}, a basis state; {ket}; {matrix}, a density matrix."""
 
-    model_config = STRICT
+    _keys = KNOWN_KEYS
     level: int | None = Field(default=None, ge=0)
     site: int | None = Field(default=None, ge=0)
-    ket: Annotated[list, BeforeValidator(_ket)] | None = None
+    ket: Ket | None = None
     matrix: Matrix | None = None
 
     @model_validator(mode="after")
@@ -254,13 +160,13 @@ class Initial(BaseModel):
         return self
 
 
-class Evolution(BaseModel):
+class Evolution(BaseModel, strict=True):
     """[evolution]: where it starts, when it is looked at, and what is looked at beside the quantities."""
 
-    model_config = STRICT
+    _keys = KNOWN_KEYS
     initial: Initial
     times: Axis | None = None
-    observables: dict[str, Coupling] = {}
+    observables: dict[str, Operator] = Field({})
 
     @field_validator("times")
     @classmethod
@@ -275,30 +181,32 @@ class Evolution(BaseModel):
         return times
 
 
-class Output(BaseModel):
+class Output(BaseModel, strict=True):
     """[output]: what is computed, and which of it is drawn."""
 
-    model_config = STRICT
+    _keys = KNOWN_KEYS
     quantities: list[str] = Field(default=["heat_currents", "entropy_production", "populations"], min_length=1)
     plot: str | None = None
-    select: dict[str, str | float] = {}
-    crossings: dict[str, list[float]] = {}
+    select: dict[str, str | float] = Field({})
+    crossings: dict[str, list[float]] = Field({})
 
 
-class RunFile(BaseModel):
+class RunFile(BaseModel, strict=True):
     """A run file."""
 
-    model_config = STRICT
+    _keys = KNOWN_KEYS
     title: str | None = None
     system: SystemTable
-    baths: list[BathTable] = Field(min_length=1)
-    sweep: dict[str, Axis] = {}
+    baths: list[BathTable] = Field([])
+    sweep: dict[str, Axis] = Field({})
     evolution: Evolution | None = None
     fit: FitTable | None = None
     output: Output = Output()
 
     @model_validator(mode="after")
     def _something_to_do(self):
+        if not self.baths and self.system.model not in MACHINES:
+            raise ValueError("baths: is missing")
         if self.fit is not None:
             if self.sweep:
                 raise ValueError("give [sweep.NAME] or [fit], not both: conditions of a fit are [fit.over.NAME]")
@@ -323,13 +231,3 @@ class RunFile(BaseModel):
             if axes[name].parameter is None:
                 raise ValueError(f"{name}.parameter is missing")
         return axes
-
-
-def keys_at() -> dict[str, list[str]]:
-    """Known keys by the name of their section, kind or model; the top level is ''."""
-    named = {"": RunFile, "baths": BathTable, "sweep": Axis, "output": Output, "coupling": Coupling, "terms": Term}
-    named |= {"evolution": Evolution, "initial": Initial, "times": Axis}
-    named |= {"fit": FitTable, "parameters": FreeNumber, "over": Condition, "aims": Aim}
-    named |= {model.model_fields["model"].annotation.__args__[0]: model for model in Systems}
-    named |= {density.model_fields["kind"].annotation.__args__[0]: density for density in Densities}
-    return {name: list(model.model_fields) for name, model in named.items()}

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from qdbjax._status import REMEDIES, Status
-from qdbjax.cli.job import drawn_variable
-from qdbjax.cli.schema import RunFile
+from qdbjax.cli.fit_run import FitRun
+from qdbjax.cli.sweep_run import SweepRun
 from qdbjax.compilation.cache import cache_use
 from qdbjax.fitting import Fit
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import xarray
 
 
-def print_summary(found: "xarray.Dataset | Fit", run: RunFile, files: list[Path], console: Console) -> None:
+def print_summary(found: "xarray.Dataset | Fit", task: SweepRun | FitRun, files: list[Path], console: Console) -> None:
     """What came out, in a screen at most, and the files."""
     if isinstance(found, Fit):
-        title = [run.title] if run.title else []
+        title = [task.run.title] if task.run.title else []
         console.print("\n".join([*title, repr(found)]), highlight=False, markup=False, soft_wrap=True)
         lines = []
     else:
-        _print_extremes(found, drawn_variable(run), console)
+        _print_extremes(found, task.drawn, console)
         lines = _about(found)
     kept = cache_use()
     if kept is not None and (kept.rejected or not kept.hits):

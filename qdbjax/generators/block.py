@@ -68,13 +68,20 @@ def where_degenerate(
 class Block(eqx.Module):
     """What the ω = 0 block needs, in the energy eigenbasis: it connects levels of one cluster only.
 
-    operators S and dressed R (channel, d, d), levels B (d, d), same (d, d) as 0 and 1.
+    operators S and dressed R (channel, d, d), levels B (d, d), same (d, d) as 0 and 1; channels: how many of each bath.
     """
 
     operators: Channels
     dressed: Channels
     levels: Matrix
     same: Array
+    channels: tuple[int, ...] = eqx.field(static=True)
+
+    def by_bath(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Sums over the channels of each bath."""
+        bath = np.repeat(np.arange(len(self.channels)), self.channels)
+        belongs = np.arange(len(self.channels))[:, None] == bath[None, :]
+        return jnp.sum(jnp.where(belongs.reshape(*belongs.shape, *[1] * (values.ndim - 1)), values[None], 0.0), axis=1)
 
     def dissipate(self, rho: Matrix) -> Matrix:
         """D(ρ) of the channels, for ρ within the block."""
@@ -121,11 +128,15 @@ def blocks(spectrum: Spectrum, jumps: AbstractJumps) -> list[Block]:
     dtype = complex_type(spectrum.basis.dtype)
     levels = dressed_hamiltonian(spectrum, jumps).astype(dtype)
     same = spectrum.same_level.astype(dtype)
-    return [Block(s.astype(dtype), r.astype(dtype), levels, same) for s, r in jumps.channels(spectrum)]
+    pairs = jumps.channels(spectrum)
+    return [Block(s.astype(dtype), r.astype(dtype), levels, same, (s.shape[0],)) for s, r in pairs]
 
 
 def whole_block(spectrum: Spectrum, jumps: AbstractJumps) -> Block:
     """The ω = 0 block of all baths together."""
     parts = blocks(spectrum, jumps)
-    operators = jnp.concatenate([part.operators for part in parts])
-    return Block(operators, jnp.concatenate([part.dressed for part in parts]), parts[0].levels, parts[0].same)
+    operators, dressed = (
+        jnp.concatenate(tables) for tables in zip(*((p.operators, p.dressed) for p in parts), strict=True)
+    )
+    channels = tuple(part.operators.shape[0] for part in parts)
+    return Block(operators, dressed, parts[0].levels, parts[0].same, channels)

@@ -5,16 +5,9 @@ import numpy as np
 
 from qdbjax._types import Array, Float, Matrix
 from qdbjax.generators.block import whole_block
-from qdbjax.generators.jumps import AbstractJumps, PerBath
+from qdbjax.generators.jumps import AbstractJumps, PerBath, channel_charges
 from qdbjax.numerics.matrix import batched_matmul
 from qdbjax.systems import Spectrum
-
-
-def _by_bath(jumps: AbstractJumps, values: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Sums over the channels (first axis) of each bath."""
-    bath = np.repeat(np.arange(len(jumps.charges)), [len(charges) for charges in jumps.charges])
-    belongs = (np.arange(len(jumps.charges))[:, None] == bath[None, :]).reshape(-1, len(bath), *[1] * (values.ndim - 1))
-    return jnp.sum(jnp.where(belongs, values[None], 0.0), axis=1)
 
 
 def charge_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, charge: Matrix) -> PerBath:
@@ -26,16 +19,16 @@ def charge_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, charge: 
     within, charge = (rho * block.same)[None], (charge.astype(rho.dtype) * block.same)[None]
     both = batched_matmul(charge, within) + batched_matmul(within, charge)
     moved = batched_matmul(charge, batched_matmul(block.dressed, within)) - 0.5 * batched_matmul(block.dressed, both)
-    return _by_bath(jumps, jnp.sum(jnp.real(moved * block.operators.conj()), axis=(1, 2)))
+    return block.by_bath(jnp.sum(jnp.real(moved * block.operators.conj()), axis=(1, 2)))
 
 
 def quanta_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> PerBath:
     """Σ_a q_a Tr[R_a ρ S_a†] of each bath, ρ in the energy eigenbasis: a jump of channel a brings q_a particles."""
     block = whole_block(spectrum, jumps)
     taken = batched_matmul(block.dressed, (rho * block.same)[None])
-    charges = np.concatenate([np.asarray(charges, float) for charges in jumps.charges])
+    charges = np.concatenate([channel_charges(jumps, bath, count) for bath, count in enumerate(block.channels)])
     per_channel = jnp.sum(jnp.real(taken * block.operators.conj()), axis=(1, 2))
-    return _by_bath(jumps, per_channel * jnp.asarray(charges, per_channel.dtype))
+    return block.by_bath(per_channel * jnp.asarray(charges, per_channel.dtype))
 
 
 def pair_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> Float[Array, "bath to from"]:
@@ -44,4 +37,4 @@ def pair_flows(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> Float[A
     s, r, within = block.operators, block.dressed, (rho * block.same)[None]
     left, right = (jnp.swapaxes(batched_matmul(within, jnp.swapaxes(x.conj(), -1, -2)), -1, -2) for x in (s, r))
     flows = 0.5 * jnp.real(r * left + s * right)
-    return _by_bath(jumps, flows * (1 - jnp.eye(rho.shape[0], dtype=flows.dtype))[None])
+    return block.by_bath(flows * (1 - jnp.eye(rho.shape[0], dtype=flows.dtype))[None])

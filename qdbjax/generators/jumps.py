@@ -32,7 +32,7 @@ class AbstractJumps(eqx.Module):
     @property
     @abc.abstractmethod
     def charges(self) -> tuple[tuple[int, ...], ...]:
-        """Change of the particle number by each channel of each bath."""
+        """Change of the particle number by each channel of each bath; a single number stands for all of them."""
 
     @property
     @abc.abstractmethod
@@ -63,6 +63,11 @@ class AbstractJumps(eqx.Module):
     def exchanges_particles(self) -> bool:
         """Whether any bath exchanges particles."""
         return any(charge != 0 for charges in self.charges for charge in charges)
+
+
+def channel_charges(jumps: AbstractJumps, bath: int, count: int) -> np.ndarray:
+    """Change of the particle number by each of the `count` channels of a bath."""
+    return np.broadcast_to(np.asarray(jumps.charges[bath]), (count,))
 
 
 def dressed_hamiltonian(spectrum: Spectrum, jumps: AbstractJumps) -> Matrix:

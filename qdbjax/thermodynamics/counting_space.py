@@ -11,7 +11,7 @@ import numpy as np
 
 from qdbjax._types import Array, Float, Matrix, RealVector, Scalar
 from qdbjax.generators.block import Block, blocks, whole_block
-from qdbjax.generators.jumps import AbstractJumps, jump_superoperator
+from qdbjax.generators.jumps import AbstractJumps, channel_charges, jump_superoperator
 from qdbjax.numerics.hermitian import pack, real_tensor
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.solvers.degenerate_block import bordered_matrix
@@ -41,9 +41,9 @@ def jump_classes(jumps: AbstractJumps) -> tuple[np.ndarray, np.ndarray]:
     return np.array([bath for bath, _ in pairs]), np.array([charge for _, charge in pairs])
 
 
-def channels_of(jumps: AbstractJumps, bath: int, charge: int) -> np.ndarray:
-    """Which channels of a bath have a charge."""
-    return np.flatnonzero(np.asarray(jumps.charges[bath]) == charge)
+def channels_of(jumps: AbstractJumps, bath: int, charge: int, count: int) -> np.ndarray:
+    """Which of the `count` channels of a bath have a charge."""
+    return np.flatnonzero(channel_charges(jumps, bath, count) == charge)
 
 
 def jump_class_rates(spectrum: Spectrum, jumps: AbstractJumps, rates: Array) -> Float[Array, "jump_class to from"]:
@@ -52,7 +52,7 @@ def jump_class_rates(spectrum: Spectrum, jumps: AbstractJumps, rates: Array) -> 
         return rates
     channels, found = jumps.channels(spectrum), []
     for bath, charge in zip(*jump_classes(jumps), strict=True):
-        chosen = channels_of(jumps, bath, charge)
+        chosen = channels_of(jumps, bath, charge, channels[bath][0].shape[0])
         s, r = (table[chosen] for table in channels[bath])
         rate = jnp.sum(jnp.real(s.conj() * r), axis=0)
         found.append(off_diagonal(rate) if charge == 0 else rate)
@@ -79,8 +79,9 @@ def population_space(
     return CountingSpace(still + border, tables, ones, populations)
 
 
-def jump_tensor(block: Block, chosen: np.ndarray) -> Array:
-    """The jumps of some channels within the block, as a (d, d, d, d) tensor."""
+def jump_tensor(block: Block, jumps: AbstractJumps, bath: int, charge: int) -> Array:
+    """The jumps of one class within the block of their bath, as a (d, d, d, d) tensor."""
+    chosen = channels_of(jumps, bath, charge, block.operators.shape[0])
     return block.inside(jump_superoperator(block.operators[chosen], block.dressed[chosen]))
 
 
@@ -88,10 +89,7 @@ def block_space(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, powers: i
     """Populations and the coherences between equal levels."""
     d = rho.shape[0]
     parts, whole = blocks(spectrum, jumps), whole_block(spectrum, jumps)
-    tensors = [
-        jump_tensor(parts[bath], channels_of(jumps, bath, charge))
-        for bath, charge in zip(*jump_classes(jumps), strict=True)
-    ]
+    tensors = [jump_tensor(parts[bath], jumps, bath, charge) for bath, charge in zip(*jump_classes(jumps), strict=True)]
     tables = [jnp.stack([real_tensor(tensor).reshape(d * d, d * d) for tensor in tensors])]
     unit, levels = jnp.eye(d, dtype=whole.levels.dtype), spectrum.levels.astype(whole.levels.dtype)
     half = 0.5 * (jnp.kron(levels, unit) + jnp.kron(unit, levels.T)).reshape(d, d, d, d)

@@ -19,7 +19,6 @@ from qdbjax.systems import Spectrum
 from qdbjax.thermodynamics.counters import Counter, counter, stack_counters
 from qdbjax.thermodynamics.counting import cumulants
 from qdbjax.thermodynamics.counting_space import (
-    channels_of,
     jump_class_rates,
     jump_classes,
     jump_tensor,
@@ -49,13 +48,14 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
     def weighed(block: Block, field: Scalar) -> Block:
         half, growth = (0.5 * field).astype(dtype), jnp.exp(0.5 * field * lift).astype(dtype)[None]
         weigh = lambda x: growth * (x + half * (batched_matmul(mixing, x) - batched_matmul(x, mixing)))  # noqa: E731
-        return Block(weigh(block.operators), weigh(block.dressed), block.levels, block.same)
+        return Block(weigh(block.operators), weigh(block.dressed), block.levels, block.same, block.channels)
 
     change = jnp.zeros((mixing.shape[0],) * 4, dtype)
     for bath, charge in zip(*jump_classes(jumps), strict=True):
-        block, chosen = parts[bath], channels_of(jumps, bath, charge)
+        block, weighed_block = parts[bath], weighed(parts[bath], energy[bath])
         gain = jnp.exp(particles[bath] * float(charge)).astype(dtype)
-        change = change + gain * jump_tensor(weighed(block, energy[bath]), chosen) - jump_tensor(block, chosen)
+        change = change + gain * jump_tensor(weighed_block, jumps, bath, charge)
+        change = change - jump_tensor(block, jumps, bath, charge)
     still = whole.matrix()
     outside = 1 - jnp.real(whole.same).reshape(-1)
     # Coherences outside the block must decay faster than anything inside.

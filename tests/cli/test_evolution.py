@@ -84,6 +84,7 @@ def test_without_sweep(tmp_path):
         ("[0.0, 1.0, 7.0]", "[0.0, 7.0, 1.0]", "evolution.times: times must be >= 0 and ascend"),
         ("[0.0, 1.0, 7.0]", "[-1.0, 7.0]", "evolution.times: times must be >= 0 and ascend"),
         ("observables.z", "observables.populations", "evolution.observables.populations: the name is taken"),
+        ('{ pauli = "z" }', "{ lower = 0 }", "evolution.observables.z: operator must be Hermitian"),
         ('{ pauli = "z" }', "{ matrix = [[1]] }", "evolution.observables.z: must have shape (2, 2)"),
         ('"energies"', '"residual"', "residual belongs to stationary states"),
         ("initial =", "inital =", "evolution.inital: unknown key; did you mean 'initial'"),

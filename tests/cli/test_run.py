@@ -17,8 +17,8 @@ import pytest
 import xarray
 
 import qdbjax as qdb
-from qdbjax.cli import execution
 from qdbjax.cli.main import main
+from qdbjax.cli.sweep_run import SweepRun
 
 GOOD = """
 title = "A qubit"
@@ -103,7 +103,7 @@ def test_refuses_to_overwrite_unless_told(done, capsys, monkeypatch):
     assert "job.zarr: exists; give --overwrite" in capsys.readouterr().err
     data = xarray.open_zarr(out / "job.zarr").load()
     data.attrs["title"] = "second"
-    monkeypatch.setattr(execution, "results_of", lambda *_, **__: data)
+    monkeypatch.setattr(SweepRun, "result", lambda *_, **__: data)
     assert main(["run", job, "--output", str(out), "--overwrite"]) == 0
     printed = capsys.readouterr()
     assert xarray.open_zarr(out / "job.zarr").attrs["title"] == "second"
@@ -119,7 +119,7 @@ def test_refuses_to_overwrite_unless_told(done, capsys, monkeypatch):
 )
 def test_stopped_while_writing_leaves_nothing_half_done(tmp_path, done, capsys, monkeypatch, stop, code, words):
     data = xarray.open_zarr(done[0] / "out" / "job.zarr").load()
-    monkeypatch.setattr(execution, "results_of", lambda *_, **__: data)
+    monkeypatch.setattr(SweepRun, "result", lambda *_, **__: data)
 
     def interrupted(self, path, **_):
         path.mkdir()
@@ -152,7 +152,7 @@ def test_a_process_stopped_while_it_traces_ends_with_its_code(tmp_path, number, 
 
 def test_disk_full_is_said(tmp_path, done, capsys, monkeypatch):
     data = xarray.open_zarr(done[0] / "out" / "job.zarr").load()
-    monkeypatch.setattr(execution, "results_of", lambda *_, **__: data)
+    monkeypatch.setattr(SweepRun, "result", lambda *_, **__: data)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
@@ -168,7 +168,7 @@ WRONG = [
     ("strength = 0.02", 'strength = "much"', "spectral_density.strength: input should be a valid number; got 'much'"),
     ("strength = 0.02", "strength = -0.02", "baths.cold: strength must be >= 0 and finite; got -0.02"),
     ("strength = 0.02", "strenght = 0.02", "baths.1.spectral_density.strenght: unknown key; did you mean 'strength'"),
-    ('"drude_lorentz"', '"drude"', "baths.1.spectral_density.kind: 'drude' is unknown; allowed are ohmic"),
+    ('"drude_lorentz"', '"drude"', "baths.1.spectral_density.kind: 'drude' is unknown; allowed are algebraic"),
     ("temperature = 0.2", "temperature = -1", "baths.cold: temperature must be >= 0; got -1"),
     ("temperature = 0.2", "", "baths.cold.temperature: is missing; give it a value or sweep it"),
     ('name = "cold"', 'name = "hot"', "baths: the name 'hot' is given more than once"),
@@ -192,7 +192,7 @@ WRONG = [
     ('bath = "cold"', 'bath = "warm"', "output.select.bath: must be one of hot, cold; got 'warm'"),
     ('bath = "cold"', "level = 1", "output.select: 'level' is no dimension of heat_currents"),
     ("[output]", "[output", "not valid TOML"),
-    ("[system]", '[system]\nmodel = "ring"', "system.model: 'ring' is unknown; allowed are three_dot_ring"),
+    ("[system]", '[system]\nmodel = "ring"', "system.model: 'ring' is unknown; allowed are double_dot"),
     ("[system]", '[system]\nmodel = "qubit"', "system.hamiltonian: unknown key; known keys are model, splitting"),
 ]
 

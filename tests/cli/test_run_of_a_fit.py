@@ -12,7 +12,7 @@ import pytest
 import xarray
 
 import qdbjax as qdb
-from qdbjax.cli.columns import columns
+from qdbjax.cli.data_file import columns
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.main import main
 

@@ -39,6 +39,7 @@ DENSITIES = {
         0.04 * 0.3 / 1.5**4,
     ),
     "flat": (qdb.Flat(0.02), lambda w: 0.02 * np.ones_like(w), np.inf),
+    "lorentzian band": (qdb.LorentzianBand(0.02, 0.7, 0.5), lambda w: 0.02 / (1 + ((w - 0.7) / 0.5) ** 2), np.inf),
     "tabulated": (qdb.Tabulated(*TABLE), lambda w: np.interp(w, np.r_[0, TABLE[0]], np.r_[0, TABLE[1]]), 0.1),
     "function": (qdb.Custom(_bell), lambda w: 0.03 * w * np.exp(-w), 0.03),
     "module": (

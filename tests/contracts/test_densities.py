@@ -36,6 +36,13 @@ def table():
     return jax.tree.map(np.asarray, program(jnp.array(FREQUENCIES), jnp.array(TEMPERATURES)))
 
 
+def test_every_density_has_its_contract():
+    """A new class belongs into the registry."""
+    classes = {thing for thing in vars(qdb.baths).values() if isinstance(thing, type)}
+    densities = {thing for thing in classes if issubclass(thing, qdb.AbstractSpectralDensity)}
+    assert {type(density) for density, *_ in DENSITIES.values()} == densities - {qdb.AbstractSpectralDensity}
+
+
 @pytest.mark.parametrize("name", DENSITIES)
 def test_density_is_the_documented_formula(table, name):
     """J(ω) against its formula in NumPy."""

@@ -123,8 +123,8 @@ def test_own_state_keeps_its_digits():
         steady = qdb.steady_state(generator)
         heat = jax.jit(lambda g, s: qdb.micro_currents(g, s))(generator, steady)
         np.testing.assert_allclose(heat, qdb.micro_currents(generator, steady), rtol=1e-12, atol=0)
-    stacked = jax.tree.map(lambda *x: jnp.stack([jnp.asarray(each) for each in x]), *generators)
-    both = jax.vmap(qdb.micro_currents)(stacked, jax.vmap(qdb.steady_state)(stacked))
+    batch = jax.tree.map(lambda *x: jnp.stack([jnp.asarray(each) for each in x]), *generators)
+    both = jax.vmap(qdb.micro_currents)(batch, jax.vmap(qdb.steady_state)(batch))
     for found, generator in zip(both, generators, strict=True):
         np.testing.assert_allclose(found, qdb.micro_currents(generator, qdb.steady_state(generator)), rtol=1e-9)
 

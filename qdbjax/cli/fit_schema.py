@@ -4,9 +4,9 @@ import keyword
 import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
-STRICT = ConfigDict(extra="forbid", strict=True)
+from qdbjax.cli.tables import KNOWN_KEYS
 
 
 def plain_name(name: str, what: str, taken: tuple[str, ...] = ()) -> str:
@@ -17,10 +17,10 @@ def plain_name(name: str, what: str, taken: tuple[str, ...] = ()) -> str:
     return name
 
 
-class FreeNumber(BaseModel):
+class FreeNumber(BaseModel, strict=True):
     """One entry of [fit.parameters]: a number, or several that stay equal, with the values it may take."""
 
-    model_config = STRICT
+    _keys = KNOWN_KEYS
     parameter: str | list[str]
     kind: Literal["positive", "bounded", "real"] = "positive"
     start: float | None = None
@@ -35,10 +35,10 @@ class FreeNumber(BaseModel):
         return self
 
 
-class Condition(BaseModel):
+class Condition(BaseModel, strict=True):
     """One entry of [fit.over]: a number that is known for every row of the data; `time` for an evolution."""
 
-    model_config = STRICT
+    _keys = KNOWN_KEYS
     parameter: str | list[str]
     column: str | None = None
     values: list[float] | None = Field(default=None, min_length=1)
@@ -50,12 +50,12 @@ class Condition(BaseModel):
         return self
 
 
-class Aim(BaseModel):
+class Aim(BaseModel, strict=True):
     """One entry of [fit.aims]: a quantity and what it should be."""
 
-    model_config = STRICT
+    _keys = KNOWN_KEYS
     quantity: str
-    select: dict[str, str | int] = {}
+    select: dict[str, str | int] = Field({})
     goal: Literal["match", "at_most", "at_least", "maximize", "minimize"] = "match"
     column: str | None = None
     value: float | list[float] | None = None
@@ -77,13 +77,13 @@ class Aim(BaseModel):
         return self
 
 
-class FitTable(BaseModel):
+class FitTable(BaseModel, strict=True):
     """[fit]: parameters of the run file from what it should give."""
 
-    model_config = STRICT
+    _keys = KNOWN_KEYS
     data: str | None = None
     parameters: dict[str, FreeNumber] = Field(min_length=1)
-    over: dict[str, Condition] = {}
+    over: dict[str, Condition] = Field({})
     aims: dict[str, Aim] = Field(min_length=1)
     optimizer: Literal["levenberg_marquardt", "bfgs", "adam"] | None = None
     learning_rate: float = Field(default=0.02, gt=0)

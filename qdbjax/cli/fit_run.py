@@ -3,21 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import diffrax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import optimistix as optx
 
 from qdbjax._types import Array
-from qdbjax.cli.along import check_evolution, quantities_along
-from qdbjax.cli.build import generator_of, parts_of
-from qdbjax.cli.columns import columns
+from qdbjax.cli.data_file import columns
 from qdbjax.cli.errors import InputError, nearest
-from qdbjax.cli.parameters import numbers, paths_of, tree_of, with_values
+from qdbjax.cli.evolution_run import check_evolution, quantities_in_time
+from qdbjax.cli.fit_schema import Aim, FreeNumber
+from qdbjax.cli.parameters import Parameters
+from qdbjax.cli.plan import Plan
 from qdbjax.cli.quantities import QUANTITIES
 from qdbjax.cli.schema import RunFile
-from qdbjax.cli.wanted import Aim, FreeNumber
 from qdbjax.fitting import (
     AbstractTerm,
     Fit,
@@ -41,23 +40,27 @@ LIMITS = {"at_most": at_most, "at_least": at_least}
 PUSHES = {"maximize": maximize, "minimize": minimize}
 
 
-class Task:
-    """The fit of a run file, checked: whatever can be known wrong is said before anything is computed."""
+class FitRun:
+    """The fit of a run file, checked: whatever can be known wrong is said before anything is computed.
+
+    run: the file.
+    folder: where its data lie.
+    """
 
     def __init__(self, run: RunFile, folder: Path):
         self.run, self.table = run, run.fit
-        self.tree = tree_of(run)
-        self.paths = paths_of(run, self.tree)
+        parameters = Parameters(run)
         self.data = self._data(folder)
-        self.free = {name: self._parameter(name, each) for name, each in run.fit.parameters.items()}
-        self.over = {
+        self.free = {name: _parameter(name, each, parameters) for name, each in run.fit.parameters.items()}
+        over = {
             name: np.asarray(each.values, float) if each.column is None else self.data[each.column]
             for name, each in run.fit.over.items()
         }
-        lengths = {name: len(values) for name, values in self.over.items()}
+        lengths = {name: len(values) for name, values in over.items()}
         if len(set(lengths.values())) > 1:
             raise InputError(f"fit.over: conditions must have the same length; got {lengths}")
-        self._check_parts()
+        self.plan = Plan(run, parameters, over, {name: float(each.start) for name, each in self.free.items()})
+        self._check_quantities()
         self.indices = {name: self._index(name, aim) for name, aim in run.fit.aims.items()}
         self.terms = {name: self._term(name, aim) for name, aim in run.fit.aims.items()}
 
@@ -73,7 +76,13 @@ class Task:
         settings = {"steps": table.steps, "starts": table.starts, "seed": table.seed, "tolerance": table.tolerance}
         try:
             return fit(
-                self.model(), self.terms, self.free, over=self.over, optimizer=optimizer, progress=progress, **settings
+                self.model(),
+                self.terms,
+                self.free,
+                over=self.plan.axes,
+                optimizer=optimizer,
+                progress=progress,
+                **settings,
             )
         except (ValueError, TypeError) as error:
             raise InputError(f"fit: {error}") from None
@@ -82,15 +91,15 @@ class Task:
         """The aimed-at quantities by aim, as a function of the free numbers and one condition."""
         clock = next((name for name, each in self.table.over.items() if each.parameter == "time"), None)
         asked = [aim.quantity for aim in self.table.aims.values()]
-        adjoint = diffrax.ForwardMode() if len(self.free) <= FORWARD_LIMIT else None
+        mode = "forward" if len(self.free) <= FORWARD_LIMIT else "reverse"
 
         def model(**values):
-            generator = generator_of(with_values(self.tree, self.paths, values))
+            generator = self.plan.generator(values)
             if clock is None:
                 found = self._stationary(generator, asked)
             else:
                 names = [name for name in asked if name in QUANTITIES]
-                along = quantities_along(self.run, generator, names, values[clock][None], adjoint)
+                along = quantities_in_time(self.run, generator, names, values[clock][None], mode)
                 still = {name for name in names if QUANTITIES[name].reads == "generator"}
                 found = {name: value if name in still else value[0] for name, value in along.items()}
             return {name: found[aim.quantity][self.indices[name]] for name, aim in self.table.aims.items()}
@@ -107,47 +116,23 @@ class Task:
         wanted = [name for name in wanted if name is not None]
         return columns(folder / self.table.data, wanted) if wanted else {}
 
-    def _parameter(self, name: str, given: FreeNumber) -> Parameter:
-        known = dict(numbers(self.tree))
-        start = given.start if given.start is not None else known[self.paths[name][0]]
-        if start is None and given.range is not None:
-            low, high = given.range
-            start = float(np.sqrt(low * high)) if given.kind == "positive" else 0.5 * (low + high)
-        if start is None:
-            raise InputError(f"fit.parameters.{name}: give a start, a range, or {self.paths[name][0]} itself")
-        span = None if given.range is None else tuple(given.range)
-        try:
-            if given.kind == "bounded":
-                return bounded(start, low=span[0], high=span[1])
-            return (positive if given.kind == "positive" else real)(start, range=span)
-        except ValueError as error:
-            raise InputError(f"fit.parameters.{name}: {error}") from None
-
-    def _check_parts(self) -> None:
-        """System and baths at the start, for the smallest and the largest of every condition; names of quantities."""
-        for end in (np.min, np.max):
-            begin = {name: float(each.start) for name, each in self.free.items()}
-            begin |= {name: float(end(values)) for name, values in self.over.items()}
-            system, _ = parts_of(with_values(self.tree, self.paths, begin))
-        self.levels = system.dimension
+    def _check_quantities(self) -> None:
         known = [*QUANTITIES, *(self.run.evolution.observables if self.run.evolution else ())]
         for name, aim in self.table.aims.items():
+            key = f"fit.aims.{name}.quantity"
             if aim.quantity not in known:
                 hint = nearest(aim.quantity, known)
-                raise InputError(
-                    f"fit.aims.{name}.quantity: {aim.quantity!r} is unknown; allowed are {', '.join(known)}{hint}"
-                )
+                raise InputError(f"{key}: {aim.quantity!r} is unknown; allowed are {', '.join(known)}{hint}")
+            self.plan.check_quantity(key, aim.quantity)
         if self.run.evolution is not None:
-            asked = [(f"fit.aims.{name}.quantity", aim.quantity) for name, aim in self.table.aims.items()]
-            check_evolution(self.run, self.levels, asked)
+            check_evolution(self.run, self.plan.levels)
 
     def _index(self, name: str, aim: Aim) -> tuple:
         """Where the aim stands in its quantity; dimensions that are not selected stay whole."""
-        dims = QUANTITIES[aim.quantity].dims if aim.quantity in QUANTITIES else ()
-        baths = [bath.name for bath in self.run.baths]
+        dims = self.plan.dims_of(aim.quantity)
         index = []
         for key, value in aim.select.items():
-            allowed = baths if key == "bath" else list(range(self.levels))
+            allowed = self.plan.coordinates(key)
             if key not in dims:
                 raise InputError(f"fit.aims.{name}.select: {key!r} is no dimension of {aim.quantity}{_listed(dims)}")
             if value not in allowed:
@@ -155,7 +140,7 @@ class Task:
         for dim in dims:
             chosen = aim.select.get(dim)
             whole = chosen is None
-            index.append(slice(None) if whole else baths.index(chosen) if dim == "bath" else chosen)
+            index.append(slice(None) if whole else self.plan.coordinates(dim).index(chosen))
             if whole and aim.column is not None:
                 raise InputError(f"fit.aims.{name}.select: a column needs one number: choose {dim} as well")
         return tuple(index)
@@ -179,9 +164,26 @@ class Task:
 
     def _shape(self, aim: Aim) -> tuple[int, ...]:
         """Of the aim, rows first."""
-        dims = QUANTITIES[aim.quantity].dims if aim.quantity in QUANTITIES else ()
-        sizes = [len(self.run.baths) if dim == "bath" else self.levels for dim in dims if dim not in aim.select]
-        return (*(len(values) for values in list(self.over.values())[:1]), *sizes)
+        dims = [dim for dim in self.plan.dims_of(aim.quantity) if dim not in aim.select]
+        rows = [len(values) for values in list(self.plan.axes.values())[:1]]
+        return (*rows, *(len(self.plan.coordinates(dim)) for dim in dims))
+
+
+def _parameter(name: str, given: FreeNumber, parameters: Parameters) -> Parameter:
+    first = parameters.paths[name][0]
+    start = given.start if given.start is not None else parameters.known[first]
+    if start is None and given.range is not None:
+        low, high = given.range
+        start = float(np.sqrt(low * high)) if given.kind == "positive" else 0.5 * (low + high)
+    if start is None:
+        raise InputError(f"fit.parameters.{name}: give a start, a range, or {first} itself")
+    span = None if given.range is None else tuple(given.range)
+    try:
+        if given.kind == "bounded":
+            return bounded(start, low=span[0], high=span[1])
+        return (positive if given.kind == "positive" else real)(start, range=span)
+    except ValueError as error:
+        raise InputError(f"fit.parameters.{name}: {error}") from None
 
 
 def _listed(dims: tuple[str, ...]) -> str:

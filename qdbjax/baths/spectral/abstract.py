@@ -13,18 +13,29 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from qdbjax._types import Array, Float
+from qdbjax._types import Array, ArrayLike, Float, as_scalar
 
 Frequencies = Float[Array, "..."]
 
 
+def number(**limits) -> Array:
+    """A field that holds one real number; `limits` as `as_scalar` takes them, `default` as a field does."""
+    default = {"default": limits.pop("default")} if "default" in limits else {}
+
+    def checked(value: ArrayLike) -> Array:
+        return as_scalar(value, field.name, **limits)
+
+    field = eqx.field(converter=checked, **default)
+    return field
+
+
 class AbstractSpectralDensity(eqx.Module):
-    """J(ω) for ω >= 0, elementwise. Subclasses give J(ω)/ω, which is what stays finite at ω → 0.
+    """J(ω) for ω >= 0, elementwise. A subclass says its parameters, J(ω)/ω (what stays finite at ω → 0) and a scale.
 
     finite_at_zero: whether J(ω)/ω is known to stay finite at ω → 0 whatever the parameters.
     """
 
-    finite_at_zero: eqx.AbstractClassVar[bool]
+    finite_at_zero: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod
@@ -32,9 +43,9 @@ class AbstractSpectralDensity(eqx.Module):
         """The frequency beyond which J(ω) falls off; inf if it never does."""
 
     @property
-    @abc.abstractmethod
     def landmarks(self) -> list[Array]:
         """Frequencies at which J(ω) has a kink or a narrow peak, ω = 0 apart."""
+        return []
 
     @abc.abstractmethod
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
@@ -48,35 +59,28 @@ class AbstractSpectralDensity(eqx.Module):
         return Sum(self, other)
 
 
+def _pytree(function: Callable) -> Callable:
+    if not callable(function):
+        raise TypeError(f"spectral density must be callable; got {function!r}.")
+    # A bare function hides in the tree structure, so that the bath stays a pytree of arrays.
+    return function if isinstance(function, eqx.Module) else jax.tree_util.Partial(function)
+
+
 class Custom(AbstractSpectralDensity):
-    """Any callable J(ω) of one real scalar, ω > 0: a function, or an equinox module whose parameters are trained.
+    """Any J(ω) that Python can compute.
 
     Its limit J(ω)/ω at ω = 0 is J'(0) if J(0) = 0 and infinite otherwise. A negative or non-finite value is flagged.
+
+    function: callable of one real scalar ω > 0, energy: a function, or an equinox module whose parameters are trained.
     """
 
-    finite_at_zero: ClassVar[bool] = False
-
-    function: Callable
-
-    def __init__(self, function: Callable):
-        if not callable(function):
-            raise TypeError(f"spectral density must be callable; got {function!r}.")
-        # A bare function hides in the tree structure, so that the bath stays a pytree of arrays.
-        self.function = function if isinstance(function, eqx.Module) else jax.tree_util.Partial(function)
+    function: Callable = eqx.field(converter=_pytree)
 
     @property
-    def scale(self) -> Array:
-        """1: unknown."""
+    def scale(self) -> Array:  # unknown
         return jnp.ones(())
 
-    @property
-    def landmarks(self) -> list[Array]:
-        """None: unknown."""
-        return []
-
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
-        """J(ω)/ω, by the derivative of J at ω = 0."""
-
         def scalar(x):
             zero = x == 0
             safe = jnp.where(zero, jnp.ones_like(x), x)
@@ -87,7 +91,6 @@ class Custom(AbstractSpectralDensity):
         return _elementwise(scalar, frequency)
 
     def __call__(self, frequency: Frequencies) -> Frequencies:
-        """J(ω)."""
         return _elementwise(self.function, frequency)
 
 
@@ -97,9 +100,10 @@ def _elementwise(function: Callable, frequency: Frequencies) -> Frequencies:
 
 
 class Sum(AbstractSpectralDensity):
-    """J(ω) = Σ_i J_i(ω), several independent environments at one temperature."""
+    """J(ω) = Σ_i J_i(ω), several independent environments at one temperature; `J_1 + J_2` says the same.
 
-    finite_at_zero: ClassVar[bool] = False
+    parts: spectral densities J_i, or callables J_i(ω); at least one.
+    """
 
     parts: tuple[AbstractSpectralDensity, ...]
 
@@ -110,27 +114,17 @@ class Sum(AbstractSpectralDensity):
 
     @property
     def scale(self) -> Array:
-        """The largest of the parts."""
         return ft.reduce(jnp.maximum, [part.scale for part in self.parts])
 
     @property
     def landmarks(self) -> list[Array]:
-        """Those of the parts."""
         return [mark for part in self.parts for mark in part.landmarks]
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
-        """Σ_i J_i(ω)/ω."""
-        total = self.parts[0].over_frequency(frequency)
-        for part in self.parts[1:]:
-            total = total + part.over_frequency(frequency)
-        return total
+        return ft.reduce(jnp.add, [part.over_frequency(frequency) for part in self.parts])
 
     def __call__(self, frequency: Frequencies) -> Frequencies:
-        """Σ_i J_i(ω)."""
-        total = self.parts[0](frequency)
-        for part in self.parts[1:]:
-            total = total + part(frequency)
-        return total
+        return ft.reduce(jnp.add, [part(frequency) for part in self.parts])
 
 
 def as_spectral_density(value: AbstractSpectralDensity | Callable) -> AbstractSpectralDensity:

@@ -1,15 +1,12 @@
 """The part of a run that follows a state in time."""
 
-from collections.abc import Iterable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix
-from qdbjax.cli.build import operator_of
+from qdbjax._types import Array, ArrayLike, Matrix, as_hermitian
 from qdbjax.cli.errors import InputError
+from qdbjax.cli.factory import operator_of
 from qdbjax.cli.quantities import QUANTITIES
 from qdbjax.cli.schema import Initial, RunFile
 from qdbjax.generators import Generator
@@ -17,19 +14,13 @@ from qdbjax.solvers import evolve
 from qdbjax.states.state import density_matrix
 
 
-def check_evolution(run: RunFile, levels: int, asked: Iterable[tuple[str, str]]) -> None:
-    """Raise InputError for an initial state or observable that does not fit the system.
-
-    asked: (key of the file, quantity) for each quantity that is asked for.
-    """
+def check_evolution(run: RunFile, levels: int) -> None:
+    """Raise InputError for an initial state or observable that does not fit the system."""
     table = run.evolution.initial
     for name in ("level", "site"):
         number = getattr(table, name)
         if number is not None and number >= levels:
             raise InputError(f"evolution.initial.{name}: must be from 0 to {levels - 1}; got {number}")
-    for key, name in asked:
-        if name in QUANTITIES and QUANTITIES[name].reads == "stationary state":
-            raise InputError(f"{key}: {name} belongs to stationary states, not to an evolution")
     for name in run.evolution.observables:
         if name in QUANTITIES or name in run.sweep or name in ("time", "status"):
             raise InputError(f"evolution.observables.{name}: the name is taken")
@@ -43,6 +34,7 @@ def check_evolution(run: RunFile, levels: int, asked: Iterable[tuple[str, str]])
             matrix = _observable(run, name, levels)
             if matrix.shape != (levels, levels):
                 raise ValueError(f"must have shape {(levels, levels)}; got {matrix.shape}")
+            as_hermitian(matrix, "operator")
         except (ValueError, TypeError) as error:
             raise InputError(f"evolution.observables.{name}: {error}") from None
 
@@ -65,17 +57,17 @@ def _initial(table: Initial, generator: Generator) -> Matrix | np.ndarray:
     return ket[:, None] * ket.conj()[None, :]
 
 
-def quantities_along(
-    run: RunFile, generator: Generator, names: list[str], times: ArrayLike, adjoint: Any = None
+def quantities_in_time(
+    run: RunFile, generator: Generator, names: list[str], times: ArrayLike, mode: str = "reverse"
 ) -> dict[str, Array]:
     """The named quantities and every observable of the file, with the time in front where they change in time.
 
-    adjoint: of diffrax, as `evolve` takes it.
+    mode: of differentiation, as `evolve` takes it.
     """
     levels = generator.dimension
     observables = {name: _observable(run, name, levels) for name in run.evolution.observables}
     start = _initial(run.evolution.initial, generator)
-    found = evolve(generator, start, times, observables=observables, mode=adjoint)
+    found = evolve(generator, start, times, observables=observables, mode=mode)
     values = dict(found.expectations)
     for name in names:
         compute = QUANTITIES[name].compute

@@ -1,0 +1,56 @@
+"""Spectral densities given by a table."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, as_real, is_traced
+from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, Frequencies
+
+
+class Tabulated(AbstractSpectralDensity):
+    """J(ω) interpolated linearly between given points, from J(0) = 0; NaN beyond the last one (flagged by solvers).
+
+    frequencies: (n,), energy, > 0 and ascending.
+    values: (n,), energy, J at them, >= 0.
+    Raises ValueError if they are not.
+    """
+
+    finite_at_zero: ClassVar[bool] = True
+
+    frequencies: Array = eqx.field(converter=lambda given: as_real(given, "frequencies"))
+    values: Array = eqx.field(converter=lambda given: as_real(given, "values"))
+
+    def __check_init__(self):
+        if self.frequencies.ndim != 1 or self.frequencies.shape != self.values.shape or self.frequencies.size == 0:
+            shapes = f"{self.frequencies.shape} and {self.values.shape}"
+            raise ValueError(f"frequencies and values must be vectors of one length >= 1; got {shapes}.")
+        if not is_traced(self.frequencies):
+            points = np.asarray(self.frequencies)
+            if not (np.all(np.isfinite(points)) and points[0] > 0 and np.all(np.diff(points) > 0)):
+                raise ValueError(f"frequencies must be positive, finite and ascending; got {points}.")
+        if not is_traced(self.values):
+            heights = np.asarray(self.values)
+            if not (np.all(np.isfinite(heights)) and np.all(heights >= 0)):
+                raise ValueError(f"values must be finite and >= 0; got {heights}.")
+
+    @property
+    def scale(self) -> Array:
+        return self.frequencies[-1]
+
+    @property
+    def landmarks(self) -> list[Array]:
+        return list(self.frequencies)
+
+    def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        points = jnp.concatenate([jnp.zeros((1,), self.frequencies.dtype), self.frequencies])
+        heights = jnp.concatenate([jnp.zeros((1,), self.values.dtype), self.values])
+        segment = jnp.clip(jnp.searchsorted(points, frequency, side="right") - 1, 0, points.shape[0] - 2)
+        slope = (heights[segment + 1] - heights[segment]) / (points[segment + 1] - points[segment])
+        zero = frequency == 0
+        safe = jnp.where(zero, 1.0, frequency)
+        # On the first segment J(ω)/ω is its slope, ω = 0 included.
+        value = jnp.where(segment == 0, slope, (heights[segment] + slope * (safe - points[segment])) / safe)
+        return jnp.where(frequency > self.frequencies[-1], jnp.nan, value)

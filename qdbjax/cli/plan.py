@@ -1,0 +1,60 @@
+"""What every task of a run file needs to know of its system, checked before anything is computed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from qdbjax.cli.errors import InputError
+from qdbjax.cli.factory import generator_of, parts_of
+from qdbjax.cli.parameters import Parameters
+from qdbjax.cli.quantities import QUANTITIES
+from qdbjax.cli.schema import RunFile
+from qdbjax.generators import Generator
+
+
+class Plan:
+    """A run file with its parameters, what moves them, and the sizes of what comes out.
+
+    run: the file.
+    parameters: its numbers by path.
+    axes: (n,) each, the numbers that a moved parameter goes through, by name.
+    starts: one number for each other moved parameter.
+    levels: dimension of the system.
+    baths: their names, those of a machine first.
+    Raises InputError for what system and baths refuse at the smallest and the largest of all axes.
+    """
+
+    def __init__(
+        self,
+        run: RunFile,
+        parameters: Parameters,
+        axes: Mapping[str, np.ndarray],
+        starts: Mapping[str, float] | None = None,
+    ):
+        self.run, self.parameters, self.axes = run, parameters, axes
+        for end in (np.min, np.max):
+            ends = {name: float(end(values)) for name, values in axes.items()}
+            system, baths = parts_of(parameters.tree_with({**(starts or {}), **ends}))
+        self.levels: int = system.dimension
+        self.baths: list[str] = [bath.name for bath in baths]
+        self._counts = system.number is not None or any(any(getattr(bath, "charges", ())) for bath in baths)
+
+    def generator(self, values: Mapping[str, Any]) -> Generator:
+        """The generator with these values of the moved parameters, which may be tracers."""
+        return generator_of(self.parameters.tree_with(values))
+
+    def check_quantity(self, key: str, name: str) -> None:
+        """Raise InputError, with the key of the file, for a quantity that this system or task does not have."""
+        if name == "particle_currents" and not self._counts:
+            raise InputError(f"{key}: {name} needs a field, a lead or a system with a particle number")
+        if self.run.evolution is not None and name in QUANTITIES and QUANTITIES[name].reads == "stationary state":
+            raise InputError(f"{key}: {name} belongs to stationary states, not to an evolution")
+
+    def dims_of(self, variable: str) -> tuple[str, ...]:
+        """Dimensions of a quantity or observable beside the moved ones and the time."""
+        return QUANTITIES[variable].dims if variable in QUANTITIES else ()
+
+    def coordinates(self, dim: str) -> list:
+        """What may be chosen along such a dimension."""
+        return self.baths if dim == "bath" else list(range(self.levels))
