@@ -13,9 +13,7 @@ import numpy as np
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, as_matrix, is_traced
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator, dissipator_matrix, energy_liouvillian
-from qdbjax.numerics.exponential import expm_hermitian
-from qdbjax.numerics.logarithm import logm_hermitian
-from qdbjax.numerics.roots import inverse_hermitian, sqrt_hermitian
+from qdbjax.numerics.matrix_functions import expm_hermitian, inverse_hermitian, logm_hermitian, sqrt_hermitian
 from qdbjax.solvers.asymptotic import AsymptoticState, State, as_state
 from qdbjax.solvers.steady_state import SteadyState, steady_state
 from qdbjax.solvers.zero_block import check_size

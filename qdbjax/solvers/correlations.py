@@ -8,8 +8,8 @@ from qdbjax._types import Array, ArrayLike, Matrix, as_matrix, as_real
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator, energy_liouvillian
 from qdbjax.generators.rotating import rotating_matrix
-from qdbjax.numerics.exponential import expm_superoperator
 from qdbjax.numerics.small import in_frame
+from qdbjax.numerics.superoperator_exponential import expm_superoperator
 from qdbjax.solvers.evolve import checked_times
 from qdbjax.solvers.steady_state import SteadyState
 from qdbjax.solvers.zero_block import check_size

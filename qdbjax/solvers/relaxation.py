@@ -9,7 +9,7 @@ from qdbjax._types import Array, ArrayLike, Matrix, as_real, is_traced
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.rotating import rotating_matrix
-from qdbjax.numerics.exponential import expm_superoperator
+from qdbjax.numerics.superoperator_exponential import expm_superoperator
 from qdbjax.solvers.zero_block import check_size, kernel_tolerance
 
 EQUAL = 1e-9  # rates closer than this part of the largest entry have no eigenvectors of their own

@@ -11,7 +11,7 @@ from qdbjax._status import Status, raise_flag, record
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, StatusCode, as_hermitian, as_real, is_traced
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
-from qdbjax.numerics.exponential import expm_hermitian
+from qdbjax.numerics.matrix_functions import expm_hermitian
 from qdbjax.numerics.small import dagger
 from qdbjax.systems import System
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, as_real, is_traced
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.exponential import expm_hermitian
+from qdbjax.numerics.matrix_functions import expm_hermitian
 from qdbjax.systems import Spectrum, System, as_system, spectrum
 
 

@@ -19,9 +19,8 @@ import numpy as np
 from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, is_traced
 from qdbjax.baths import Bath, LocalTemperature
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.exponential import second_difference
 from qdbjax.numerics.fourier import panels
-from qdbjax.numerics.logarithm import framed_inverse
+from qdbjax.numerics.matrix_functions import EXPONENTIAL, exp_second_difference, inverse_frechet
 from qdbjax.numerics.small import diagonal_matrix
 from qdbjax.states.mean_force import MeanForce
 from qdbjax.systems import Spectrum, System, as_system, spectrum
@@ -101,7 +100,7 @@ def _weak_mean_force(system: System, bath: Bath) -> MeanForce:
     rho = (bare * (1 - shift).astype(change.dtype) + change) / partition.astype(change.dtype)
     hamiltonian = jnp.asarray(system.hamiltonian)
     common = np.promote_types(change.dtype, hamiltonian.dtype)
-    energy = framed_inverse(diagonal_matrix(exponents).astype(change.dtype) + mixing, change)
+    energy = inverse_frechet(EXPONENTIAL, diagonal_matrix(exponents).astype(change.dtype) + mixing, change)
     energy = levels.from_eigenbasis(energy / -beta.astype(change.dtype)).astype(common)
     return MeanForce(
         hamiltonian=hamiltonian.astype(common) + energy,
@@ -151,7 +150,7 @@ def _tables(exponents: RealVector, beta: Scalar, bath: Bath) -> Array:
         nodes, weights = panel
         away = (beta * nodes)[None, None, None, None, :]
         moved = [x - mask * away for x, mask in zip(arguments, lowered, strict=True)]
-        value, slope = jax.linearize(second_difference, *moved)
+        value, slope = jax.linearize(exp_second_difference, *moved)
         one, none = jnp.ones_like(value), jnp.zeros_like(value)
         tangents = [jnp.stack([one if n == place else none for n in range(3)]) for place in range(3)]
         slopes = jax.vmap(slope)(*tangents)
