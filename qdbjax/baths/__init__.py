@@ -2,6 +2,7 @@
 
 from qdbjax.baths.abstract import AbstractBath as AbstractBath, of_each as of_each
 from qdbjax.baths.bath import Bath as Bath
+from qdbjax.baths.correlation import bath_correlation as bath_correlation, memory_time as memory_time
 from qdbjax.baths.densities import (
     Algebraic as Algebraic,
     DrudeLorentz as DrudeLorentz,
@@ -20,7 +21,6 @@ from qdbjax.baths.lamb_shift import (
     shared_lamb_shift as shared_lamb_shift,
     with_slope as with_slope,
 )
-from qdbjax.baths.memory import bath_correlation as bath_correlation, memory_time as memory_time
 from qdbjax.baths.spectral_density import (
     AbstractSpectralDensity as AbstractSpectralDensity,
     Custom as Custom,

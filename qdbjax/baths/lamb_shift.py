@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from qdbjax._types import Array, BoolMatrix, Float
 from qdbjax.baths.abstract import AbstractBath
 from qdbjax.baths.temperature import LocalTemperature
-from qdbjax.numerics.quadrature import half_line, unit_interval
-from qdbjax.numerics.statistics import magnitude
+from qdbjax.numerics.double_exponential import half_line, unit_interval
+from qdbjax.numerics.occupation import magnitude
 
 Frequencies = Float[Array, "..."]
 

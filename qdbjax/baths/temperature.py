@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Float, as_real, is_traced
-from qdbjax.numerics.statistics import magnitude
+from qdbjax.numerics.occupation import magnitude
 
 
 class LocalTemperature(eqx.Module):

@@ -16,7 +16,7 @@ import numpy as np
 from qdbjax._types import Array, Complex, Float, RealVector
 from qdbjax.baths import Gas
 from qdbjax.generators.scattering import leading_inverses, wave_numbers
-from qdbjax.numerics.quadrature import decaying, unit_interval
+from qdbjax.numerics.double_exponential import decaying, unit_interval
 
 
 class Nodes(NamedTuple):

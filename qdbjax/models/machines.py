@@ -11,7 +11,7 @@ import numpy as np
 from qdbjax._types import Array, ArrayLike, Matrix, Scalar, as_real, as_scalar, is_traced
 from qdbjax.baths import Bath, Ohmic
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
-from qdbjax.models.zoo import three_level
+from qdbjax.models.qubits import three_level
 from qdbjax.numerics.small import vector_entries
 from qdbjax.operators import embed, sigma_x, transition
 from qdbjax.systems import System

@@ -25,8 +25,8 @@ import jax.numpy as jnp
 
 from qdbjax._types import Array, Matrix, RealVector
 from qdbjax.numerics.eigensystem import eigh
+from qdbjax.numerics.occupation import magnitude
 from qdbjax.numerics.small import dagger, in_frame, matmul
-from qdbjax.numerics.statistics import magnitude
 
 SECOND_ORDER = 64  # above, the d³ table of second differences is left out and second derivatives miss its terms
 

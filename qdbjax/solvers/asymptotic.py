@@ -8,7 +8,7 @@ from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian,
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator, whole_block
 from qdbjax.numerics.gth import off_diagonal
-from qdbjax.numerics.kernel import kernel_projector
+from qdbjax.numerics.nullspace import nullspace_projector
 from qdbjax.numerics.small import in_frame
 from qdbjax.solvers.hermitian import Packed, pack, unpack
 from qdbjax.solvers.steady_state import SteadyState
@@ -59,7 +59,7 @@ def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
     same = jnp.real(block.same)
     # Coherences outside the block decay or oscillate; -ρ keeps them out of the kernel.
     matrix = block_matrix(block) - generator.scale * jnp.diag(1 - same.reshape(-1))
-    projector = kernel_projector(matrix, kernel_tolerance(generator.rates.dtype))
+    projector = nullspace_projector(matrix, kernel_tolerance(generator.rates.dtype))
     start = in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho)
     final = unpack((projector @ (pack(start) * same).reshape(-1)).reshape(d, d))
     return AsymptoticState(final, jnp.round(jnp.trace(projector)), generator.spectrum)

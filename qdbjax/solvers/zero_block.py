@@ -15,7 +15,7 @@ import numpy as np
 from qdbjax._types import Array, Float, Matrix, RealVector, Scalar
 from qdbjax.generators.generator import AbstractJumps, Block, Generator, whole_block
 from qdbjax.numerics import gth
-from qdbjax.numerics.kernel import kernel_projector, solve_with_rank
+from qdbjax.numerics.nullspace import nullspace_projector, solve_with_rank
 from qdbjax.numerics.small import in_frame
 from qdbjax.solvers.hermitian import Packed, pack, unpack
 from qdbjax.systems import Spectrum
@@ -125,7 +125,7 @@ def solve_dense(generator: Generator) -> Solution:
     """The same from the kernel projector of the full Liouvillian, applied to the maximally mixed state."""
     d = generator.dimension
     matrix = generator.liouvillian()
-    projector = kernel_projector(real_matrix(matrix), kernel_tolerance(generator.rates.dtype))
+    projector = nullspace_projector(real_matrix(matrix), kernel_tolerance(generator.rates.dtype))
     rho = unpack((projector @ pack(jnp.eye(d, dtype=matrix.dtype) / d).reshape(-1)).reshape(d, d))
     residual = jnp.max(jnp.abs(matrix @ rho.reshape(-1))) / jnp.where(generator.scale > 0, generator.scale, 1.0)
     state = pack(in_frame(jnp.asarray(generator.spectrum.basis, rho.dtype), rho))

@@ -8,8 +8,8 @@ from qdbjax._status import Status, raise_flag, record
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, StatusCode, as_hermitian, as_scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
-from qdbjax.states.generalized import canonical_covariance, normalized_exponential
-from qdbjax.states.thermal import GibbsState, finite_inverse, gibbs
+from qdbjax.states.generalized_gibbs_state import canonical_covariance, normalized_exponential
+from qdbjax.states.gibbs_state import GibbsState, finite_inverse, gibbs
 from qdbjax.systems import System, as_system
 
 WIDTHS = 3.0  # a window that no level comes closer to than this holds no state

@@ -21,7 +21,7 @@ from qdbjax._types import Array, ArrayLike, Float, RealVector, as_real
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.cells import where_asked
-from qdbjax.numerics.kernel import inverse
+from qdbjax.numerics.nullspace import inverse
 from qdbjax.solvers import SteadyState
 from qdbjax.solvers.zero_block import BLOCK_LIMIT, cells_at_a_time
 from qdbjax.thermodynamics.counters import Counter, all_counters, counter, stack_counters, weight_polynomial

@@ -14,7 +14,7 @@ from qdbjax.solvers import AsymptoticState, SteadyState
 from qdbjax.solvers.asymptotic import State, as_state
 from qdbjax.solvers.hermitian import Packed, unpack
 from qdbjax.solvers.zero_block import cells_at_a_time
-from qdbjax.states.entropies import logarithm
+from qdbjax.states.entropy import logarithm
 from qdbjax.systems import Spectrum
 
 

@@ -11,7 +11,7 @@ from qdbjax.numerics.small import compose, dagger
 from qdbjax.solvers import AsymptoticState, SteadyState, steady_state
 from qdbjax.solvers.asymptotic import State, as_state
 from qdbjax.solvers.zero_block import check_size
-from qdbjax.states.entropies import Logarithm, logarithm, von_neumann_entropy
+from qdbjax.states.entropy import Logarithm, logarithm, von_neumann_entropy
 from qdbjax.thermodynamics.currents import heat_currents
 
 

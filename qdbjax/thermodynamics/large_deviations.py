@@ -9,8 +9,8 @@ from qdbjax._types import Array, ArrayLike, Float, RealVector, Scalar, as_real
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import AbstractJumps, Block, Generator, blocks, whole_block
 from qdbjax.numerics.cells import where_asked
-from qdbjax.numerics.dominant import dominant_eigenvalue
 from qdbjax.numerics.gth import off_diagonal
+from qdbjax.numerics.perron import perron_eigenvalue
 from qdbjax.numerics.small import compose
 from qdbjax.solvers import SteadyState
 from qdbjax.solvers.zero_block import BLOCK_LIMIT, block_matrix, cells_at_a_time, real_tensor
@@ -52,7 +52,7 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
     still = block_matrix(whole)
     outside = 1 - jnp.real(whole.same).reshape(-1)
     # Coherences outside the block must decay faster than anything inside.
-    return dominant_eigenvalue(
+    return perron_eigenvalue(
         still + real_tensor(change).reshape(still.shape) - 2 * rate_scale(still) * jnp.diag(outside)
     )
 
@@ -60,7 +60,7 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
 @jit_if_eager
 def _generating_function(generator: Generator, counters: Counter, fields: RealVector) -> Scalar:
     energy, particles = fields @ counters.energy, fields @ counters.particles
-    simple = dominant_eigenvalue(_tilted_rates(generator, energy, particles))
+    simple = perron_eigenvalue(_tilted_rates(generator, energy, particles))
     if generator.dimension > BLOCK_LIMIT:
         return jnp.where(generator.spectrum.degenerate, jnp.nan, simple)
     handed = generator.spectrum, generator.jumps, energy, particles

@@ -7,7 +7,7 @@ import numpy as np
 from qdbjax._types import Array, ArrayLike, Scalar, as_real, is_traced
 from qdbjax.baths.abstract import AbstractBath
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.fourier import Panels, panels
+from qdbjax.numerics.filon import Panels, panels
 
 
 def bath_correlation(bath: AbstractBath, times: ArrayLike) -> Array:

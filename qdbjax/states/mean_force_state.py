@@ -8,8 +8,8 @@ from qdbjax._types import ArrayLike, Matrix, Scalar, as_hermitian, is_traced
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.matrix_functions import logm_hermitian
-from qdbjax.states.generalized import normalized_exponential
-from qdbjax.states.thermal import finite_inverse, gibbs
+from qdbjax.states.generalized_gibbs_state import normalized_exponential
+from qdbjax.states.gibbs_state import finite_inverse, gibbs
 from qdbjax.systems import System, as_system, spectrum
 
 

@@ -19,10 +19,10 @@ import numpy as np
 from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, is_traced
 from qdbjax.baths import Bath, LocalTemperature
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.fourier import panels
+from qdbjax.numerics.filon import panels
 from qdbjax.numerics.matrix_functions import EXPONENTIAL, exp_second_difference, inverse_frechet
 from qdbjax.numerics.small import diagonal_matrix
-from qdbjax.states.mean_force import MeanForce
+from qdbjax.states.mean_force_state import MeanForce
 from qdbjax.systems import Spectrum, System, as_system, spectrum
 
 
