@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, as_real, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, is_traced
+from qdbjax.baths.temperature import one_temperature
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.matrix_functions import expm_hermitian
 from qdbjax.systems import Spectrum, System, as_system, spectrum
@@ -46,19 +47,6 @@ def gibbs(
     name, value = one_temperature(temperature, inverse_temperature)
     system = as_system(system)
     return _gibbs(system, value) if name == "inverse_temperature" else _gibbs_at(system, value)
-
-
-def one_temperature(temperature: ArrayLike | None, inverse_temperature: ArrayLike | None) -> tuple[str, Scalar]:
-    """Which of the two is given, and its value, a number of either sign."""
-    if (temperature is None) == (inverse_temperature is None):
-        raise ValueError("give exactly one of temperature and inverse_temperature.")
-    name = "temperature" if inverse_temperature is None else "inverse_temperature"
-    value = as_real(temperature if inverse_temperature is None else inverse_temperature, name)
-    if value.ndim != 0:
-        raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
-    if not is_traced(value) and np.isnan(float(value)):
-        raise ValueError(f"{name} must be a number; got nan.")
-    return name, value
 
 
 def finite_inverse(temperature: ArrayLike | None, inverse_temperature: ArrayLike | None) -> Scalar:

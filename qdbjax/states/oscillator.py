@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Float, Scalar, as_scalar, is_traced
+from qdbjax.baths.temperature import positive_temperature
 from qdbjax.compilation.eager import jit_if_eager
 
 TERMS = 16  # Matsubara terms summed one by one
@@ -34,7 +35,13 @@ class DampedOscillator(eqx.Module):
 
 
 def damped_oscillator(
-    frequency: ArrayLike, *, damping: ArrayLike, cutoff: ArrayLike, temperature: ArrayLike, mass: ArrayLike = 1.0
+    frequency: ArrayLike,
+    *,
+    damping: ArrayLike,
+    cutoff: ArrayLike,
+    temperature: ArrayLike | None = None,
+    inverse_temperature: ArrayLike | None = None,
+    mass: ArrayLike = 1.0,
 ) -> DampedOscillator:
     """Damped harmonic oscillator (Caldeira-Leggett, with counterterm) in equilibrium with a Drude bath.
 
@@ -42,14 +49,20 @@ def damped_oscillator(
     n from -∞ to ∞, ν_n = 2πnT, γ̂ = γω_D/(ω_D + |ν_n|): coupling x, J(ω) = Mγωω_D²/π(ω² + ω_D²). The sums are those of
     digamma functions of the roots of a cubic; summed as they stand (Euler and Maclaurin) they need no roots, which may
     be complex or equal, and no cancellation: 1e-13.
-    frequency ω₀ > 0, damping γ >= 0, cutoff ω_D > 0 (finite: ⟨p²⟩ grows as its logarithm), temperature T > 0: energy.
-    mass M > 0. Returns a DampedOscillator, differentiable in all of them. frequency and mass lose digits where ⟨x²⟩⟨p²⟩
-    is ¼ to rounding (γ → 0 and ω₀ > 20 T). Raises ValueError outside these ranges.
+    frequency: ω₀ > 0, energy.
+    damping: γ >= 0, energy.
+    cutoff: ω_D > 0, energy; finite, as ⟨p²⟩ grows with its logarithm.
+    temperature: T > 0, energy (k_B = 1); give this or inverse_temperature.
+    inverse_temperature: 1/T > 0.
+    mass: M > 0.
+    Returns a DampedOscillator, differentiable in all of them. Its frequency and mass lose digits where ⟨x²⟩⟨p²⟩ is ¼
+    to rounding (γ → 0 and ω₀ > 20 T). Raises ValueError outside these ranges, and for both or neither temperature.
     *Source:* H. Grabert, U. Weiss and P. Talkner, Z. Phys. B 55, 87 (1984); S. Hilt, B. Thomas and E. Lutz,
     Phys. Rev. E 84, 031110 (2011).
     """
-    positive = {"frequency": frequency, "cutoff": cutoff, "temperature": temperature, "mass": mass}
+    positive = {"frequency": frequency, "cutoff": cutoff, "mass": mass}
     checked = {name: as_scalar(value, name, low=0, strict=True) for name, value in positive.items()}
+    checked["temperature"] = positive_temperature(temperature, inverse_temperature)
     return _damped_oscillator(damping=as_scalar(damping, "damping", low=0), **checked)
 
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, is_traced
 from qdbjax.baths import Bath, LocalTemperature
+from qdbjax.baths.noise_integrals import noise_panels, positive_scale, zero_outside_table
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.filon import panels
 from qdbjax.numerics.matrix_functions import EXPONENTIAL, exp_second_difference, inverse_frechet
 from qdbjax.numerics.small import diagonal_matrix
 from qdbjax.states.mean_force_state import MeanForce
@@ -50,7 +50,7 @@ def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
         raise ValueError(f"bath couples to {bath.dimension} levels; the system has {system.dimension}.")
     if not is_traced(bath.temperature) and float(bath.temperature) == 0:
         raise ValueError("bath must have a temperature above 0, got 0: H* = -T ln(...) has no limit there.")
-    if not is_traced(bath) and _is_endless(bath):
+    if not is_traced(bath) and _diverges(bath):
         density = type(bath.spectral_density).__name__
         raise ValueError(
             f"bath shifts energies without limit ({density}): its noise diverges at ω → 0 or has no end. Give a cutoff "
@@ -59,11 +59,7 @@ def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
     return _weak_mean_force(system, bath)
 
 
-def _scale(bath: Bath) -> Scalar:
-    return jnp.where(jnp.isinf(bath.scale) | (bath.scale == 0), 1.0, bath.scale).astype(jnp.result_type(float))
-
-
-def _is_endless(bath: Bath) -> bool:
+def _diverges(bath: Bath) -> bool:
     # A bath that is known while a program is traced has a known reach there too.
     with jax.ensure_compile_time_eval():
         return bool(np.isinf(np.asarray(_reach(bath))))
@@ -72,15 +68,11 @@ def _is_endless(bath: Bath) -> bool:
 @jit_if_eager
 def _reach(bath: Bath) -> Scalar:
     """∫dω γ(ω)/(|ω| + scale), inf where X diverges."""
-    line = panels(bath.landmarks, _scale(bath))
-    damped = _known(bath.noise(line.nodes)) / (jnp.abs(line.nodes) + _scale(bath))
+    line = noise_panels(bath, jnp.result_type(float))
+    scale = positive_scale(bath).astype(line.half.dtype)
+    damped = zero_outside_table(bath.noise(line.nodes)) / (jnp.abs(line.nodes) + scale)
     endless = jnp.isinf(bath.scale)
     return jnp.where(endless, jnp.inf, line.integrals(damped[None])[0])
-
-
-def _known(noise: Array) -> Array:
-    """Where a tabulated density ends it counts as 0."""
-    return jnp.where(jnp.isnan(noise), 0.0, noise)
 
 
 @jit_if_eager
@@ -136,10 +128,10 @@ def _tables(exponents: RealVector, beta: Scalar, bath: Bath) -> Array:
 
     Shape (value and three slopes, emission and absorption, d, d, d).
     """
-    line = panels(bath.landmarks, _scale(bath))
+    line = noise_panels(bath, jnp.result_type(float))
     positive = line.half.shape[0] // 2  # the corners of a bath are symmetric, and one is at ω = 0
     nodes, weights = line.nodes[positive:], line.weights[positive:]
-    weights = weights * _known(bath.noise(nodes)) / (2 * jnp.pi)
+    weights = weights * zero_outside_table(bath.noise(nodes)) / (2 * jnp.pi)
     axes = [exponents[:, None, None], exponents[None, :, None], exponents[None, None, :]]
     shape = (2, *exponents.shape * 3, nodes.shape[1])
     arguments = [jnp.broadcast_to(x[None, ..., None], shape) for x in axes]
