@@ -1,5 +1,6 @@
 """States known beforehand."""
 
+from qdbjax.states.distances import fidelity as fidelity, trace_distance as trace_distance
 from qdbjax.states.ensembles import (
     GrandCanonicalState as GrandCanonicalState,
     MicrocanonicalState as MicrocanonicalState,

@@ -14,6 +14,15 @@ def _state(value: ArrayLike, name: str) -> Matrix:
     return rho.astype(np.promote_types(rho.dtype, jnp.complex64))
 
 
+def as_two_states(rho: ArrayLike, sigma: ArrayLike) -> tuple[Matrix, Matrix]:
+    """Two Hermitian matrices of one shape and dtype, complex; ValueError otherwise."""
+    rho, sigma = _state(rho, "rho"), _state(sigma, "sigma")
+    if rho.shape != sigma.shape:
+        raise ValueError(f"rho and sigma must have one shape; got {rho.shape} and {sigma.shape}.")
+    common = np.promote_types(rho.dtype, sigma.dtype)
+    return rho.astype(common), sigma.astype(common)
+
+
 def _spectral(rho: Matrix) -> tuple[Float[Array, " d"], Matrix]:
     values, vectors = jnp.linalg.eigh(rho, symmetrize_input=False)
     floor = 8 * float(jnp.finfo(values.dtype).eps)
@@ -55,10 +64,7 @@ def relative_entropy(rho: ArrayLike, sigma: ArrayLike) -> Scalar:
     Raises ValueError for matrices that are not Hermitian or of different size; vmap for many.
     *Source:* G. Lindblad, Commun. Math. Phys. 40, 147 (1975).
     """
-    rho, sigma = _state(rho, "rho"), _state(sigma, "sigma")
-    if rho.shape != sigma.shape:
-        raise ValueError(f"rho and sigma must have one shape; got {rho.shape} and {sigma.shape}.")
-    return _relative(rho, sigma)
+    return _relative(*as_two_states(rho, sigma))
 
 
 class Logarithm(eqx.Module):
