@@ -72,10 +72,14 @@ def basis_state(index: int, levels: int) -> np.ndarray:
     return np.eye(levels)[index]
 
 
-def annihilate(mode: int, modes: int) -> np.ndarray:
-    """Fermionic annihilation operator c of one of several modes, {c_i, c_j†} = δ_ij; shape (2^modes, 2^modes).
+def fermion_destroy(mode: int, modes: int) -> np.ndarray:
+    """Annihilation operator c of one of several fermion modes, {c_i, c_j†} = δ_ij; shape (2^modes, 2^modes).
 
-    Each mode is empty (first) or occupied; mode 0 is the leftmost factor and carries no sign (Jordan and Wigner).
+    Each mode is empty (first) or occupied; mode 0 is the leftmost factor and carries no sign.
+    mode: which one, from 0.
+    modes: how many there are.
+    Raises ValueError for a mode that is not there.
+    *Source:* P. Jordan and E. Wigner, Z. Phys. 47, 631 (1928).
     """
     modes = _dimension(modes, "modes")
     if not 0 <= mode < modes:

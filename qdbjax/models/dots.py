@@ -7,20 +7,21 @@ import numpy as np
 from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar, as_real, as_scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.small import stacked
-from qdbjax.operators import annihilate
+from qdbjax.operators import fermion_destroy
 from qdbjax.systems import System
 
 
 def _occupations(modes: int) -> list[np.ndarray]:
-    removal = [annihilate(mode, modes) for mode in range(modes)]
+    removal = [fermion_destroy(mode, modes) for mode in range(modes)]
     return [c.T @ c for c in removal]
 
 
 @eval_at_trace_time
 def quantum_dot(level: ArrayLike) -> System:
-    """One spinless level, H = ε n; basis (empty, occupied), particle number n. level ε: energy.
+    """One spinless level, H = ε n; basis (empty, occupied), particle number n.
 
-    Couple leads with `annihilate(0, 1)`.
+    Couple leads with `fermion_destroy(0, 1)`.
+    level: ε, energy.
     """
     level = as_scalar(level, "level")
     number = _occupations(1)[0]
@@ -31,8 +32,10 @@ def quantum_dot(level: ArrayLike) -> System:
 def spinful_dot(level: ArrayLike, interaction: ArrayLike, zeeman: ArrayLike = 0.0) -> System:
     """One level with spin and Coulomb repulsion, H = (ε + ½B) n_up + (ε - ½B) n_down + U n_up n_down.
 
-    Modes: 0 up, 1 down; couple leads with `[annihilate(0, 2), annihilate(1, 2)]`. level ε, interaction U, zeeman B:
-    energy. Particle number n_up + n_down.
+    Particle number n_up + n_down; modes 0 up, 1 down. Couple leads with `[fermion_destroy(0, 2), fermion_destroy(1, 2)]`.
+    level: ε, energy.
+    interaction: U, energy.
+    zeeman: B, energy; the splitting of the two spins.
     """
     level, interaction = as_scalar(level, "level"), as_scalar(interaction, "interaction")
     zeeman = as_scalar(zeeman, "zeeman")
@@ -47,15 +50,18 @@ def spinful_dot(level: ArrayLike, interaction: ArrayLike, zeeman: ArrayLike = 0.
 def double_dot(levels: ArrayLike, tunneling: ArrayLike, interaction: ArrayLike = 0.0) -> System:
     """Two spinless dots in series, H = ε_0 n_0 + ε_1 n_1 + t (c_0†c_1 + c_1†c_0) + U n_0 n_1.
 
-    Modes: 0 left, 1 right; couple leads with `annihilate(0, 2)` and `annihilate(1, 2)`. levels ε (2,), tunneling t,
-    interaction U: energy. Particle number n_0 + n_1. Raises ValueError for another number of levels.
+    Particle number n_0 + n_1; modes 0 left, 1 right. Couple leads with `fermion_destroy(mode, 2)`.
+    levels: ε (2,), energy.
+    tunneling: t, energy.
+    interaction: U, energy.
+    Raises ValueError for another number of levels.
     """
     levels = as_real(levels, "levels")
     if levels.shape != (2,):
         raise ValueError(f"levels must have shape (2,); got {levels.shape}.")
     tunneling, interaction = as_scalar(tunneling, "tunneling"), as_scalar(interaction, "interaction")
     left, right = _occupations(2)
-    hop = annihilate(0, 2).T @ annihilate(1, 2)
+    hop = fermion_destroy(0, 2).T @ fermion_destroy(1, 2)
     dtype = np.result_type(levels.dtype, tunneling.dtype, interaction.dtype)
     levels, tunneling, interaction = (x.astype(dtype) for x in (levels, tunneling, interaction))
     values = [levels[0], levels[1], tunneling, interaction]
@@ -75,7 +81,9 @@ def three_dot_ring(tunneling: ArrayLike, flux: ArrayLike) -> System:
 
     H = τ Σ_n (e^{-2πiφ/3} |n⟩⟨n+1| + h.c.), E_j = 2τ cos[2π(φ + j)/3], |j⟩ = Σ_n e^{-2πijn/3}|n⟩/√3 for every φ.
     The eigenbasis is supplied, so that no eigensystem is computed and levels j = 0, 1, 2 cross without relabelling;
-    they cross at every φ that is a multiple of ½. tunneling τ: energy; flux φ: flux quanta.
+    they cross at every φ that is a multiple of ½.
+    tunneling: τ, energy.
+    flux: φ, flux quanta.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (28), which prints
     the energies for τ < 0.
     """
