@@ -13,8 +13,11 @@ from qdbjax.systems import System
 def xxz_chain(fields: ArrayLike, exchange: ArrayLike, anisotropy: ArrayLike) -> System:
     """Spin-½ XXZ chain, H = Σ_i ½h_i σ_z^i + Σ_i ¼J (σ_x^i σ_x^{i+1} + σ_y^i σ_y^{i+1} + Δ σ_z^i σ_z^{i+1}).
 
-    fields h (N,) and exchange J: energy; anisotropy Δ: number. Dimension 2^N; couple baths to the ends with
-    `embed(sigma_x(), 0, [2] * N)` and `embed(sigma_x(), N - 1, [2] * N)`.
+    Dimension 2^N; couple baths to the ends with `embed(sigma_x(), 0, [2] * N)` and `embed(sigma_x(), N - 1, [2] * N)`.
+    fields: h (N,), energy.
+    exchange: J, energy.
+    anisotropy: Δ, a number.
+    Raises ValueError for fields that are no vector.
     """
     fields = as_real(fields, "fields")
     if fields.ndim != 1 or fields.shape[0] < 1:

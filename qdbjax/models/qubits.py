@@ -10,7 +10,10 @@ from qdbjax.systems import System
 
 @eval_at_trace_time
 def qubit(splitting: ArrayLike) -> System:
-    """H = ½ω₀ σ_z; the first basis state is up (excited for ω₀ > 0). splitting ω₀: energy."""
+    """A qubit, H = ½ω₀ σ_z; the first basis state is up (excited for ω₀ > 0).
+
+    splitting: ω₀, energy.
+    """
     return System(_split(as_scalar(splitting, "splitting")))
 
 
@@ -22,7 +25,11 @@ def _split(splitting: Scalar) -> Matrix:
 
 @eval_at_trace_time
 def three_level(energies: ArrayLike) -> System:
-    """H = diag(ε₀, ε₁, ε₂). energies (3,): energy. Raises ValueError for another length."""
+    """Three levels, H = diag(ε₀, ε₁, ε₂).
+
+    energies: ε (3,), energy.
+    Raises ValueError for another length.
+    """
     energies = as_real(energies, "energies")
     if energies.shape != (3,):
         raise ValueError(f"energies must have shape (3,); got {energies.shape}.")
