@@ -52,13 +52,16 @@ def sigma_plus() -> np.ndarray:
 
 
 def destroy(levels: int) -> np.ndarray:
-    """Annihilation operator of a truncated oscillator, a|n⟩ = √n |n-1⟩; shape (levels, levels)."""
+    """Annihilation operator of an oscillator truncated to `levels` states, a|n⟩ = √n |n-1⟩; shape (levels, levels)."""
     levels = _dimension(levels, "levels")
     return np.diag(np.sqrt(np.arange(1.0, levels)), 1)
 
 
 def create(levels: int) -> np.ndarray:
-    """Creation operator of a truncated oscillator, a†|n⟩ = √(n+1) |n+1⟩, 0 on the last; shape (levels, levels)."""
+    """Creation operator of an oscillator truncated to `levels` states, a†|n⟩ = √(n+1) |n+1⟩; shape (levels, levels).
+
+    The last state goes to 0.
+    """
     return destroy(levels).T
 
 
@@ -89,12 +92,12 @@ def fermion_destroy(mode: int, modes: int) -> np.ndarray:
 
 
 def identity(levels: int) -> np.ndarray:
-    """The unit operator."""
+    """Unit operator; shape (levels, levels)."""
     return np.eye(_dimension(levels, "levels"))
 
 
 def transition(to: int, origin: int, levels: int) -> np.ndarray:
-    """|to⟩⟨origin| in `levels` dimensions."""
+    """|to⟩⟨origin|; shape (levels, levels). Raises ValueError for states that are not between 0 and levels - 1."""
     levels = _dimension(levels, "levels")
     _check_index(to, "to", levels)
     _check_index(origin, "origin", levels)
@@ -109,9 +112,12 @@ def site(index: int, sites: int) -> np.ndarray:
 
 
 def embed(operator: ArrayLike, index: int, dimensions: list[int] | tuple[int, ...]) -> np.ndarray:
-    """Operator acting on factor `index` of a tensor product: 1 ⊗ … ⊗ A ⊗ … ⊗ 1.
+    """Operator on one factor of a tensor product, 1 ⊗ … ⊗ A ⊗ … ⊗ 1.
 
-    `dimensions` lists the dimension of each factor; factor 0 is the leftmost. Raises ValueError on a mismatch.
+    operator: A (n, n).
+    index: the factor that it acts on; factor 0 is the leftmost.
+    dimensions: the dimension of each factor, n at `index`.
+    Returns (D, D), D the product of dimensions. Raises ValueError for a factor that is not there or another dimension.
     """
     operator = np.asarray(as_matrix(operator, "operator"))
     if not 0 <= index < len(dimensions):

@@ -26,7 +26,7 @@ Frequencies = Float[Array, "..."]
 
 
 def lamb_matrix(bath: AbstractBath, frequency: Frequencies) -> Array:
-    """s_ab(ω) (k, k, *shape of ω), energy. Where a tabulated density ends it counts as 0."""
+    """Lamb shift s_ab(ω) of a bath, energy, shape (k, k, *shape of ω). Beyond the end of its table a density is 0."""
     ends = _distances(bath, frequency)
     return _principal_value(lambda u: bath.noise_matrix(frequency[None] + u), ends, _scale(bath, frequency))
 
@@ -53,7 +53,7 @@ def noise_roots(bath: AbstractBath, frequency: Frequencies) -> Array:
 
 
 def with_slope(shift: Callable, bath: AbstractBath, frequency: Frequencies, level: BoolMatrix) -> tuple[Array, Array]:
-    """A shift (..., *shape of ω) and its derivative, both at ω = 0 where `level` says that two levels are one.
+    """A shift (..., *shape of ω) and its derivative by ω, both taken at ω = 0 where `level` is True: two equal levels.
 
     A cutoff such as e^{-|ω|/ω_c} gives γ a kink at ω = 0 and the shift a term ω ln|ω|, whose slope there is infinite:
     0 is returned in its place.

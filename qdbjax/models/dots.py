@@ -32,7 +32,7 @@ def quantum_dot(level: ArrayLike) -> System:
 def spinful_dot(level: ArrayLike, interaction: ArrayLike, zeeman: ArrayLike = 0.0) -> System:
     """One level with spin and Coulomb repulsion, H = (ε + ½B) n_up + (ε - ½B) n_down + U n_up n_down.
 
-    Particle number n_up + n_down; modes 0 up, 1 down. Couple leads with `[fermion_destroy(0, 2), fermion_destroy(1, 2)]`.
+    Particle number n_up + n_down; modes 0 up, 1 down. Couple leads with `[fermion_destroy(m, 2) for m in (0, 1)]`.
     level: ε, energy.
     interaction: U, energy.
     zeeman: B, energy; the splitting of the two spins.

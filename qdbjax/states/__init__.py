@@ -1,4 +1,4 @@
-"""States known beforehand."""
+"""Equilibrium states in closed form, and what is read from any state: entropy and distances."""
 
 from qdbjax.states.distances import fidelity as fidelity, trace_distance as trace_distance
 from qdbjax.states.ensembles import (

@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Scalar, as_scalar, is_traced
+from qdbjax._repr import summary
+from qdbjax._types import Array, ArrayLike, Float, Scalar, as_scalar
 from qdbjax.baths.temperature import positive_temperature
 from qdbjax.compilation.eager import jit_if_eager
 
@@ -18,8 +19,10 @@ _X, _W = np.polynomial.legendre.leggauss(16)
 class DampedOscillator(eqx.Module):
     """Equilibrium of a damped oscillator, H* = p²/2M* + M*Ω*²x²/2 up to a constant.
 
-    position_variance ⟨x²⟩; momentum_variance ⟨p²⟩; frequency Ω*, energy, coth(Ω*/2T) = 2√(⟨x²⟩⟨p²⟩); mass M*,
-    M*Ω* = √(⟨p²⟩/⟨x²⟩).
+    position_variance: ⟨x²⟩.
+    momentum_variance: ⟨p²⟩.
+    frequency: Ω*, energy, from coth(Ω*/2T) = 2√(⟨x²⟩⟨p²⟩).
+    mass: M*, from M*Ω* = √(⟨p²⟩/⟨x²⟩).
     """
 
     position_variance: Scalar
@@ -28,10 +31,8 @@ class DampedOscillator(eqx.Module):
     mass: Scalar
 
     def __repr__(self) -> str:
-        if is_traced(self.frequency) or self.frequency.ndim:
-            return f"DampedOscillator({'traced' if is_traced(self.frequency) else 'batch'})"
         names = ("position_variance", "momentum_variance", "frequency", "mass")
-        return f"DampedOscillator({', '.join(f'{name}={float(getattr(self, name)):.6g}' for name in names)})"
+        return summary(self, self.frequency, {name: getattr(self, name) for name in names})
 
 
 def damped_oscillator(

@@ -27,16 +27,18 @@ from qdbjax.systems import Spectrum, System, as_system, spectrum
 
 
 def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
-    """Mean force of a thermal bath, to second order in the coupling.
+    """Hamiltonian of mean force of a system in a thermal bath, to second order in the coupling.
 
     ρ = ρ₀ + X/Z - ρ₀ Tr X/Z, H* = H + δH with -β δH the first-order change of ln(e^{-βH} + X), ln Z* = ln Z + Tr X/Z;
     X in the module docstring, ρ₀ = e^{-βH}/Z. No counterterm.
-    bath: a `Bath` at one temperature T > 0, with any couplings, spectral density and correlation. Returns a MeanForce,
-    right to 1e-10 of Tr X; linear in the spectral density, so ρ loses its positivity and H* its meaning where that is
-    too large, first for levels far above T. Differentiable, at equal levels too. Memory d³ times a few hundred.
-    NaN, and for concrete input a ValueError, where ∫dω γ(ω)/(|ω| + 1) diverges: a density without end (`Flat`,
-    infinite cutoff) or infinite at ω → 0. Raises TypeError for another kind of bath; ValueError for T = 0 and for
-    another dimension.
+
+    system: a System or a Hamiltonian H (d, d).
+    bath: a `Bath` at one temperature T > 0, with any couplings, spectral density and correlation.
+    Returns a MeanForce, right to 1e-10 of Tr X; linear in the spectral density, so ρ loses its positivity and H* its
+    meaning where that is too large, first for levels far above T. Differentiable, at equal levels too. Memory d³ times
+    a few hundred. NaN, and for concrete input a ValueError, where ∫dω γ(ω)/(|ω| + 1) diverges: a density without end
+    (`Flat`, infinite cutoff) or infinite at ω → 0. Raises TypeError for another kind of bath; ValueError for T = 0 and
+    for another dimension.
     *Source:* E. Geva, E. Rosenman and D. Tannor, J. Chem. Phys. 113, 1380 (2000).
     """
     system = as_system(system)
