@@ -35,12 +35,12 @@ def _bath_correlation(bath: AbstractBath, times: Array) -> Array:
     values = table.reshape(k * k, *table.shape[2:]) / (2 * jnp.pi)
 
     def at(time):
-        found = line.fourier(jnp.real(values), time)
+        from_real = line.fourier(jnp.real(values), time)
         if not jnp.iscomplexobj(values):
-            return found
-        turned = line.fourier(jnp.imag(values), time)
+            return from_real
+        from_imaginary = line.fourier(jnp.imag(values), time)
         # Part by part: i·(∞ + 0i) would be NaN.
-        return jax.lax.complex(found.real - turned.imag, found.imag + turned.real)
+        return jax.lax.complex(from_real.real - from_imaginary.imag, from_real.imag + from_imaginary.real)
 
     return jax.lax.map(at, times).T.reshape(k, k, -1)
 
@@ -67,13 +67,13 @@ def _memory_time(bath: AbstractBath) -> Scalar:
     spread, weight = line.integrals(jnp.stack([_squares(slope), _squares(noise)]))
     table = finite_or_zero(noise).reshape(-1, *nodes.shape)
     endless = jnp.isinf(spread) | jnp.any(line.steps(jnp.abs(table)))
-    found = jnp.where(endless, jnp.inf, jnp.sqrt(spread / jnp.where(endless, 1.0, weight)))
-    return jnp.where(jnp.isinf(bath.scale), 0.0, found)
+    width = jnp.where(endless, jnp.inf, jnp.sqrt(spread / jnp.where(endless, 1.0, weight)))
+    return jnp.where(jnp.isinf(bath.scale), 0.0, width)
 
 
 def _squares(table: Array) -> Array:
-    known = finite_or_zero(table)
-    return jnp.sum(jnp.real(known * known.conj()), axis=(0, 1))
+    numbers = finite_or_zero(table)
+    return jnp.sum(jnp.real(numbers * numbers.conj()), axis=(0, 1))
 
 
 def _refuse_endless(bath: AbstractBath) -> None:

@@ -99,8 +99,8 @@ def inverse_frechet(function: DividedDifferences, matrix: Matrix, change: Matrix
     """Y with df_B(Y) = X, for a B that is diagonal in value; its off-diagonal part is solved for to first order."""
     values, rest = _diagonal_and_rest(matrix)
     slope = function.first(values[:, None], values[None, :]).astype(change.dtype)
-    found = change / slope
-    return found - function.second_order(values, rest, found) / slope
+    solution = change / slope
+    return solution - function.second_order(values, rest, solution) / slope
 
 
 def apply_spectral(function: Callable[[RealVector], RealVector], matrix: Matrix) -> Matrix:
@@ -112,8 +112,8 @@ def apply_spectral(function: Callable[[RealVector], RealVector], matrix: Matrix)
 def _in_fixed_frame(derivative: Callable, function: DividedDifferences, matrix: Matrix, change: Matrix) -> Matrix:
     """A derivative at a matrix in the direction X, taken in the matrix' eigenbasis, which is held fixed."""
     basis = jax.lax.stop_gradient(eigh(matrix)[1])
-    found = derivative(function, in_frame(basis, matrix), in_frame(basis, change))
-    return matmul(matmul(basis, found), dagger(basis))
+    tangent = derivative(function, in_frame(basis, matrix), in_frame(basis, change))
+    return matmul(matmul(basis, tangent), dagger(basis))
 
 
 def _hermitian_part(matrix: Matrix) -> Matrix:
@@ -164,5 +164,5 @@ def inverse_hermitian(matrix: Matrix) -> Matrix:
 
 @inverse_hermitian.defjvp
 def _inverse_jvp(primals, tangents):
-    found = inverse_hermitian(primals[0])
-    return found, -matmul(found, matmul(tangents[0], found))
+    value = inverse_hermitian(primals[0])
+    return value, -matmul(value, matmul(tangents[0], value))

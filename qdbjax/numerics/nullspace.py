@@ -78,8 +78,8 @@ def inverse(matrix: Square) -> Square:
 
 @inverse.defjvp
 def _inverse_jvp(primals, tangents):
-    found = inverse(primals[0])
-    return found, -product(found, product(tangents[0], found))
+    value = inverse(primals[0])
+    return value, -product(value, product(tangents[0], value))
 
 
 def null_vectors(matrix: Square, tolerance: float) -> tuple[Square, Square, Float[Array, " n"]]:

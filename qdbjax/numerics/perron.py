@@ -30,8 +30,8 @@ def perron_projector(matrix: Square) -> Square:
         power = unit + product(scaled, power) / n
 
     def square(_, power):
-        found = product(power, power)
-        return found / jnp.max(jnp.abs(found))
+        power = product(power, power)
+        return power / jnp.max(jnp.abs(power))
 
     power = jax.lax.fori_loop(0, SQUARINGS, square, power)
     return power / jnp.trace(power)

@@ -207,23 +207,23 @@ def _multipliers(charges: Charges, averages: Numbers) -> Numbers:
     values, _ = _commuting_values(charges)
     spread = jnp.ptp(values, axis=1)
     spread = jnp.where(spread > 0, spread, 1.0)
-    found = _search((values - averages[:, None]) / spread[:, None]) / spread
-    seen, covariance = canonical_covariance(_exponent(charges, found), charges)
-    better = found + _solve(covariance, seen - averages)
-    return jnp.where(jnp.all(jnp.isfinite(better)), better, found)
+    start = _search((values - averages[:, None]) / spread[:, None]) / spread
+    mean, covariance = canonical_covariance(_exponent(charges, start), charges)
+    solution = start + _solve(covariance, mean - averages)
+    return jnp.where(jnp.all(jnp.isfinite(solution)), solution, start)
 
 
 @_multipliers.defjvp
 def _multipliers_jvp(primals, tangents):
     charges, averages = primals
-    found = _multipliers(charges, averages)
+    multipliers = _multipliers(charges, averages)
 
-    def seen(charges):
-        return _traces(charges, normalized_exponential(_exponent(charges, found))[0])
+    def mean(charges):
+        return _traces(charges, normalized_exponential(_exponent(charges, multipliers))[0])
 
-    moved = jax.jvp(seen, (charges,), (tangents[0],))[1]
-    _, covariance = canonical_covariance(_exponent(charges, found), charges)
-    return found, _solve(covariance, moved - tangents[1])
+    mean_tangent = jax.jvp(mean, (charges,), (tangents[0],))[1]
+    _, covariance = canonical_covariance(_exponent(charges, multipliers), charges)
+    return multipliers, _solve(covariance, mean_tangent - tangents[1])
 
 
 def _solve(covariance: Array, source: Numbers) -> Numbers:
@@ -243,11 +243,11 @@ def _search(values: Float[Array, "charge d"]) -> Numbers:
 
     def step(_, multipliers):
         weights = jax.nn.softmax(-multipliers @ values)
-        seen = values @ weights
-        centred = values - seen[:, None]
-        move = _solve((centred * weights[None]) @ centred.T, seen)
+        mean = values @ weights
+        centred = values - mean[:, None]
+        move = _solve((centred * weights[None]) @ centred.T, mean)
         move = jnp.where(jnp.all(jnp.isfinite(move)), move, 0.0)
-        gain = jnp.sum(move * seen)
+        gain = jnp.sum(move * mean)
         candidates = multipliers[None, :] + shorter[:, None] * move[None, :]
         best = candidates[jnp.argmin(jax.vmap(height)(candidates))]
         # Near the end the height is flat to rounding, while Newton's own step is exact.

@@ -79,8 +79,8 @@ def _damped_oscillator(
     x2 = temperature / mass * (1 / stiffness + 2 * position)
     p2 = mass * temperature * (1 + 2 * momentum)
     uncertainty = jnp.sqrt(x2 * p2)
-    found = temperature * jnp.log1p(2 / (2 * uncertainty - 1))
-    return DampedOscillator(x2, p2, found, jnp.sqrt(p2 / x2) / found)
+    dressed_frequency = temperature * jnp.log1p(2 / (2 * uncertainty - 1))
+    return DampedOscillator(x2, p2, dressed_frequency, jnp.sqrt(p2 / x2) / dressed_frequency)
 
 
 def _value(coefficients: list[Scalar], x: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -109,20 +109,20 @@ def _matsubara(top: list[Scalar], bottom: list[Scalar], spacing: Scalar) -> Scal
 
 def _around(coefficients: list[Scalar], start: Scalar, step: Scalar) -> list[Scalar]:
     """Coefficients of the polynomial in s, at start + step·s."""
-    found = [jnp.zeros_like(start)] * len(coefficients)
+    expansion = [jnp.zeros_like(start)] * len(coefficients)
     for coefficient in reversed(coefficients):
-        lower = [jnp.zeros_like(start), *found[:-1]]
-        found = [start * a + step * b for a, b in zip(found, lower, strict=True)]
-        found[0] = found[0] + coefficient
-    return found
+        lower = [jnp.zeros_like(start), *expansion[:-1]]
+        expansion = [start * a + step * b for a, b in zip(expansion, lower, strict=True)]
+        expansion[0] = expansion[0] + coefficient
+    return expansion
 
 
 def _quotient(top: list[Scalar], bottom: list[Scalar], count: int) -> list[Scalar]:
     """Coefficients of the power series of a quotient of polynomials."""
-    found: list[Scalar] = []
+    ratio: list[Scalar] = []
     for n in range(count):
         rest = top[n] if n < len(top) else jnp.zeros_like(bottom[0])
         for k in range(1, min(n, len(bottom) - 1) + 1):
-            rest = rest - bottom[k] * found[n - k]
-        found.append(rest / bottom[0])
-    return found
+            rest = rest - bottom[k] * ratio[n - k]
+        ratio.append(rest / bottom[0])
+    return ratio

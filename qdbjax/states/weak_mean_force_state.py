@@ -110,17 +110,17 @@ def _change(levels: Spectrum, exponents: RealVector, beta: Scalar, bath: Bath) -
     difference, one for each argument.
     """
     tables = _tables(exponents, beta, bath)
-    framed = [levels.to_eigenbasis(jnp.asarray(operator)) for operator in bath.operators]
-    common = np.result_type(*(s.dtype for s in framed), levels.mixing.dtype)
-    weights = jnp.eye(len(framed), dtype=common)
+    couplings = [levels.to_eigenbasis(jnp.asarray(operator)) for operator in bath.operators]
+    common = np.result_type(*(s.dtype for s in couplings), levels.mixing.dtype)
+    weights = jnp.eye(len(couplings), dtype=common)
     if bath.correlation is not None:
         common = np.promote_types(common, bath.correlation.dtype)
         weights = jnp.asarray(bath.correlation, common)
-    coupling = jnp.stack(framed).astype(common)
+    coupling = jnp.stack(couplings).astype(common)
     mixing = (-beta.astype(common) * levels.mixing.astype(common))[None]
-    turned = mixing @ coupling
-    left = jnp.stack([coupling, turned, coupling, coupling])
-    right = jnp.stack([coupling, coupling, turned, coupling @ mixing])
+    mixing_coupling = mixing @ coupling
+    left = jnp.stack([coupling, mixing_coupling, coupling, coupling])
+    right = jnp.stack([coupling, coupling, mixing_coupling, coupling @ mixing])
     right = jnp.einsum("sab,tbkn->tsakn", jnp.stack([weights.astype(common), weights.T.astype(common)]), right)
     return jnp.einsum("tsmkn,tamk,tsakn->mn", tables.astype(common), left, right)
 
@@ -143,8 +143,8 @@ def _tables(exponents: RealVector, beta: Scalar, bath: Bath) -> Array:
     def add(total, panel):
         nodes, weights = panel
         away = (beta * nodes)[None, None, None, None, :]
-        moved = [x - mask * away for x, mask in zip(arguments, lowered, strict=True)]
-        value, slope = jax.linearize(exp_second_difference, *moved)
+        points = [x - mask * away for x, mask in zip(arguments, lowered, strict=True)]
+        value, slope = jax.linearize(exp_second_difference, *points)
         one, none = jnp.ones_like(value), jnp.zeros_like(value)
         tangents = [jnp.stack([one if n == place else none for n in range(3)]) for place in range(3)]
         slopes = jax.vmap(slope)(*tangents)
