@@ -11,7 +11,7 @@ import qdbjax as qdb
 jax.config.update("jax_enable_x64", True)
 
 TUNNELLING, REPULSION, BIAS, TEMPERATURE = 0.05, 1.0, 0.4, 0.02
-LEFT, RIGHT = qdb.annihilate(0, 2), qdb.annihilate(1, 2)
+LEFT, RIGHT = qdb.fermion_destroy(0, 2), qdb.fermion_destroy(1, 2)
 
 
 def current(left_level, right_level):

@@ -23,7 +23,11 @@ def observe(bias):
     """Current, noise, Fano factor, uncertainty ratio and conductance of a dot between two leads."""
     leads = [
         qdb.Lead(
-            qdb.annihilate(0, 1), qdb.Flat(rate), temperature=TEMPERATURE, chemical_potential=sign * bias, name=name
+            qdb.fermion_destroy(0, 1),
+            qdb.Flat(rate),
+            temperature=TEMPERATURE,
+            chemical_potential=sign * bias,
+            name=name,
         )
         for rate, sign, name in ((LEFT, 0.5, "left"), (RIGHT, -0.5, "right"))
     ]

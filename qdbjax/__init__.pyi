@@ -41,9 +41,9 @@ from .generators import (
     universal_lindblad as universal_lindblad,
 )
 from .operators import (
-    annihilate as annihilate,
     destroy as destroy,
     embed as embed,
+    fermion_destroy as fermion_destroy,
     identity as identity,
     sigma_minus as sigma_minus,
     sigma_x as sigma_x,

@@ -1,9 +1,11 @@
-"""Operators as NumPy arrays: Pauli and ladder matrices, projectors, embedding on a site, vec and superoperators.
+"""Operators as NumPy arrays: Pauli and ladder matrices, projectors, embedding in a tensor product and partial trace.
 
-NumPy rather than JAX, so that a coupling written down inside a traced function is still a known constant there.
+NumPy rather than JAX, so that a coupling written down inside a traced function is still a known constant there; only
+the partial trace, which is taken of computed states, is a JAX array.
 """
 
 import functools as ft
+import math
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,11 @@ def _dimension(value: int, name: str) -> int:
     if value < 1:
         raise ValueError(f"{name} must be at least 1; got {value}.")
     return int(value)
+
+
+def _check_index(index: int, name: str, levels: int) -> None:
+    if not 0 <= index < levels:
+        raise ValueError(f"{name} must be between 0 and levels - 1 = {levels - 1}; got {index}.")
 
 
 def sigma_x() -> np.ndarray:
@@ -39,16 +46,43 @@ def sigma_minus() -> np.ndarray:
     return np.array([[0.0, 0.0], [1.0, 0.0]])
 
 
+def sigma_plus() -> np.ndarray:
+    """σ₊ = |up⟩⟨down|."""
+    return np.array([[0.0, 1.0], [0.0, 0.0]])
+
+
 def destroy(levels: int) -> np.ndarray:
-    """Annihilation operator of a truncated oscillator, a|n⟩ = √n |n-1⟩; shape (levels, levels)."""
+    """Annihilation operator of an oscillator truncated to `levels` states, a|n⟩ = √n |n-1⟩; shape (levels, levels)."""
     levels = _dimension(levels, "levels")
     return np.diag(np.sqrt(np.arange(1.0, levels)), 1)
 
 
-def annihilate(mode: int, modes: int) -> np.ndarray:
-    """Fermionic annihilation operator c of one of several modes, {c_i, c_j†} = δ_ij; shape (2^modes, 2^modes).
+def create(levels: int) -> np.ndarray:
+    """Creation operator of an oscillator truncated to `levels` states, a†|n⟩ = √(n+1) |n+1⟩; shape (levels, levels).
 
-    Each mode is empty (first) or occupied; mode 0 is the leftmost factor and carries no sign (Jordan and Wigner).
+    The last state goes to 0.
+    """
+    return destroy(levels).T
+
+
+def basis_state(index: int, levels: int) -> np.ndarray:
+    """Basis vector |index⟩, shape (levels,); the density matrix |index⟩⟨index| is `site(index, levels)`.
+
+    Raises ValueError for an index that is not between 0 and levels - 1.
+    """
+    levels = _dimension(levels, "levels")
+    _check_index(index, "index", levels)
+    return np.eye(levels)[index]
+
+
+def fermion_destroy(mode: int, modes: int) -> np.ndarray:
+    """Annihilation operator c of one of several fermion modes, {c_i, c_j†} = δ_ij; shape (2^modes, 2^modes).
+
+    Each mode is empty (first) or occupied; mode 0 is the leftmost factor and carries no sign.
+    mode: which one, from 0.
+    modes: how many there are.
+    Raises ValueError for a mode that is not there.
+    *Source:* P. Jordan and E. Wigner, Z. Phys. 47, 631 (1928).
     """
     modes = _dimension(modes, "modes")
     if not 0 <= mode < modes:
@@ -58,16 +92,15 @@ def annihilate(mode: int, modes: int) -> np.ndarray:
 
 
 def identity(levels: int) -> np.ndarray:
-    """The unit operator."""
+    """Unit operator; shape (levels, levels)."""
     return np.eye(_dimension(levels, "levels"))
 
 
 def transition(to: int, origin: int, levels: int) -> np.ndarray:
-    """|to⟩⟨origin| in `levels` dimensions."""
+    """|to⟩⟨origin|; shape (levels, levels). Raises ValueError for states that are not between 0 and levels - 1."""
     levels = _dimension(levels, "levels")
-    for index, name in ((to, "to"), (origin, "origin")):
-        if not 0 <= index < levels:
-            raise ValueError(f"{name} must be between 0 and levels - 1 = {levels - 1}; got {index}.")
+    _check_index(to, "to", levels)
+    _check_index(origin, "origin", levels)
     operator = np.zeros((levels, levels))
     operator[to, origin] = 1.0
     return operator
@@ -79,9 +112,12 @@ def site(index: int, sites: int) -> np.ndarray:
 
 
 def embed(operator: ArrayLike, index: int, dimensions: list[int] | tuple[int, ...]) -> np.ndarray:
-    """Operator acting on factor `index` of a tensor product: 1 ⊗ … ⊗ A ⊗ … ⊗ 1.
+    """Operator on one factor of a tensor product, 1 ⊗ … ⊗ A ⊗ … ⊗ 1.
 
-    `dimensions` lists the dimension of each factor; factor 0 is the leftmost. Raises ValueError on a mismatch.
+    operator: A (n, n).
+    index: the factor that it acts on; factor 0 is the leftmost.
+    dimensions: the dimension of each factor, n at `index`.
+    Returns (D, D), D the product of dimensions. Raises ValueError for a factor that is not there or another dimension.
     """
     operator = np.asarray(as_matrix(operator, "operator"))
     if not 0 <= index < len(dimensions):
@@ -92,12 +128,25 @@ def embed(operator: ArrayLike, index: int, dimensions: list[int] | tuple[int, ..
     return ft.reduce(np.kron, factors)
 
 
-def vec(rho: Array) -> Array:
-    """Row-major vector of a matrix, vec(AρB) = (A ⊗ Bᵀ) vec(ρ)."""
-    return jnp.reshape(rho, (-1,))
+def partial_trace(rho: ArrayLike, keep: int | tuple[int, ...], dimensions: list[int] | tuple[int, ...]) -> Array:
+    """Partial trace of an operator on a tensor product: ρ_A = Tr_B ρ, the reduced state of the factors in `keep`.
 
-
-def unvec(vector: Array) -> Array:
-    """The matrix of a row-major vector."""
-    d = round(np.sqrt(vector.shape[-1]))
-    return jnp.reshape(vector, (d, d))
+    rho: (D, D), D the product of dimensions.
+    keep: the factor that stays, or several; they stay in the order of the tensor product.
+    dimensions: the dimension of each factor; factor 0 is the leftmost.
+    Returns the operator on the kept factors, differentiable. Raises ValueError for no factor, one that is not there, or
+    dimensions that do not fit.
+    *Source:* M. A. Nielsen and I. L. Chuang, Quantum Computation and Quantum Information (2000), section 2.4.3.
+    """
+    rho = as_matrix(rho, "rho")
+    kept = sorted({keep} if isinstance(keep, (int, np.integer)) else set(keep))
+    count = len(dimensions)
+    if not kept or not 0 <= kept[0] <= kept[-1] < count:
+        raise ValueError(f"keep must hold factors between 0 and {count - 1}; got {keep}.")
+    if rho.shape[0] != math.prod(dimensions):
+        raise ValueError(f"rho has dimension {rho.shape[0]} but the factors have {math.prod(dimensions)}.")
+    rows = list(range(count))
+    columns = [count + n if n in kept else n for n in rows]
+    size = math.prod(dimensions[n] for n in kept)
+    table = jnp.asarray(rho).reshape(*dimensions, *dimensions)
+    return jnp.einsum(table, rows + columns, kept + [count + n for n in kept]).reshape(size, size)

@@ -14,9 +14,7 @@ from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian,
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, dissipator_matrix, energy_liouvillian
-from qdbjax.numerics.exponential import expm_hermitian
-from qdbjax.numerics.logarithm import logm_hermitian
-from qdbjax.numerics.roots import inverse_hermitian, sqrt_hermitian
+from qdbjax.numerics.matrix_functions import expm_hermitian, inverse_hermitian, logm_hermitian, sqrt_hermitian
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import State, StateLike
 from qdbjax.thermodynamics.entropy import logarithm_of_state

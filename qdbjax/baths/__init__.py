@@ -2,6 +2,7 @@
 
 from qdbjax.baths.abstract import AbstractBath as AbstractBath, map_stacked as map_stacked
 from qdbjax.baths.bath import Bath as Bath
+from qdbjax.baths.correlation import bath_correlation as bath_correlation, memory_time as memory_time
 from qdbjax.baths.exchange import Field as Field, Lead as Lead
 from qdbjax.baths.gas import Gas as Gas
 from qdbjax.baths.lamb_shift import (
@@ -10,7 +11,6 @@ from qdbjax.baths.lamb_shift import (
     shared_lamb_shift as shared_lamb_shift,
     value_and_slope_at_level as value_and_slope_at_level,
 )
-from qdbjax.baths.memory import bath_correlation as bath_correlation, memory_time as memory_time
 from qdbjax.baths.spectral.abstract import (
     AbstractSpectralDensity as AbstractSpectralDensity,
     Custom as Custom,

@@ -11,7 +11,7 @@ from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian,
 from qdbjax.baths.abstract import AbstractBath, diagonal_table
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, as_spectral_density
 from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
-from qdbjax.numerics.statistics import magnitude, thermal_energy
+from qdbjax.numerics.occupation import magnitude, thermal_energy
 
 
 class Bath(AbstractBath):

@@ -16,7 +16,7 @@ from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_matrix, as
 from qdbjax.baths.abstract import AbstractBath, diagonal_table
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, as_spectral_density
 from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
-from qdbjax.numerics.statistics import bose, fermi
+from qdbjax.numerics.occupation import bose, fermi
 
 Frequencies = Float[Array, "..."]
 

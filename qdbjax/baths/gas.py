@@ -4,6 +4,7 @@ import equinox as eqx
 import numpy as np
 
 from qdbjax._types import ArrayLike, Matrix, Scalar, as_hermitian, as_scalar, is_traced
+from qdbjax.baths.temperature import positive_temperature
 
 
 class Gas(eqx.Module):
@@ -12,8 +13,13 @@ class Gas(eqx.Module):
     H = p²/2m + H_S + V δ(q), with momentum distribution G(p) = √(β/2πm) e^{-βp²/2m}.
 
     potential: Hermitian V (d, d), energy times length, in the basis of the Hamiltonian; any sign, finite.
-    temperature T > 0: energy. density ν >= 0: the factor in a_kl = 2πν R_kl; n particles per length are ν = 2πn.
-    mass m > 0. name: label in results. repulsive: whether V is known to have no negative eigenvalue.
+    temperature: T > 0, energy (k_B = 1); give this or inverse_temperature.
+    inverse_temperature: 1/T > 0.
+    density: ν >= 0, the factor in a_kl = 2πν R_kl; n particles per length are ν = 2πn.
+    mass: m > 0.
+    name: label in results.
+    Attributes: temperature, whichever was given; repulsive, whether V is known to have no negative eigenvalue;
+    dimension.
     Raises ValueError or TypeError for concrete input out of range; traced input is flagged by the solvers.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (7), (29); their (20)
     prints half of the rate that follows from (7).
@@ -30,13 +36,14 @@ class Gas(eqx.Module):
         self,
         potential: ArrayLike,
         *,
-        temperature: ArrayLike,
+        temperature: ArrayLike | None = None,
+        inverse_temperature: ArrayLike | None = None,
         density: ArrayLike = 1.0,
         mass: ArrayLike = 1.0,
         name: str | None = None,
     ):
         self.potential = as_hermitian(potential, "potential")
-        self.temperature = as_scalar(temperature, "temperature", low=0, strict=True)
+        self.temperature = positive_temperature(temperature, inverse_temperature)
         self.density = as_scalar(density, "density", low=0)
         self.mass = as_scalar(mass, "mass", low=0, strict=True)
         self.name = None if name is None else str(name)

@@ -1,11 +1,12 @@
-"""The Lamb shift: the other half of the one-sided transform of a bath's correlation function.
+"""The Lamb shift: the imaginary part of the half-sided Fourier transform of a bath's correlation function.
 
 Γ_ab(ω) = ∫₀^∞ dt e^{iωt}⟨B_a†(t)B_b(0)⟩ = ½γ_ab(ω) + i s_ab(ω). With u the distance from the singularity,
 
     s_ab(ω) = P∫ dω' γ_ab(ω') / 2π(ω - ω') = (1/2π) ∫₀^∞ du [γ_ab(ω - u) - γ_ab(ω + u)]/u,
 
-which subtracts it without a limit to take, for every bath, temperature and sign of ω. Panels end where the noise has a
-kink or a step (`landmarks`). Where two transitions share one jump operator, √γ(p + ν)√γ(q + ν) takes the place of γ.
+in which the singularity is gone without a limit to take, for every bath, temperature and sign of ω. Panels end where
+the noise has a kink or a step (`landmarks`). Where two transitions share one jump operator, √γ(p + ν)√γ(q + ν) takes
+the place of γ.
 """
 
 import itertools
@@ -16,15 +17,16 @@ import jax.numpy as jnp
 
 from qdbjax._types import Array, BoolMatrix, Float
 from qdbjax.baths.abstract import AbstractBath
+from qdbjax.baths.noise_integrals import finite_or_zero
 from qdbjax.baths.temperature import LocalTemperature
-from qdbjax.numerics.quadrature import half_line, unit_interval
-from qdbjax.numerics.statistics import magnitude
+from qdbjax.numerics.double_exponential import half_line, unit_interval
+from qdbjax.numerics.occupation import magnitude
 
 Frequencies = Float[Array, "..."]
 
 
 def lamb_matrix(bath: AbstractBath, frequency: Frequencies) -> Array:
-    """s_ab(ω) (k, k, *shape of ω), energy. Where a tabulated density ends it counts as 0."""
+    """Lamb shift s_ab(ω) of a bath, energy, shape (k, k, *shape of ω). Beyond the end of its table a density is 0."""
     ends = _distances(bath, frequency)
     return _principal_value(lambda u: bath.noise_matrix(frequency[None] + u), ends, _scale(bath, frequency))
 
@@ -37,7 +39,7 @@ def shared_lamb_shift(bath: AbstractBath, first: Frequencies, second: Frequencie
     """
 
     def product(u):
-        return _known(noise_roots(bath, first[None] + u)) * _known(noise_roots(bath, second[None] + u))
+        return finite_or_zero(noise_roots(bath, first[None] + u)) * finite_or_zero(noise_roots(bath, second[None] + u))
 
     ends = [*_distances(bath, first), *_distances(bath, second)]
     return _principal_value(product, ends, _scale(bath, first))
@@ -53,21 +55,22 @@ def noise_roots(bath: AbstractBath, frequency: Frequencies) -> Array:
 def value_and_slope_at_level(
     shift: Callable, bath: AbstractBath, frequency: Frequencies, level: BoolMatrix
 ) -> tuple[Array, Array]:
-    """A shift (..., *shape of ω) and its derivative, both at ω = 0 where `level` says that two levels are one.
+    """A shift (..., *shape of ω) and its derivative by ω, both taken at ω = 0 where `level` is True: two equal levels.
 
-    A cutoff such as e^{-|ω|/ω_c} has a kink at ω = 0, which gives the shift a term ω ln|ω|: an infinite slope, for
-    which 0 stands here.
+    A cutoff such as e^{-|ω|/ω_c} gives γ a kink at ω = 0 and the shift a term ω ln|ω|, whose slope there is infinite:
+    0 is returned in its place.
     """
     frequency = jnp.where(level, 0.0, frequency)
     value, slope = jax.jvp(shift, (frequency,), (jnp.ones_like(frequency),))
     step = 1e-12 * jnp.maximum(_scale(bath, frequency), jnp.finfo(frequency.dtype).tiny)
     sides = jnp.stack([-step, step])
-    noise, rise = jax.jvp(lambda x: _known(bath.noise_matrix(x)), (sides,), (jnp.ones_like(sides),))
-    kinked = _jumps(noise) | _jumps(_known(rise))
+    noise, rise = jax.jvp(lambda x: finite_or_zero(bath.noise_matrix(x)), (sides,), (jnp.ones_like(sides),))
+    kinked = _is_discontinuous(noise) | _is_discontinuous(finite_or_zero(rise))
     return value, jnp.where(level & kinked, 0.0, slope)
 
 
-def _jumps(both: Array) -> Array:
+def _is_discontinuous(both: Array) -> Array:
+    """Whether a table (..., [left, right]) differs between the two sides of a frequency."""
     return jnp.any(jnp.abs(both[..., 1] - both[..., 0]) > 1e-6 * jnp.max(jnp.abs(both)))
 
 
@@ -102,10 +105,6 @@ def _principal_value(noise: Callable, ends: list[Array], scale: Array) -> Array:
     unit = jnp.maximum(jnp.maximum(scale, ends[-1]), jnp.finfo(dtype).tiny)[None]
     u = ends[-1][None] + unit * x
     distances, weights = jnp.concatenate([*distances, u]), jnp.concatenate([*weights, unit * weight / u])
-    difference = _known(noise(-distances)) - _known(noise(distances))
+    difference = finite_or_zero(noise(-distances)) - finite_or_zero(noise(distances))
     nodes = difference.ndim - dims - 1
     return jnp.sum(difference * weights.astype(difference.dtype)[(None,) * nodes], axis=nodes) / (2 * jnp.pi)
-
-
-def _known(noise: Array) -> Array:
-    return jnp.where(jnp.isfinite(noise), noise, 0.0)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, as_real, is_traced
-from qdbjax.numerics.statistics import magnitude
+from qdbjax._types import Array, ArrayLike, Float, Scalar, as_real, as_scalar, is_traced
+from qdbjax.numerics.occupation import magnitude
 
 
 class LocalTemperature(eqx.Module):
@@ -34,25 +34,46 @@ def temperature_at(temperature: Temperature, frequency: Float[Array, "..."]) -> 
     return temperature.at(frequency) if isinstance(temperature, LocalTemperature) else temperature
 
 
-def as_temperature(temperature: ArrayLike | None, inverse_temperature: ArrayLike | Callable | None) -> Temperature:
-    """The temperature of a bath from one of the two; a callable inverse temperature makes it local."""
+def _given(temperature: ArrayLike | None, inverse_temperature: ArrayLike | None) -> tuple[str, ArrayLike]:
+    """Name and value of the one of the two that is given."""
     if (temperature is None) == (inverse_temperature is None):
         raise ValueError("give exactly one of temperature and inverse_temperature.")
-    if callable(inverse_temperature):
-        return LocalTemperature(inverse_temperature)
-    inverse = temperature is None
-    name = "inverse_temperature" if inverse else "temperature"
-    value = as_real(inverse_temperature if inverse else temperature, name)
+    if temperature is None:
+        return "inverse_temperature", inverse_temperature
+    return "temperature", temperature
+
+
+def one_temperature(temperature: ArrayLike | None, inverse_temperature: ArrayLike | None) -> tuple[str, Scalar]:
+    """Name and value of the one of the two that is given, a number of either sign; ValueError otherwise."""
+    name, given = _given(temperature, inverse_temperature)
+    value = as_real(given, name)
     if value.ndim != 0:
         raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
+    if not is_traced(value) and np.isnan(float(value)):
+        raise ValueError(f"{name} must be a number; got nan.")
+    return name, value
+
+
+def positive_temperature(temperature: ArrayLike | None, inverse_temperature: ArrayLike | None) -> Scalar:
+    """T > 0, finite, from the one of the two that is given; ValueError otherwise."""
+    name, given = _given(temperature, inverse_temperature)
+    value = as_scalar(given, name, low=0, strict=True)
+    return value if name == "temperature" else 1 / value
+
+
+def as_temperature(temperature: ArrayLike | None, inverse_temperature: ArrayLike | Callable | None) -> Temperature:
+    """The temperature of a bath, T >= 0 from the one of the two that is given; local from a callable β(ω)."""
+    name, given = _given(temperature, inverse_temperature)
+    if name == "inverse_temperature" and callable(given):
+        return LocalTemperature(given)
+    name, value = one_temperature(temperature, inverse_temperature)
+    inverse = name == "inverse_temperature"
     if not is_traced(value):
         _check(float(value), name, inverse)
     return 1 / value if inverse else value
 
 
 def _check(number: float, name: str, inverse: bool) -> None:
-    if np.isnan(number):
-        raise ValueError(f"{name} must be a number; got nan.")
     if number < 0:
         raise ValueError(
             f"{name} must be >= 0; got {number}: the modes of a bosonic bath have no highest level. "
@@ -63,7 +84,7 @@ def _check(number: float, name: str, inverse: bool) -> None:
 
 
 def describe(temperature: Temperature) -> str:
-    """For printing."""
+    """The temperature as it is printed."""
     if isinstance(temperature, LocalTemperature):
         return "inverse_temperature=β(ω)"
     return "temperature=" + ("traced" if is_traced(temperature) else f"{np.asarray(temperature)}")

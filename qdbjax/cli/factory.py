@@ -9,7 +9,7 @@ from qdbjax.baths import AbstractBath, AbstractSpectralDensity, Gas
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.registry import BATHS, DENSITIES, MACHINES, MODELS
 from qdbjax.generators import Generator, davies, low_density
-from qdbjax.operators import annihilate, embed, sigma_minus, sigma_x, sigma_y, sigma_z, site, transition
+from qdbjax.operators import embed, fermion_destroy, sigma_minus, sigma_x, sigma_y, sigma_z, site, transition
 from qdbjax.systems import System
 
 PAULI = {"x": sigma_x, "y": sigma_y, "z": sigma_z}
@@ -98,8 +98,8 @@ def operator_of(table: dict[str, Any], model: str, levels: int, *, hermitian: bo
         to, origin = table["transition"]
         operator = transition(to, origin, levels)
         return operator + operator.T if hermitian and to != origin else operator
-    if table["annihilate"] is not None:
-        return annihilate(table["annihilate"], _factors(levels, "annihilate", "fermionic modes"))
+    if table["fermion_destroy"] is not None:
+        return fermion_destroy(table["fermion_destroy"], _factors(levels, "fermion_destroy", "fermionic modes"))
     if table["lower"] is not None:
         return embed(sigma_minus(), table["lower"], [2] * _factors(levels, "lower", "spins"))
     if table["pauli"] is not None:

@@ -29,7 +29,7 @@ class Operator(BaseModel, strict=True):
     transition: list[int] | None = Field(default=None, min_length=2, max_length=2)
     matrix: Matrix | None = None
     lower: int | None = Field(default=None, ge=0)
-    annihilate: int | None = Field(default=None, ge=0)
+    fermion_destroy: int | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _one_kind(self):

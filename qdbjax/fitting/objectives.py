@@ -10,7 +10,7 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Matrix, Scalar, as_hermitian, as_real, as_scalar, is_traced
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.roots import sqrt_hermitian
+from qdbjax.numerics.matrix_functions import sqrt_hermitian
 from qdbjax.states import relative_entropy
 
 TARGET_TOLERANCE = 1e-6  # relative deviation from an exact target up to which it counts as attained

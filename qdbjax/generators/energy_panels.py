@@ -16,8 +16,8 @@ import numpy as np
 from qdbjax._types import Array, Complex, Float, RealVector
 from qdbjax.baths import Gas
 from qdbjax.generators.scattering_matrix import resolvents, wave_numbers
+from qdbjax.numerics.double_exponential import decaying, unit_interval
 from qdbjax.numerics.matrix import LayoutMatrix
-from qdbjax.numerics.quadrature import decaying, unit_interval
 
 
 class Nodes(NamedTuple):

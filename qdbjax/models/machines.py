@@ -11,8 +11,8 @@ import numpy as np
 from qdbjax._types import Array, ArrayLike, Matrix, Scalar, as_real, as_scalar, is_traced
 from qdbjax.baths import Bath, Ohmic
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
-from qdbjax.models.zoo import three_level
-from qdbjax.numerics.entries import unstack
+from qdbjax.models.qubits import three_level
+from qdbjax.numerics.matrix import unstack
 from qdbjax.operators import embed, sigma_x, transition
 from qdbjax.systems import System
 
@@ -71,7 +71,10 @@ def three_level_maser(
     H = diag(ε₀, ε₁, ε₂), couplings |m⟩⟨n| + h.c., baths "hot", "cold", "work" in this order. Each quantum ε₂ - ε₀ of
     heat gives ε₁ - ε₀ of work: η = (ε₁ - ε₀)/(ε₂ - ε₀). The work reservoir is a bath of temperature far above the
     others, whose energy brings hardly any entropy; it is Carnot's only in the limit T → ∞.
-    energies (3,), temperatures (3,): energy. strengths η of the Ohmic baths: one number or (3,). cutoff ω_c: energy.
+    energies: ε (3,), energy.
+    temperatures: (3,), energy, in the order of the baths.
+    strengths: η of the Ohmic baths, one number or (3,).
+    cutoff: ω_c, energy.
     Raises ValueError for another shape.
     *Source:* H. E. D. Scovil and E. O. Schulz-DuBois, Phys. Rev. Lett. 2, 262 (1959).
     """
@@ -92,7 +95,11 @@ def absorption_refrigerator(
     H = diag(ε₀, ε₁, ε₂), couplings |m⟩⟨n| + h.c. plus `leak` times the same on the two other transitions; baths "cold",
     "hot", "room" in this order. Without leak the three currents are one: J_c/J_h = (ε₁ - ε₀)/(ε₂ - ε₁), and the machine
     cools where this is below (1 - T_r/T_h) T_c/(T_r - T_c); leaks keep it away from that bound.
-    energies (3,), temperatures (3,): energy. strengths η of the Ohmic baths: one number or (3,). cutoff ω_c: energy.
+    energies: ε (3,), energy.
+    temperatures: (3,), energy, in the order of the baths.
+    strengths: η of the Ohmic baths, one number or (3,).
+    cutoff: ω_c, energy.
+    leak: amplitude of a bath's coupling to the two transitions of the others, relative to its own.
     Raises ValueError for another shape.
     *Source:* J. P. Palao, R. Kosloff, J. M. Gordon, Phys. Rev. E 64, 056130 (2001).
     """
@@ -115,8 +122,13 @@ def three_qubit_refrigerator(
     couples by σ_x to its own bath, "cold", "room", "hot" in this order. The eigenbasis is supplied: |010⟩ and |101⟩ are
     of one energy, split by ±g. The Davies generator of it is meant for rates far below g; at g = 0 the qubits are apart
     and no heat flows, and what flows at g → 0 is not that: take `davies(..., window=)` there.
-    cold_splitting E_1, hot_splitting E_3, coupling g, temperatures (3,): energy. strengths η of the Ohmic baths: one
-    number or (3,). cutoff ω_c: energy. Raises ValueError for another shape.
+    cold_splitting: E_1, energy.
+    hot_splitting: E_3, energy.
+    coupling: g, energy.
+    temperatures: (3,), energy, in the order of the baths.
+    strengths: η of the Ohmic baths, one number or (3,).
+    cutoff: ω_c, energy.
+    Raises ValueError for another shape.
     *Source:* N. Linden, S. Popescu, P. Skrzypczyk, Phys. Rev. Lett. 105, 130401 (2010), whose baths are local.
     """
     system = _three_qubits(cold_splitting, hot_splitting, coupling)
@@ -185,8 +197,12 @@ def heat_rectifier(
     Each qubit couples by σ_x to its own bath, "left" and "right" in this order. Left flips cost |ω_L ± 2g|, right ones
     |ω_R ± 2g|; heat goes round the four states, and where the left bath is too cold to flip the stiff qubit none does.
     Equal splittings and strengths do not rectify. The eigenbasis is supplied.
-    splittings ω (2,), coupling g, temperatures (2,): energy. strengths η of the Ohmic baths: one number or (2,).
-    cutoff ω_c: energy. Raises ValueError for another shape.
+    splittings: ω (2,), energy.
+    coupling: g, energy.
+    temperatures: (2,), energy, in the order of the baths.
+    strengths: η of the Ohmic baths, one number or (2,).
+    cutoff: ω_c, energy.
+    Raises ValueError for another shape.
     *Source:* T. Werlang, M. A. Marchiori, M. F. Cornelio, D. Valente, Phys. Rev. E 89, 062109 (2014).
     """
     system = _ising(splittings, ("coupling", coupling), ((0, 1),))
@@ -207,8 +223,12 @@ def heat_transistor(
     Qubits emitter, base, collector, each coupled by σ_x to its own bath of that name, in this order; couplings g
     (emitter-base, base-collector, collector-emitter). The amplification is the `amplification` of the emitter's or
     collector's current by the base's. The eigenbasis is supplied.
-    splittings ω (3,), couplings g (3,), temperatures (3,): energy. strengths η of the Ohmic baths: one number or (3,).
-    cutoff ω_c: energy. Raises ValueError for another shape.
+    splittings: ω (3,), energy.
+    couplings: g (3,), energy.
+    temperatures: (3,), energy, in the order of the baths.
+    strengths: η of the Ohmic baths, one number or (3,).
+    cutoff: ω_c, energy.
+    Raises ValueError for another shape.
     *Source:* K. Joulain, J. Drevillon, Y. Ezzahri, J. Ordonez-Miranda, Phys. Rev. Lett. 116, 200601 (2016).
     """
     system = _ising(splittings, ("couplings", couplings), ((0, 1), (1, 2), (2, 0)))

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._types import BoolMatrix, Matrix, RealVector
-from qdbjax.numerics.closed_form import eigh2, eigh3
+from qdbjax.numerics.eigh_closed_form import eigh2, eigh3
 from qdbjax.numerics.matrix import dagger, diagonal, in_frame, matmul
 
 

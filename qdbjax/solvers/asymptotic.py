@@ -11,8 +11,8 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense, whole_block
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.hermitian import pack, unpack
-from qdbjax.numerics.kernel import kernel_projector, kernel_tolerance
 from qdbjax.numerics.markov import off_diagonal
+from qdbjax.numerics.nullspace import kernel_tolerance, nullspace_projector
 from qdbjax.states.state import State, density_matrix
 
 
@@ -61,7 +61,7 @@ def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
     same = jnp.real(block.same)
     # Coherences outside the block decay or oscillate; -ρ keeps them out of the kernel.
     matrix = block.matrix() - generator.scale * jnp.diag(1 - same.reshape(-1))
-    projector = kernel_projector(matrix, kernel_tolerance(generator.rates.dtype))
+    projector = nullspace_projector(matrix, kernel_tolerance(generator.rates.dtype))
     start = generator.spectrum.to_eigenbasis(rho)
     final = (projector @ (pack(start) * same).reshape(-1)).reshape(d, d)
     state = State(jnp.diagonal(final), unpack(off_diagonal(final)), None, within_levels=True)

@@ -9,7 +9,7 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, energy_liouvillian
 from qdbjax.generators.interaction_picture import rotating_matrix
-from qdbjax.numerics.exponential import expm_superoperator
+from qdbjax.numerics.superoperator_exponential import expm_superoperator
 from qdbjax.solvers.evolution import checked_times
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import StateLike

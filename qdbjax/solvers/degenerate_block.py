@@ -16,8 +16,8 @@ from qdbjax.generators.block import Block, check_dense, whole_block
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.jumps import AbstractJumps
 from qdbjax.numerics.hermitian import Packed, pack, unpack
-from qdbjax.numerics.kernel import solve_with_rank
 from qdbjax.numerics.markov import off_diagonal
+from qdbjax.numerics.nullspace import solve_with_rank
 from qdbjax.solvers.abstract import AbstractSolver, Solution
 from qdbjax.systems import Spectrum
 

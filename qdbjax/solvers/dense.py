@@ -4,8 +4,8 @@ import jax.numpy as jnp
 
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.hermitian import pack, real_matrix, unpack
-from qdbjax.numerics.kernel import kernel_projector, kernel_tolerance
 from qdbjax.numerics.markov import off_diagonal
+from qdbjax.numerics.nullspace import kernel_tolerance, nullspace_projector
 from qdbjax.solvers.abstract import AbstractSolver, Solution
 
 
@@ -18,7 +18,7 @@ class Dense(AbstractSolver):
     def solve(self, generator: Generator) -> Solution:
         d = generator.dimension
         matrix = generator.liouvillian()
-        projector = kernel_projector(real_matrix(matrix), kernel_tolerance(generator.rates.dtype))
+        projector = nullspace_projector(real_matrix(matrix), kernel_tolerance(generator.rates.dtype))
         rho = unpack((projector @ pack(jnp.eye(d, dtype=matrix.dtype) / d).reshape(-1)).reshape(d, d))
         residual = jnp.max(jnp.abs(matrix @ rho.reshape(-1))) / jnp.where(generator.scale > 0, generator.scale, 1.0)
         state = pack(generator.spectrum.to_eigenbasis(rho))

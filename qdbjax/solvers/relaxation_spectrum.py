@@ -10,8 +10,8 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.interaction_picture import rotating_matrix
-from qdbjax.numerics.exponential import expm_superoperator
-from qdbjax.numerics.kernel import kernel_tolerance
+from qdbjax.numerics.nullspace import kernel_tolerance
+from qdbjax.numerics.superoperator_exponential import expm_superoperator
 
 EQUAL = 1e-9  # rates closer than this part of the largest entry have no eigenvectors of their own
 

@@ -4,12 +4,13 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._status import Status, raise_flag, record
+from qdbjax._repr import summary
+from qdbjax._status import Status, explain, raise_flag, record
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, StatusCode, as_hermitian, as_scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
-from qdbjax.states.generalized import canonical_covariance, normalized_exponential
-from qdbjax.states.thermal import GibbsState, finite_inverse, gibbs
+from qdbjax.states.generalized_gibbs_state import canonical_covariance, normalized_exponential
+from qdbjax.states.gibbs_state import GibbsState, finite_inverse, gibbs
 from qdbjax.systems import System, as_system
 
 WIDTHS = 3.0  # a window that no level comes closer to than this holds no state
@@ -18,9 +19,14 @@ WIDTHS = 3.0  # a window that no level comes closer to than this holds no state
 class GrandCanonicalState(eqx.Module):
     """ρ = e^{-(H - μN)/T}/Z with its thermodynamic potentials; every field is differentiable.
 
-    density_matrix (d, d) in the basis of H; log_partition_function ln Z; grand_potential Ω = -T ln Z; energy ⟨H⟩;
-    number ⟨N⟩; number_variance ⟨N²⟩ - ⟨N⟩², T times the compressibility ∂⟨N⟩/∂μ; entropy S (nats); heat_capacity at
-    constant μ, T ∂S/∂T = Var(H - μN)/T².
+    density_matrix: ρ (d, d), in the basis of H.
+    log_partition_function: ln Z.
+    grand_potential: Ω = -T ln Z, energy.
+    energy: ⟨H⟩.
+    number: ⟨N⟩.
+    number_variance: ⟨N²⟩ - ⟨N⟩², T times the compressibility ∂⟨N⟩/∂μ.
+    entropy: S, nats.
+    heat_capacity: T ∂S/∂T = Var(H - μN)/T² at constant μ.
     """
 
     density_matrix: Matrix
@@ -32,6 +38,10 @@ class GrandCanonicalState(eqx.Module):
     entropy: Scalar
     heat_capacity: Scalar
 
+    def __repr__(self) -> str:
+        fields = {name: getattr(self, name) for name in ("energy", "number", "entropy", "grand_potential")}
+        return summary(self, self.energy, fields, known={"dimension": self.density_matrix.shape[-1]})
+
 
 def grand_canonical(
     system: System,
@@ -40,11 +50,17 @@ def grand_canonical(
     inverse_temperature: ArrayLike | None = None,
     chemical_potential: ArrayLike,
 ) -> GrandCanonicalState:
-    """Grand-canonical state ρ = e^{-β(H - μN)}/Z of a system with a conserved particle number.
+    """Grand-canonical state of a system with a conserved particle number.
 
-    Give one of temperature T and inverse_temperature β (energy, k_B = 1), with the limits of `gibbs`: T = 0 is the
-    ground level of H - μN. chemical_potential μ: energy. Returns a GrandCanonicalState. Raises ValueError for a system
-    without a particle number, for NaN, and for both or neither temperature.
+    ρ = e^{-β(H - μN)}/Z.
+
+    system: a System with a particle number N.
+    temperature: T, energy (k_B = 1), with the limits of `gibbs`: T = 0 is the ground level of H - μN; give this or
+        inverse_temperature.
+    inverse_temperature: β = 1/T.
+    chemical_potential: μ, energy.
+    Returns a GrandCanonicalState. Raises ValueError for a system without a particle number, for NaN, and for both or
+    neither temperature.
     *Source:* J. W. Gibbs, Elementary Principles in Statistical Mechanics (1902), in its quantum form.
     """
     system = as_system(system)
@@ -78,8 +94,10 @@ def _count_particles(state: GibbsState, number: Matrix, potential: Scalar) -> Gr
 class MicrocanonicalState(eqx.Module):
     """ρ ∝ exp(-(H - E)²/2w²), the levels in a window of width w about E; every field is differentiable.
 
-    density_matrix (d, d) in the basis of H; energy ⟨H⟩, near E and drawn to where levels are dense; entropy S (nats);
-    status.
+    density_matrix: ρ (d, d), in the basis of H.
+    energy: ⟨H⟩, near E and drawn to where levels are dense.
+    entropy: S, nats.
+    status: TARGET_NOT_ATTAINED where the window holds no level.
     """
 
     density_matrix: Matrix
@@ -87,14 +105,22 @@ class MicrocanonicalState(eqx.Module):
     entropy: Scalar
     status: StatusCode
 
+    def __repr__(self) -> str:
+        fields = {"energy": self.energy, "entropy": self.entropy, "status": lambda: explain(self.status)}
+        return summary(self, self.energy, fields, known={"dimension": self.density_matrix.shape[-1]})
+
 
 def microcanonical(system: System | ArrayLike, *, energy: ArrayLike, width: ArrayLike) -> MicrocanonicalState:
-    """Microcanonical state ρ = exp(-(H - E)²/2w²)/Z, its window a Gaussian.
+    """Microcanonical state with a Gaussian window.
 
-    A window with edges would make every derivative zero or infinite; this one is smooth in E, w and H. energy E and
-    width w > 0: energy. Returns a MicrocanonicalState, right to eps (‖H - E‖/w)²; a window that holds no level, with
-    none within 3w of E, is flagged TARGET_NOT_ATTAINED and its numbers are NaN. Raises ValueError for NaN, Inf or a
-    width that is not positive.
+    ρ = exp(-(H - E)²/2w²)/Z: a window with edges would make every derivative zero or infinite; this one is smooth in E,
+    w and H.
+
+    system: a System or a Hamiltonian (d, d).
+    energy: E.
+    width: w > 0, energy.
+    Returns a MicrocanonicalState, right to eps (‖H - E‖/w)². A window that holds no level, with none within 3w of E, is
+    flagged TARGET_NOT_ATTAINED and its numbers are NaN. Raises ValueError for NaN, Inf or a width that is not positive.
     *Source:* M. S. S. Challa and J. H. Hetherington, Phys. Rev. Lett. 60, 77 (1988).
     """
     energy, width = as_scalar(energy, "energy"), as_scalar(width, "width", low=0, strict=True)
@@ -124,10 +150,15 @@ def susceptibility(
 ) -> Float[Array, "k k"]:
     """Isothermal susceptibilities χ_ab = ∂⟨A_a⟩/∂h_b at h = 0 of the Gibbs state of H - Σ_b h_b A_b.
 
-    χ_ab = β {∫₀¹ds Tr[ρ^{1-s} A_a ρ^s A_b] - ⟨A_a⟩⟨A_b⟩} = T ∂²ln Z/∂h_a∂h_b, real, symmetric, positive for T > 0.
-    observables: one Hermitian A (d, d), or several (k, d, d). Give one of temperature and inverse_temperature
-    (energy), of either sign. Returns (k, k), k = 1 for one, units of A²/energy. Exact and differentiable at degenerate
-    levels, where χ has the part of Curie. Raises ValueError for T = 0, where that part diverges, and other shapes.
+    χ_ab = β {∫₀¹ds Tr[ρ^{1-s} A_a ρ^s A_b] - ⟨A_a⟩⟨A_b⟩} = T ∂²ln Z/∂h_a∂h_b.
+
+    system: a System or a Hamiltonian (d, d).
+    observables: one Hermitian A (d, d), or several (k, d, d).
+    temperature: T, energy (k_B = 1), of either sign; give this or inverse_temperature.
+    inverse_temperature: β = 1/T, of either sign.
+    Returns χ (k, k), k = 1 for one observable, units of A²/energy; real, symmetric, positive for T > 0. Exact and
+    differentiable at degenerate levels, where χ has Curie's term ∝ 1/T. Raises ValueError for T = 0, where that term
+    diverges, for T = ∞ and for other shapes.
     *Source:* R. Kubo, J. Phys. Soc. Jpn. 12, 570 (1957).
     """
     system, beta = as_system(system), finite_inverse(temperature, inverse_temperature)

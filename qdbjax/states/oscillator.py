@@ -4,7 +4,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Scalar, as_scalar, is_traced
+from qdbjax._repr import summary
+from qdbjax._types import Array, ArrayLike, Float, Scalar, as_scalar
+from qdbjax.baths.temperature import positive_temperature
 from qdbjax.compilation.eager import jit_if_eager
 
 TERMS = 16  # Matsubara terms summed one by one
@@ -17,8 +19,10 @@ _X, _W = np.polynomial.legendre.leggauss(16)
 class DampedOscillator(eqx.Module):
     """Equilibrium of a damped oscillator, H* = p²/2M* + M*Ω*²x²/2 up to a constant.
 
-    position_variance ⟨x²⟩; momentum_variance ⟨p²⟩; frequency Ω*, energy, coth(Ω*/2T) = 2√(⟨x²⟩⟨p²⟩); mass M*,
-    M*Ω* = √(⟨p²⟩/⟨x²⟩).
+    position_variance: ⟨x²⟩.
+    momentum_variance: ⟨p²⟩.
+    frequency: Ω*, energy, from coth(Ω*/2T) = 2√(⟨x²⟩⟨p²⟩).
+    mass: M*, from M*Ω* = √(⟨p²⟩/⟨x²⟩).
     """
 
     position_variance: Scalar
@@ -27,14 +31,18 @@ class DampedOscillator(eqx.Module):
     mass: Scalar
 
     def __repr__(self) -> str:
-        if is_traced(self.frequency) or self.frequency.ndim:
-            return f"DampedOscillator({'traced' if is_traced(self.frequency) else 'batch'})"
         names = ("position_variance", "momentum_variance", "frequency", "mass")
-        return f"DampedOscillator({', '.join(f'{name}={float(getattr(self, name)):.6g}' for name in names)})"
+        return summary(self, self.frequency, {name: getattr(self, name) for name in names})
 
 
 def damped_oscillator(
-    frequency: ArrayLike, *, damping: ArrayLike, cutoff: ArrayLike, temperature: ArrayLike, mass: ArrayLike = 1.0
+    frequency: ArrayLike,
+    *,
+    damping: ArrayLike,
+    cutoff: ArrayLike,
+    temperature: ArrayLike | None = None,
+    inverse_temperature: ArrayLike | None = None,
+    mass: ArrayLike = 1.0,
 ) -> DampedOscillator:
     """Damped harmonic oscillator (Caldeira-Leggett, with counterterm) in equilibrium with a Drude bath.
 
@@ -42,14 +50,20 @@ def damped_oscillator(
     n from -∞ to ∞, ν_n = 2πnT, γ̂ = γω_D/(ω_D + |ν_n|): coupling x, J(ω) = Mγωω_D²/π(ω² + ω_D²). The sums are those of
     digamma functions of the roots of a cubic; summed as they stand (Euler and Maclaurin) they need no roots, which may
     be complex or equal, and no cancellation: 1e-13.
-    frequency ω₀ > 0, damping γ >= 0, cutoff ω_D > 0 (finite: ⟨p²⟩ grows as its logarithm), temperature T > 0: energy.
-    mass M > 0. Returns a DampedOscillator, differentiable in all of them. frequency and mass lose digits where ⟨x²⟩⟨p²⟩
-    is ¼ to rounding (γ → 0 and ω₀ > 20 T). Raises ValueError outside these ranges.
+    frequency: ω₀ > 0, energy.
+    damping: γ >= 0, energy.
+    cutoff: ω_D > 0, energy; finite, as ⟨p²⟩ grows with its logarithm.
+    temperature: T > 0, energy (k_B = 1); give this or inverse_temperature.
+    inverse_temperature: 1/T > 0.
+    mass: M > 0.
+    Returns a DampedOscillator, differentiable in all of them. Its frequency and mass lose digits where ⟨x²⟩⟨p²⟩ is ¼
+    to rounding (γ → 0 and ω₀ > 20 T). Raises ValueError outside these ranges, and for both or neither temperature.
     *Source:* H. Grabert, U. Weiss and P. Talkner, Z. Phys. B 55, 87 (1984); S. Hilt, B. Thomas and E. Lutz,
     Phys. Rev. E 84, 031110 (2011).
     """
-    positive = {"frequency": frequency, "cutoff": cutoff, "temperature": temperature, "mass": mass}
+    positive = {"frequency": frequency, "cutoff": cutoff, "mass": mass}
     checked = {name: as_scalar(value, name, low=0, strict=True) for name, value in positive.items()}
+    checked["temperature"] = positive_temperature(temperature, inverse_temperature)
     return _damped_oscillator(damping=as_scalar(damping, "damping", low=0), **checked)
 
 
@@ -65,8 +79,8 @@ def _damped_oscillator(
     x2 = temperature / mass * (1 / stiffness + 2 * position)
     p2 = mass * temperature * (1 + 2 * momentum)
     uncertainty = jnp.sqrt(x2 * p2)
-    found = temperature * jnp.log1p(2 / (2 * uncertainty - 1))
-    return DampedOscillator(x2, p2, found, jnp.sqrt(p2 / x2) / found)
+    dressed_frequency = temperature * jnp.log1p(2 / (2 * uncertainty - 1))
+    return DampedOscillator(x2, p2, dressed_frequency, jnp.sqrt(p2 / x2) / dressed_frequency)
 
 
 def _value(coefficients: list[Scalar], x: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -95,20 +109,20 @@ def _matsubara(top: list[Scalar], bottom: list[Scalar], spacing: Scalar) -> Scal
 
 def _around(coefficients: list[Scalar], start: Scalar, step: Scalar) -> list[Scalar]:
     """Coefficients of the polynomial in s, at start + step·s."""
-    found = [jnp.zeros_like(start)] * len(coefficients)
+    expansion = [jnp.zeros_like(start)] * len(coefficients)
     for coefficient in reversed(coefficients):
-        lower = [jnp.zeros_like(start), *found[:-1]]
-        found = [start * a + step * b for a, b in zip(found, lower, strict=True)]
-        found[0] = found[0] + coefficient
-    return found
+        lower = [jnp.zeros_like(start), *expansion[:-1]]
+        expansion = [start * a + step * b for a, b in zip(expansion, lower, strict=True)]
+        expansion[0] = expansion[0] + coefficient
+    return expansion
 
 
 def _quotient(top: list[Scalar], bottom: list[Scalar], count: int) -> list[Scalar]:
     """Coefficients of the power series of a quotient of polynomials."""
-    found: list[Scalar] = []
+    ratio: list[Scalar] = []
     for n in range(count):
         rest = top[n] if n < len(top) else jnp.zeros_like(bottom[0])
         for k in range(1, min(n, len(bottom) - 1) + 1):
-            rest = rest - bottom[k] * found[n - k]
-        found.append(rest / bottom[0])
-    return found
+            rest = rest - bottom[k] * ratio[n - k]
+        ratio.append(rest / bottom[0])
+    return ratio

@@ -20,7 +20,7 @@ import numpy as np
 from qdbjax._types import Array, ArrayLike, Float, RealVector, as_real
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
-from qdbjax.numerics.kernel import inverse
+from qdbjax.numerics.nullspace import inverse
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import State, StateLike
 from qdbjax.thermodynamics.counters import Counter, all_counters, counter, stack_counters, weight_polynomial

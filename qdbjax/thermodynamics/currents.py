@@ -16,7 +16,7 @@ from qdbjax.numerics.hermitian import pack, unpack
 from qdbjax.numerics.markov import rate_matrix_vector
 from qdbjax.numerics.matrix import LayoutMatrix
 from qdbjax.solvers.stationary import state_of
-from qdbjax.states.entropies import logarithm
+from qdbjax.states.entropy import logarithm
 from qdbjax.states.state import State, StateLike
 from qdbjax.systems import Spectrum
 

@@ -11,7 +11,7 @@ from qdbjax.generators.generator import Generator, dissipator_matrix
 from qdbjax.generators.jumps import PerBath, dressed_hamiltonian
 from qdbjax.numerics.matrix import batched_matmul, dagger
 from qdbjax.solvers.stationary import state_of
-from qdbjax.states.entropies import Logarithm, logarithm, von_neumann_entropy
+from qdbjax.states.entropy import Logarithm, logarithm, von_neumann_entropy
 from qdbjax.states.state import State, StateLike
 from qdbjax.thermodynamics.currents import heat_currents_of
 

@@ -10,10 +10,10 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import Block, blocks, where_degenerate, whole_block
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.jumps import AbstractJumps
-from qdbjax.numerics.dominant import dominant_eigenvalue
 from qdbjax.numerics.hermitian import real_tensor
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.numerics.matrix import batched_matmul
+from qdbjax.numerics.perron import perron_eigenvalue
 from qdbjax.states.state import StateLike
 from qdbjax.systems import Spectrum
 from qdbjax.thermodynamics.counters import Counter, counter, stack_counters
@@ -59,7 +59,7 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
     still = whole.matrix()
     outside = 1 - jnp.real(whole.same).reshape(-1)
     # Coherences outside the block must decay faster than anything inside.
-    return dominant_eigenvalue(
+    return perron_eigenvalue(
         still + real_tensor(change).reshape(still.shape) - 2 * rate_scale(still) * jnp.diag(outside)
     )
 
@@ -67,7 +67,7 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
 @jit_if_eager
 def _generating_function(generator: Generator, counters: Counter, fields: RealVector) -> Scalar:
     energy, particles = fields @ counters.energy, fields @ counters.particles
-    simple = dominant_eigenvalue(_tilted_rates(generator, energy, particles))
+    simple = perron_eigenvalue(_tilted_rates(generator, energy, particles))
     return where_degenerate(generator.spectrum, generator.jumps, _tilted_block, simple, energy, particles)
 
 

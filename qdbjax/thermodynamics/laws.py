@@ -9,7 +9,7 @@ from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_scalar, is
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.solvers import Account, Evolution
 from qdbjax.solvers.evolution import Times
-from qdbjax.states.entropies import von_neumann_entropy
+from qdbjax.states.entropy import von_neumann_entropy
 
 
 class SecondLaw(eqx.Module):

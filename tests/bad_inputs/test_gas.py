@@ -27,11 +27,19 @@ V = np.diag([1.0, 0.7, 1.5])
         ({"temperature": 0.0}, "temperature must be > 0 and finite; got 0.0"),
         ({"temperature": -2.0}, "temperature must be > 0 and finite; got -2.0"),
         ({"temperature": np.inf}, "temperature must be > 0 and finite; got inf"),
+        ({"inverse_temperature": 1.0}, "give exactly one of temperature and inverse_temperature"),
+        ({"temperature": None}, "give exactly one of temperature and inverse_temperature"),
+        ({"temperature": None, "inverse_temperature": 0.0}, "inverse_temperature must be > 0 and finite; got 0.0"),
+        ({"temperature": None, "inverse_temperature": np.inf}, "inverse_temperature must be > 0 and finite; got inf"),
     ],
 )
 def test_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
         qdb.Gas(**{"potential": V, "temperature": 1.0} | arguments)
+
+
+def test_inverse_temperature():
+    assert qdb.Gas(V, inverse_temperature=4.0).temperature == 0.25
 
 
 def test_what_does_not_fit_together():

@@ -91,7 +91,7 @@ def test_one_gas_in_equilibrium_circulates():
 
 def test_chemical_potential_of_a_lead():
     """Charge states of a dot: E - μN takes the place of E."""
-    spins = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
+    spins = np.stack([qdb.fermion_destroy(0, 2), qdb.fermion_destroy(1, 2)])
     leads = [
         qdb.Lead(spins, qdb.Flat(0.01), temperature=t, chemical_potential=mu) for t, mu in ((0.5, 0.3), (0.2, -0.1))
     ]

@@ -127,7 +127,7 @@ def field(x):
 
 
 def lead(x):
-    removal = [qdb.annihilate(0, 2), qdb.annihilate(1, 2)]
+    removal = [qdb.fermion_destroy(0, 2), qdb.fermion_destroy(1, 2)]
     left = qdb.Lead(removal, qdb.Flat(0.01), temperature=0.5, chemical_potential=0.4, name="left")
     right = qdb.Lead(removal, qdb.LorentzianBand(0.01, 0.2, 2.0), temperature=x, name="right")
     return qdb.davies(qdb.models.spinful_dot(0.3, 1.0), [left, right])
@@ -227,7 +227,7 @@ DOTS = {
 @pytest.mark.parametrize("name", DOTS)
 def test_dots(name):
     table, system, modes = DOTS[name]
-    lead = qdb.Lead(qdb.annihilate(0, modes), qdb.Flat(0.01), temperature=0.5)
+    lead = qdb.Lead(qdb.fermion_destroy(0, modes), qdb.Flat(0.01), temperature=0.5)
     found = made(f'model = "{name}"\n{table}', LEAD_ON_MODE_0)
     np.testing.assert_allclose(found.rates, qdb.davies(system(), lead).rates, rtol=1e-12)
 

@@ -15,7 +15,7 @@ from qdbjax import Status
 
 ENERGIES = [0.0, 1.0, 2.3]
 COUPLING = np.array([[0.2, 0.8, 0.5], [0.8, -0.1, 0.6], [0.5, 0.6, 0.4]])
-SPINS = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
+SPINS = np.stack([qdb.fermion_destroy(0, 2), qdb.fermion_destroy(1, 2)])
 OHMIC = qdb.Ohmic(0.02, 6.0)
 
 

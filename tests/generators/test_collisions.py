@@ -12,7 +12,7 @@ from helpers import random_hermitian, with_spectrum
 import qdbjax as qdb
 from qdbjax import Status
 from qdbjax.generators.low_density_equation import collision_rates
-from qdbjax.numerics import quadrature
+from qdbjax.numerics import double_exponential
 from qdbjax.systems import diagonalize
 
 TAU, LOCAL = -0.5 / np.sqrt(3), np.array([1.0, 0.7, 1.5])
@@ -153,7 +153,7 @@ def rates_by(step=1.0, blind=False):
         return collision_rates(diagonalize(qdb.models.three_dot_ring(TAU, flux)), gas)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quadrature, "STEP", quadrature.STEP * step)
+        patch.setattr(double_exponential, "STEP", double_exponential.STEP * step)
         if blind:
             patch.setattr(module, "resonances", lambda energies, *_: energies)
         rates(0.3, 1.0, 1.0)  # traced and compiled here

@@ -90,7 +90,7 @@ def test_lead(frequency, channel):
     """A lead with a Lorentzian band against an independent integral, on both channels."""
     potential, temperature, strength, center, width = 0.3, 0.05, 0.02, -0.2, 1.5
     density = qdb.LorentzianBand(strength, center, width)
-    lead = qdb.Lead(qdb.annihilate(0, 1), density, temperature=temperature, chemical_potential=potential)
+    lead = qdb.Lead(qdb.fermion_destroy(0, 1), density, temperature=temperature, chemical_potential=potential)
     found = shift(lead, jnp.array(frequency))[channel, channel]
     mpmath.mp.dps = 20
 
@@ -172,7 +172,7 @@ def test_absolute_zero_has_gradients():
 
 def test_refused():
     """Densities without end have no finite shift."""
-    wide = qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(0.1), temperature=0.5)
+    wide = qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(0.1), temperature=0.5)
     with pytest.raises(ValueError, match="Lamb shift is infinite"):
         qdb.davies(qdb.models.quantum_dot(0.3), wide, lamb_shift=True)
     with pytest.raises(ValueError, match="Lamb shift is infinite"):

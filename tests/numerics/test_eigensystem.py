@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qdbjax.numerics.eigensystem import eigensystem
-from qdbjax.numerics.exponential import expm_hermitian
+from qdbjax.numerics.matrix_functions import expm_hermitian
 from qdbjax.systems import degeneracy
 
 GAPS = np.concatenate([[0.0], 10.0 ** np.arange(-15, 0)])

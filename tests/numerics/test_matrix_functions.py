@@ -1,14 +1,19 @@
 """Exponential, logarithm, root and inverse of Hermitian matrices, two derivatives each, at equal eigenvalues too."""
 
 import jax
+import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
 from helpers import random_hermitian, with_spectrum
 
-from qdbjax.numerics.exponential import expm_hermitian
-from qdbjax.numerics.logarithm import logm_hermitian
-from qdbjax.numerics.roots import inverse_hermitian, sqrt_hermitian
+from qdbjax.numerics.matrix_functions import (
+    exp_second_difference,
+    expm_hermitian,
+    inverse_hermitian,
+    logm_hermitian,
+    sqrt_hermitian,
+)
 
 RNG = np.random.default_rng(8)
 MOVE = random_hermitian(RNG, 4)
@@ -49,3 +54,16 @@ def test_two_derivatives(name, place):
     bend = (16 * (at(1, h) + at(-1, h)) - at(2, h) - at(-2, h) - 30 * at(0, h)) / (12 * h * h)
     np.testing.assert_allclose(first, slope, rtol=0, atol=1e-7 * np.abs(slope).max())
     np.testing.assert_allclose(second, bend, rtol=0, atol=1e-6 * np.abs(bend).max())
+
+
+@pytest.mark.parametrize("arguments", [(1.0, 0.0, -1.0), (0.9, 1.0, -1.0), (1.0, 1.0, -1.0), (1.0, 1.0, 1.0)])
+@pytest.mark.parametrize("size", [1e-6, 1e-3, 0.00999, 0.0101, 0.3, 40.0])
+def test_second_difference_of_the_exponential(arguments, size):
+    """Against its definition in 80 digits, on both sides of where the series ends."""
+    with mpmath.workdps(80):
+        apart = [size * mpmath.mpf(x) + mpmath.mpf(10) ** -18 * n for n, x in enumerate(arguments)]
+        a, b, c = map(mpmath.exp, apart)
+        x, y, z = apart
+        expected = float(((a - b) / (x - y) - (b - c) / (y - z)) / (x - z))
+    found = exp_second_difference(*(np.float64(size * x) for x in arguments))
+    assert abs(found - expected) < 1e-13 * expected

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
+import pytest
 
 from qdbjax import states
 
@@ -85,3 +86,13 @@ def test_damped_oscillator_derivatives():
             step = 1e-3 * given[case, argument]
             sums = lambda s: np.array([float(x) for x in by_digamma(*(given[case] + s * np.eye(5)[argument]))])  # noqa: B023, E731
             np.testing.assert_allclose(found[case, :, argument], difference(sums, step), rtol=1e-8, atol=1e-9)
+
+
+def test_inverse_temperature():
+    given = {"damping": 0.3, "cutoff": 5.0}
+    found = states.damped_oscillator(1.0, inverse_temperature=4.0, **given)
+    assert found.frequency == states.damped_oscillator(1.0, temperature=0.25, **given).frequency
+    with pytest.raises(ValueError, match="give exactly one of temperature and inverse_temperature"):
+        states.damped_oscillator(1.0, temperature=0.25, inverse_temperature=4.0, **given)
+    with pytest.raises(ValueError, match=r"inverse_temperature must be > 0 and finite; got -1\.0"):
+        states.damped_oscillator(1.0, inverse_temperature=-1.0, **given)

@@ -284,3 +284,19 @@ def test_susceptibility_refuses():
         states.susceptibility(PLAIN, PROBES, temperature=0.0)
     with pytest.raises(ValueError, match=r"observables must have shape \(4, 4\)"):
         states.susceptibility(PLAIN, np.eye(2), temperature=1.0)
+
+
+def test_printing():
+    """Numbers of a single state, words for one that is traced or a batch."""
+    hamiltonian, words = np.diag([0.0, 1.0]), []
+    state = states.grand_canonical(DOT, temperature=1.0, chemical_potential=0.0)
+    assert repr(state).startswith("GrandCanonicalState(dimension=4, energy=")
+    assert repr(states.microcanonical(hamiltonian, energy=0.0, width=1.0)).endswith("status=ok)")
+
+    def observe(temperature):
+        state = states.gibbs(hamiltonian, temperature=temperature)
+        words.append(repr(state))
+        return state
+
+    many = jax.vmap(observe)(np.array([1.0, 2.0]))
+    assert [*words, repr(many)] == ["GibbsState(dimension=2, traced)", "GibbsState(batch=(2,), dimension=2)"]

@@ -198,7 +198,7 @@ def test_gradient_of_noise():
             np.testing.assert_allclose(grad[n], (ends[0] - ends[1]) / (2 * step), rtol=2e-6, atol=3e-8)
 
 
-SPINS = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
+SPINS = np.stack([qdb.fermion_destroy(0, 2), qdb.fermion_destroy(1, 2)])
 
 
 @jax.jit
@@ -262,7 +262,7 @@ RESERVOIRS = np.array([[0.2, 0.05], [-0.1, 0.08]])
 
 def one_level():
     leads = [
-        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(rate), temperature=t, chemical_potential=m, name=str(n))
+        qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(rate), temperature=t, chemical_potential=m, name=str(n))
         for n, (rate, (m, t)) in enumerate(zip((1e-3, 2e-3), RESERVOIRS, strict=True))
     ]
     return qdb.davies(qdb.models.quantum_dot(0.1), leads)

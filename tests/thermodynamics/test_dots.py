@@ -53,7 +53,7 @@ def laws(found, potentials):
 
 @jax.jit
 def single(potentials, level):
-    return observe(qdb.models.quantum_dot(level), leads([qdb.annihilate(0, 1)] * 2, potentials))
+    return observe(qdb.models.quantum_dot(level), leads([qdb.fermion_destroy(0, 1)] * 2, potentials))
 
 
 @pytest.mark.parametrize("potentials", POTENTIALS, ids=str)
@@ -71,7 +71,7 @@ def test_resonant_level(potentials, level):
 
 @jax.jit
 def blockade(potentials, level, interaction, zeeman):
-    spins = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
+    spins = np.stack([qdb.fermion_destroy(0, 2), qdb.fermion_destroy(1, 2)])
     return observe(qdb.models.spinful_dot(level, interaction, zeeman), leads([spins, spins], potentials))
 
 
@@ -106,7 +106,7 @@ def test_blockade_in_a_field_goes_over_into_the_degenerate_one():
 @jax.jit
 def double(potentials, levels, tunneling):
     system = qdb.models.double_dot(levels, tunneling)
-    return observe(system, leads([qdb.annihilate(0, 2), qdb.annihilate(1, 2)], potentials))
+    return observe(system, leads([qdb.fermion_destroy(0, 2), qdb.fermion_destroy(1, 2)], potentials))
 
 
 @pytest.mark.parametrize("potentials", POTENTIALS, ids=str)
@@ -125,7 +125,7 @@ def test_double_dot(potentials):
 
 def test_grand_canonical_is_stationary():
     """Leads of one temperature and potential: L(e^{-(H-μN)/T}) = 0, with spin and repulsion (1e-13)."""
-    spins = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
+    spins = np.stack([qdb.fermion_destroy(0, 2), qdb.fermion_destroy(1, 2)])
     system = qdb.models.spinful_dot(-0.3, 1.1, 0.4)
     baths = [
         qdb.Lead(spins, qdb.LorentzianBand(width, 0.2, 1.5), temperature=0.3, chemical_potential=0.45, name=name)
@@ -140,9 +140,9 @@ def test_grand_canonical_is_stationary():
 
 def test_phonons_beside_leads():
     """A thermal bath and leads in one generator: the phonon bath brings heat and no particles."""
-    c = qdb.annihilate(0, 2)
+    c = qdb.fermion_destroy(0, 2)
     system = qdb.models.double_dot([0.1, 0.35], 0.2)
-    left, right = leads([c, qdb.annihilate(1, 2)], POTENTIALS[0])
+    left, right = leads([c, qdb.fermion_destroy(1, 2)], POTENTIALS[0])
     phonons = qdb.Bath(c.T @ c, qdb.Ohmic(0.01, 5.0), temperature=1.0, name="phonons")
     generator = qdb.davies(system, [left, right, phonons])
     steady = qdb.steady_state(generator)
@@ -167,22 +167,22 @@ def test_potential_at_or_above_a_transition_is_flagged(potential, flag):
 
 def test_refused():
     """Removal operators that do not remove one particle, and parameters out of range."""
-    lead = qdb.Lead(qdb.annihilate(0, 1).T, qdb.Flat(0.1), temperature=0.5)
+    lead = qdb.Lead(qdb.fermion_destroy(0, 1).T, qdb.Flat(0.1), temperature=0.5)
     with pytest.raises(ValueError, match="must remove one particle"):
         qdb.davies(qdb.models.quantum_dot(0.3), lead)
     with pytest.raises(ValueError, match="chemical_potential must be finite; got inf"):
-        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(0.1), temperature=0.5, chemical_potential=np.inf)
+        qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(0.1), temperature=0.5, chemical_potential=np.inf)
     with pytest.raises(ValueError, match="exactly one of temperature and inverse_temperature"):
         qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.1, 5.0))
     with pytest.raises(ValueError, match="mode must be between 0 and modes - 1 = 1; got 2"):
-        qdb.annihilate(2, 2)
+        qdb.fermion_destroy(2, 2)
     with pytest.raises(TypeError, match="must be a Bath"):
         qdb.davies(qdb.models.quantum_dot(0.3), [qdb.Flat(0.1)])
 
 
 def test_printed():
     """Leads and fields say what they are."""
-    assert repr(leads([qdb.annihilate(0, 1)] * 2, [0.5, 0.0])[0]) == (
+    assert repr(leads([qdb.fermion_destroy(0, 1)] * 2, [0.5, 0.0])[0]) == (
         "Lead('left', removal 2x2, Flat, temperature=0.3, chemical_potential=0.5)"
     )
     local = qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.1, 5.0), inverse_temperature=lambda w: 1 + w)
@@ -194,7 +194,7 @@ def test_saturated():
 
     def current(level):
         baths = [
-            qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(0.01), temperature=1e-6, chemical_potential=mu, name=str(mu))
+            qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(0.01), temperature=1e-6, chemical_potential=mu, name=str(mu))
             for mu in (1.0, -1.0)
         ]
         generator = qdb.davies(qdb.models.quantum_dot(level), baths)

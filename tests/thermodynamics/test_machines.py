@@ -147,7 +147,9 @@ def fermi(x):
 @jax.jit
 def transport(level, temperatures, potentials):
     leads = [
-        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(0.01), temperature=temperatures[n], chemical_potential=potentials[n])
+        qdb.Lead(
+            qdb.fermion_destroy(0, 1), qdb.Flat(0.01), temperature=temperatures[n], chemical_potential=potentials[n]
+        )
         for n in range(2)
     ]
     generator = qdb.davies(qdb.models.quantum_dot(level), leads)
@@ -184,7 +186,7 @@ def test_thermoelectric(level, potentials, word):
 
 def three_leads():
     leads = [
-        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(j), temperature=t, chemical_potential=mu, name=name)
+        qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(j), temperature=t, chemical_potential=mu, name=name)
         for j, t, mu, name in ((1e-6, 0.5, 0.0, "cold"), (0.01, 2.0, 0.0, "hot"), (0.01, 1.5, 1.0, "room"))
     ]
     return qdb.davies(qdb.models.quantum_dot(2.0), leads)
@@ -363,7 +365,9 @@ def test_what_is_carried_both_ways():
     """Σ (|ω| + |μ|) Γ p of a level between two leads, in closed form."""
     level, temperature, strength, potentials = 0.1, 0.2, 1e-3, (3.0, -0.4)
     leads = [
-        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(strength), temperature=temperature, chemical_potential=m, name=str(m))
+        qdb.Lead(
+            qdb.fermion_destroy(0, 1), qdb.Flat(strength), temperature=temperature, chemical_potential=m, name=str(m)
+        )
         for m in potentials
     ]
     generator = qdb.davies(qdb.models.quantum_dot(level), leads)

@@ -92,7 +92,7 @@ def test_chemical_work():
 
     def protocol(time):
         leads = [
-            qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(j), temperature=t, chemical_potential=mu, name=name)
+            qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(j), temperature=t, chemical_potential=mu, name=name)
             for j, t, mu, name in zip(widths, temperatures, potentials, "ab", strict=True)
         ]
         return qdb.davies(qdb.models.quantum_dot(0.1 + 0.05 * time), leads)

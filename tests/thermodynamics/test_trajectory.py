@@ -92,7 +92,7 @@ def test_pure_states_and_states_that_are_none():
 
 def test_leads():
     """With particles heat is energy minus μ times particles, at any time."""
-    lead = qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(0.01), temperature=0.3, chemical_potential=0.5)
+    lead = qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(0.01), temperature=0.3, chemical_potential=0.5)
     generator = qdb.davies(qdb.models.quantum_dot(0.8), lead)
     rho = jnp.diag(jnp.array([0.9, 0.1]))
     rates = np.asarray(generator.rates[0])

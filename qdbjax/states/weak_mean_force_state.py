@@ -18,26 +18,27 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, is_traced
 from qdbjax.baths import Bath, LocalTemperature
+from qdbjax.baths.noise_integrals import noise_panels, positive_scale, zero_outside_table
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.exponential import second_difference
-from qdbjax.numerics.fourier import panels
-from qdbjax.numerics.logarithm import framed_inverse
 from qdbjax.numerics.matrix import diagonal_matrix
-from qdbjax.states.mean_force import MeanForce
+from qdbjax.numerics.matrix_functions import EXPONENTIAL, exp_second_difference, inverse_frechet
+from qdbjax.states.mean_force_state import MeanForce
 from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 
 def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
-    """Mean force of a thermal bath, to second order in the coupling.
+    """Hamiltonian of mean force of a system in a thermal bath, to second order in the coupling.
 
     ρ = ρ₀ + X/Z - ρ₀ Tr X/Z, H* = H + δH with -β δH the first-order change of ln(e^{-βH} + X), ln Z* = ln Z + Tr X/Z;
     X in the module docstring, ρ₀ = e^{-βH}/Z. No counterterm.
-    bath: a `Bath` at one temperature T > 0, with any couplings, spectral density and correlation. Returns a MeanForce,
-    right to 1e-10 of Tr X; linear in the spectral density, so ρ loses its positivity and H* its meaning where that is
-    too large, first for levels far above T. Differentiable, at equal levels too. Memory d³ times a few hundred.
-    NaN, and for concrete input a ValueError, where ∫dω γ(ω)/(|ω| + 1) diverges: a density without end (`Flat`,
-    infinite cutoff) or infinite at ω → 0. Raises TypeError for another kind of bath; ValueError for T = 0 and for
-    another dimension.
+
+    system: a System or a Hamiltonian H (d, d).
+    bath: a `Bath` at one temperature T > 0, with any couplings, spectral density and correlation.
+    Returns a MeanForce, right to 1e-10 of Tr X; linear in the spectral density, so ρ loses its positivity and H* its
+    meaning where that is too large, first for levels far above T. Differentiable, at equal levels too. Memory d³ times
+    a few hundred. NaN, and for concrete input a ValueError, where ∫dω γ(ω)/(|ω| + 1) diverges: a density without end
+    (`Flat`, infinite cutoff) or infinite at ω → 0. Raises TypeError for another kind of bath; ValueError for T = 0 and
+    for another dimension.
     *Source:* E. Geva, E. Rosenman and D. Tannor, J. Chem. Phys. 113, 1380 (2000).
     """
     system = as_system(system)
@@ -51,7 +52,7 @@ def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
         raise ValueError(f"bath couples to {bath.dimension} levels; the system has {system.dimension}.")
     if not is_traced(bath.temperature) and float(bath.temperature) == 0:
         raise ValueError("bath must have a temperature above 0, got 0: H* = -T ln(...) has no limit there.")
-    if not is_traced(bath) and _is_endless(bath):
+    if not is_traced(bath) and _diverges(bath):
         density = type(bath.spectral_density).__name__
         raise ValueError(
             f"bath shifts energies without limit ({density}): its noise diverges at ω → 0 or has no end. Give a cutoff "
@@ -60,11 +61,7 @@ def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
     return _weak_mean_force(system, bath)
 
 
-def _scale(bath: Bath) -> Scalar:
-    return jnp.where(jnp.isinf(bath.scale) | (bath.scale == 0), 1.0, bath.scale).astype(jnp.result_type(float))
-
-
-def _is_endless(bath: Bath) -> bool:
+def _diverges(bath: Bath) -> bool:
     # A bath that is known while a program is traced has a known reach there too.
     with jax.ensure_compile_time_eval():
         return bool(np.isinf(np.asarray(_reach(bath))))
@@ -73,15 +70,11 @@ def _is_endless(bath: Bath) -> bool:
 @jit_if_eager
 def _reach(bath: Bath) -> Scalar:
     """∫dω γ(ω)/(|ω| + scale), inf where X diverges."""
-    line = panels(bath.landmarks, _scale(bath))
-    damped = _known(bath.noise(line.nodes)) / (jnp.abs(line.nodes) + _scale(bath))
+    line = noise_panels(bath, jnp.result_type(float))
+    scale = positive_scale(bath).astype(line.half.dtype)
+    damped = zero_outside_table(bath.noise(line.nodes)) / (jnp.abs(line.nodes) + scale)
     endless = jnp.isinf(bath.scale)
     return jnp.where(endless, jnp.inf, line.integrals(damped[None])[0])
-
-
-def _known(noise: Array) -> Array:
-    """Where a tabulated density ends it counts as 0."""
-    return jnp.where(jnp.isnan(noise), 0.0, noise)
 
 
 @jit_if_eager
@@ -101,7 +94,7 @@ def _weak_mean_force(system: System, bath: Bath) -> MeanForce:
     rho = (bare * (1 - shift).astype(change.dtype) + change) / partition.astype(change.dtype)
     hamiltonian = jnp.asarray(system.hamiltonian)
     common = np.promote_types(change.dtype, hamiltonian.dtype)
-    energy = framed_inverse(diagonal_matrix(exponents).astype(change.dtype) + mixing, change)
+    energy = inverse_frechet(EXPONENTIAL, diagonal_matrix(exponents).astype(change.dtype) + mixing, change)
     energy = levels.from_eigenbasis(energy / -beta.astype(change.dtype)).astype(common)
     return MeanForce(
         hamiltonian=hamiltonian.astype(common) + energy,
@@ -117,17 +110,17 @@ def _change(levels: Spectrum, exponents: RealVector, beta: Scalar, bath: Bath) -
     difference, one for each argument.
     """
     tables = _tables(exponents, beta, bath)
-    framed = [levels.to_eigenbasis(jnp.asarray(operator)) for operator in bath.operators]
-    common = np.result_type(*(s.dtype for s in framed), levels.mixing.dtype)
-    weights = jnp.eye(len(framed), dtype=common)
+    couplings = [levels.to_eigenbasis(jnp.asarray(operator)) for operator in bath.operators]
+    common = np.result_type(*(s.dtype for s in couplings), levels.mixing.dtype)
+    weights = jnp.eye(len(couplings), dtype=common)
     if bath.correlation is not None:
         common = np.promote_types(common, bath.correlation.dtype)
         weights = jnp.asarray(bath.correlation, common)
-    coupling = jnp.stack(framed).astype(common)
+    coupling = jnp.stack(couplings).astype(common)
     mixing = (-beta.astype(common) * levels.mixing.astype(common))[None]
-    turned = mixing @ coupling
-    left = jnp.stack([coupling, turned, coupling, coupling])
-    right = jnp.stack([coupling, coupling, turned, coupling @ mixing])
+    mixing_coupling = mixing @ coupling
+    left = jnp.stack([coupling, mixing_coupling, coupling, coupling])
+    right = jnp.stack([coupling, coupling, mixing_coupling, coupling @ mixing])
     right = jnp.einsum("sab,tbkn->tsakn", jnp.stack([weights.astype(common), weights.T.astype(common)]), right)
     return jnp.einsum("tsmkn,tamk,tsakn->mn", tables.astype(common), left, right)
 
@@ -137,10 +130,10 @@ def _tables(exponents: RealVector, beta: Scalar, bath: Bath) -> Array:
 
     Shape (value and three slopes, emission and absorption, d, d, d).
     """
-    line = panels(bath.landmarks, _scale(bath))
+    line = noise_panels(bath, jnp.result_type(float))
     positive = line.half.shape[0] // 2  # the corners of a bath are symmetric, and one is at ω = 0
     nodes, weights = line.nodes[positive:], line.weights[positive:]
-    weights = weights * _known(bath.noise(nodes)) / (2 * jnp.pi)
+    weights = weights * zero_outside_table(bath.noise(nodes)) / (2 * jnp.pi)
     axes = [exponents[:, None, None], exponents[None, :, None], exponents[None, None, :]]
     shape = (2, *exponents.shape * 3, nodes.shape[1])
     arguments = [jnp.broadcast_to(x[None, ..., None], shape) for x in axes]
@@ -150,8 +143,8 @@ def _tables(exponents: RealVector, beta: Scalar, bath: Bath) -> Array:
     def add(total, panel):
         nodes, weights = panel
         away = (beta * nodes)[None, None, None, None, :]
-        moved = [x - mask * away for x, mask in zip(arguments, lowered, strict=True)]
-        value, slope = jax.linearize(second_difference, *moved)
+        points = [x - mask * away for x, mask in zip(arguments, lowered, strict=True)]
+        value, slope = jax.linearize(exp_second_difference, *points)
         one, none = jnp.ones_like(value), jnp.zeros_like(value)
         tangents = [jnp.stack([one if n == place else none for n in range(3)]) for place in range(3)]
         slopes = jax.vmap(slope)(*tangents)

@@ -1,21 +1,28 @@
-"""Equilibrium states known beforehand."""
+"""The Gibbs state and its thermodynamic potentials."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, as_real, is_traced
+from qdbjax._repr import summary
+from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, is_traced
+from qdbjax.baths.temperature import one_temperature
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.exponential import expm_hermitian
+from qdbjax.numerics.matrix_functions import expm_hermitian
 from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 
 class GibbsState(eqx.Module):
     """ρ = e^{-H/T}/Z with its thermodynamic potentials; every field is differentiable, at degenerate levels too.
 
-    density_matrix (d, d) in the basis of H; populations (d,) of the energy levels; log_partition_function ln Z;
-    energy ⟨H⟩; free_energy F = -T ln Z; entropy S (nats); heat_capacity dE/dT = Var(H)/T².
+    density_matrix: ρ (d, d), in the basis of H.
+    populations: (d,), of the energy levels.
+    log_partition_function: ln Z.
+    energy: ⟨H⟩.
+    free_energy: F = -T ln Z, energy.
+    entropy: S, nats.
+    heat_capacity: dE/dT = Var(H)/T².
     """
 
     density_matrix: Matrix
@@ -27,38 +34,28 @@ class GibbsState(eqx.Module):
     heat_capacity: Scalar
 
     def __repr__(self) -> str:
-        if is_traced(self.populations):
-            return f"GibbsState(dimension={self.populations.shape[-1]}, traced)"
-        levels = np.array2string(np.asarray(self.populations), precision=6, threshold=8)
-        return f"GibbsState(populations={levels}, energy={self.energy:.6g}, entropy={self.entropy:.6g})"
+        fields = {name: getattr(self, name) for name in ("populations", "energy", "entropy")}
+        known = {"dimension": self.populations.shape[-1]}
+        return summary(self, self.populations, fields, rank=1, known=known)
 
 
 def gibbs(
     system: System | ArrayLike, *, temperature: ArrayLike | None = None, inverse_temperature: ArrayLike | None = None
 ) -> GibbsState:
-    """Gibbs state ρ = e^{-βH}/Z of a system.
+    """Gibbs state of a system.
 
-    Give one of temperature T and inverse_temperature β = 1/T (energy, k_B = 1). Negative values are allowed: a finite
-    system has a highest level. T = 0 gives the ground level with equal weights, β = 0 the maximally mixed state.
-    Returns a GibbsState. Raises ValueError for NaN or for both or neither temperature.
+    ρ = e^{-βH}/Z.
+
+    system: a System or a Hamiltonian (d, d).
+    temperature: T, energy (k_B = 1), of either sign, as a finite system has a highest level; give this or
+        inverse_temperature. T = 0 is the ground level, its states with equal weights.
+    inverse_temperature: β = 1/T, of either sign; β = 0 is the maximally mixed state.
+    Returns a GibbsState. Raises ValueError for NaN and for both or neither temperature.
     *Source:* J. W. Gibbs, Elementary Principles in Statistical Mechanics (1902), in its quantum form.
     """
     name, value = one_temperature(temperature, inverse_temperature)
     system = as_system(system)
     return _gibbs(system, value) if name == "inverse_temperature" else _gibbs_at(system, value)
-
-
-def one_temperature(temperature: ArrayLike | None, inverse_temperature: ArrayLike | None) -> tuple[str, Scalar]:
-    """Which of the two is given, and its value, a number of either sign."""
-    if (temperature is None) == (inverse_temperature is None):
-        raise ValueError("give exactly one of temperature and inverse_temperature.")
-    name = "temperature" if inverse_temperature is None else "inverse_temperature"
-    value = as_real(temperature if inverse_temperature is None else inverse_temperature, name)
-    if value.ndim != 0:
-        raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
-    if not is_traced(value) and np.isnan(float(value)):
-        raise ValueError(f"{name} must be a number; got nan.")
-    return name, value
 
 
 def finite_inverse(temperature: ArrayLike | None, inverse_temperature: ArrayLike | None) -> Scalar:

@@ -1,8 +1,10 @@
 """Closed-form eigensystem of Hermitian 2x2 and 3x3 matrices, without LAPACK.
 
-Scalars only, so that under vmap every intermediate is one vector over the batch. Robust by deflation: the most
-isolated eigenvalue of a 3x3 matrix stays about the norm of the traceless part away from the others, so its vector is
-well defined even beside a double level; what remains is an exact 2x2 problem in the orthogonal complement.
+Scalars only, so that under vmap every intermediate is one vector over the batch. Of a 3x3 matrix one eigenvalue comes
+from the trigonometric solution of the characteristic equation and its vector from cross products of rows, as in
+J. Kopp, Int. J. Mod. Phys. C 19, 523 (2008), which loses digits at double levels. Here that is done for the most
+isolated eigenvalue only: it is about ‖M‖/√2 or more away from the others, ‖M‖² = Tr M² of the traceless part M, so that
+its vector is well defined everywhere; what remains is an exact 2x2 problem in the orthogonal complement (deflation).
 
 XLA recomputes intermediates in every fusion, with other roundings. So each component of one vector may be made from
 slightly different numbers, and a choice that rounding decides may be made differently for two components (measured:
@@ -54,9 +56,11 @@ def eigh2(matrix: Matrix) -> tuple[RealVector, Matrix]:
 def _isolated_cosine(r: Array) -> Array:
     """cos(acos(r)/3) for 0 <= r <= 1: the root of 4c³ - 3c = r in [√3/2, 1], by Newton from a parabola.
 
-    The slope 12c² - 3 is at least 6 and the parabola is off by less than 2e-3: three steps reach rounding.
+    The parabola has the root's value √3/2 and slope 1/6 at r = 0 and its value 1 at r = 1. It is off by less than 2e-3
+    and the slope 12c² - 3 is at least 6: three steps reach rounding.
     """
-    c = 0.5 * np.sqrt(3.0).item() + r * (1 / 6 - 0.0326920704511053 * r)
+    start = 0.5 * np.sqrt(3.0).item()
+    c = start + r * (1 / 6 - (start + 1 / 6 - 1) * r)
     for _ in range(3):
         c = c - ((4 * c * c - 3) * c - r) / (12 * c * c - 3)
     return c

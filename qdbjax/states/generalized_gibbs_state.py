@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._status import Status, raise_flag, record
+from qdbjax._repr import summary
+from qdbjax._status import Status, explain, raise_flag, record
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, StatusCode, as_hermitian, as_real, is_traced
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
-from qdbjax.numerics.exponential import expm_hermitian
 from qdbjax.numerics.matrix import dagger
+from qdbjax.numerics.matrix_functions import expm_hermitian
 from qdbjax.systems import System
 
 Charges = Float[Array, "charge d d"]
@@ -26,8 +27,13 @@ ATTAINED = 1e-8  # largest miss of an average, in units of the spread of its cha
 class GeneralizedGibbs(eqx.Module):
     """ρ = exp(-Σ_k λ_k Q_k)/Z; every field is differentiable, at degenerate levels too.
 
-    density_matrix (d, d); multipliers λ (k,), inverse units of the charges; log_partition_function ln Z; averages
-    ⟨Q⟩ (k,); covariance (k, k), -∂⟨Q_k⟩/∂λ_l; entropy S (nats); status.
+    density_matrix: ρ (d, d).
+    multipliers: λ (k,), inverse units of the charges.
+    log_partition_function: ln Z.
+    averages: ⟨Q⟩ (k,).
+    covariance: -∂⟨Q_k⟩/∂λ_l (k, k).
+    entropy: S, nats.
+    status: TARGET_NOT_ATTAINED where no state has the averages.
     """
 
     density_matrix: Matrix
@@ -39,10 +45,9 @@ class GeneralizedGibbs(eqx.Module):
     status: StatusCode
 
     def __repr__(self) -> str:
-        if is_traced(self.multipliers):
-            return f"GeneralizedGibbs(charges={self.multipliers.shape[-1]}, traced)"
-        found, seen = (np.array2string(np.asarray(x), precision=6) for x in (self.multipliers, self.averages))
-        return f"GeneralizedGibbs(multipliers={found}, averages={seen}, entropy={self.entropy:.6g})"
+        fields = {name: getattr(self, name) for name in ("multipliers", "averages", "entropy")}
+        known = {"charges": self.multipliers.shape[-1]}
+        return summary(self, self.multipliers, fields | {"status": lambda: explain(self.status)}, rank=1, known=known)
 
 
 def generalized_gibbs(
@@ -55,11 +60,14 @@ def generalized_gibbs(
 
     ρ = exp(-Σ_k λ_k Q_k)/Z; given averages a, the λ that minimise the convex ln Z(λ) + λ·a (damped Newton), so that
     ⟨Q_k⟩ = a_k. Derivatives with respect to averages and charges by the implicit function theorem.
-    charges (k, d, d): Hermitian, commuting; a System stands for its Hamiltonian. averages (k,): units of the charges.
-    multipliers (k,): their inverse; λ_H is β, λ_N is -βμ. Returns a GeneralizedGibbs. Averages that no state, or only
-    a limit of states with λ → ∞, has (at or outside the border of what the charges allow) are flagged
-    TARGET_NOT_ATTAINED, and every number is NaN. Raises ValueError for both or neither of the two, for other shapes,
-    NaN or Inf, charges that do not commute, and, given averages, charges that depend linearly on each other and 1.
+
+    charges: (k, d, d), Hermitian, commuting; a System stands for its Hamiltonian.
+    averages: a (k,), units of the charges; give these or multipliers.
+    multipliers: λ (k,), inverse units of the charges; λ_H is β, λ_N is -βμ.
+    Returns a GeneralizedGibbs. Averages that no state has, or only a limit of states with λ → ∞ (on or outside the
+    border of what the charges allow), are flagged TARGET_NOT_ATTAINED, and every number is NaN. Raises ValueError for
+    both or neither of the two, for other shapes, NaN or Inf, charges that do not commute, and, given averages, charges
+    that depend linearly on each other and 1.
     *Source:* E. T. Jaynes, Phys. Rev. 106, 620 (1957).
     """
     if (averages is None) == (multipliers is None):
@@ -191,28 +199,31 @@ def _commuting_values(charges: Charges) -> tuple[Float[Array, "charge d"], Matri
 
 @jax.custom_jvp
 def _multipliers(charges: Charges, averages: Numbers) -> Numbers:
-    """λ with ⟨Q⟩(λ) = a, searched with the charges as numbers in their common eigenbasis, charges in units of their
-    spread; a last step with the operators themselves undoes the rounding of that basis."""
+    """λ with ⟨Q⟩(λ) = a.
+
+    Newton's method runs on the eigenvalues of the charges in their common eigenbasis, each charge in units of its
+    spread. One more step with the operators themselves removes the rounding error of that basis.
+    """
     values, _ = _commuting_values(charges)
     spread = jnp.ptp(values, axis=1)
     spread = jnp.where(spread > 0, spread, 1.0)
-    found = _search((values - averages[:, None]) / spread[:, None]) / spread
-    seen, covariance = canonical_covariance(_exponent(charges, found), charges)
-    better = found + _solve(covariance, seen - averages)
-    return jnp.where(jnp.all(jnp.isfinite(better)), better, found)
+    start = _search((values - averages[:, None]) / spread[:, None]) / spread
+    mean, covariance = canonical_covariance(_exponent(charges, start), charges)
+    solution = start + _solve(covariance, mean - averages)
+    return jnp.where(jnp.all(jnp.isfinite(solution)), solution, start)
 
 
 @_multipliers.defjvp
 def _multipliers_jvp(primals, tangents):
     charges, averages = primals
-    found = _multipliers(charges, averages)
+    multipliers = _multipliers(charges, averages)
 
-    def seen(charges):
-        return _traces(charges, normalized_exponential(_exponent(charges, found))[0])
+    def mean(charges):
+        return _traces(charges, normalized_exponential(_exponent(charges, multipliers))[0])
 
-    moved = jax.jvp(seen, (charges,), (tangents[0],))[1]
-    _, covariance = canonical_covariance(_exponent(charges, found), charges)
-    return found, _solve(covariance, moved - tangents[1])
+    mean_tangent = jax.jvp(mean, (charges,), (tangents[0],))[1]
+    _, covariance = canonical_covariance(_exponent(charges, multipliers), charges)
+    return multipliers, _solve(covariance, mean_tangent - tangents[1])
 
 
 def _solve(covariance: Array, source: Numbers) -> Numbers:
@@ -232,11 +243,11 @@ def _search(values: Float[Array, "charge d"]) -> Numbers:
 
     def step(_, multipliers):
         weights = jax.nn.softmax(-multipliers @ values)
-        seen = values @ weights
-        centred = values - seen[:, None]
-        move = _solve((centred * weights[None]) @ centred.T, seen)
+        mean = values @ weights
+        centred = values - mean[:, None]
+        move = _solve((centred * weights[None]) @ centred.T, mean)
         move = jnp.where(jnp.all(jnp.isfinite(move)), move, 0.0)
-        gain = jnp.sum(move * seen)
+        gain = jnp.sum(move * mean)
         candidates = multipliers[None, :] + shorter[:, None] * move[None, :]
         best = candidates[jnp.argmin(jax.vmap(height)(candidates))]
         # Near the end the height is flat to rounding, while Newton's own step is exact.

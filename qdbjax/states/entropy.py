@@ -1,4 +1,4 @@
-"""Entropy of a state and distance between two, in nats."""
+"""Entropy of a state and relative entropy of two, in nats."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,6 +12,15 @@ from qdbjax.numerics.matrix import in_frame
 def _state(value: ArrayLike, name: str) -> Matrix:
     rho = jnp.asarray(as_hermitian(value, name, ndim=(2,)))
     return rho.astype(np.promote_types(rho.dtype, jnp.complex64))
+
+
+def as_two_states(rho: ArrayLike, sigma: ArrayLike) -> tuple[Matrix, Matrix]:
+    """Two Hermitian matrices of one shape and dtype, complex; ValueError otherwise."""
+    rho, sigma = _state(rho, "rho"), _state(sigma, "sigma")
+    if rho.shape != sigma.shape:
+        raise ValueError(f"rho and sigma must have one shape; got {rho.shape} and {sigma.shape}.")
+    common = np.promote_types(rho.dtype, sigma.dtype)
+    return rho.astype(common), sigma.astype(common)
 
 
 def _spectral(rho: Matrix) -> tuple[Float[Array, " d"], Matrix]:
@@ -31,9 +40,13 @@ def _entropy(rho: Matrix) -> Scalar:
 
 
 def von_neumann_entropy(rho: ArrayLike) -> Scalar:
-    """Entropy S = -Tr[ρ ln ρ] of a density matrix (d, d), in nats; 0 for a pure state.
+    """Von Neumann entropy of a density matrix.
 
-    Eigenvalues below 8 eps count as 0. Raises ValueError for a matrix that is not Hermitian; vmap for many.
+    S = -Tr[ρ ln ρ].
+
+    rho: ρ (d, d), Hermitian.
+    Returns S >= 0, nats; 0 for a pure state. Eigenvalues below 8 eps count as 0. vmap for many. Raises ValueError for a
+    matrix that is not Hermitian.
     *Source:* J. von Neumann, Mathematische Grundlagen der Quantenmechanik (1932), chapter V.
     """
     return _entropy(_state(rho, "rho"))
@@ -49,31 +62,32 @@ def _relative(rho: Matrix, sigma: Matrix) -> Scalar:
 
 
 def relative_entropy(rho: ArrayLike, sigma: ArrayLike) -> Scalar:
-    """Relative entropy S(ρ‖σ) = Tr[ρ (ln ρ - ln σ)] >= 0 of two density matrices (d, d), in nats.
+    """Relative entropy of two density matrices.
 
-    inf where ρ has weight outside the support of σ. Under any generator S(ρ(t)‖ρ_stationary) never grows.
-    Raises ValueError for matrices that are not Hermitian or of different size; vmap for many.
+    S(ρ‖σ) = Tr[ρ (ln ρ - ln σ)]; under any generator S(ρ(t)‖ρ_stationary) never grows.
+
+    rho: ρ (d, d), Hermitian.
+    sigma: σ (d, d), Hermitian.
+    Returns S >= 0, nats; inf where ρ has weight outside the support of σ. vmap for many. Raises ValueError for matrices
+    that are not Hermitian or of different size.
     *Source:* G. Lindblad, Commun. Math. Phys. 40, 147 (1975).
     """
-    rho, sigma = _state(rho, "rho"), _state(sigma, "sigma")
-    if rho.shape != sigma.shape:
-        raise ValueError(f"rho and sigma must have one shape; got {rho.shape} and {sigma.shape}.")
-    return _relative(rho, sigma)
+    return _relative(*as_two_states(rho, sigma))
 
 
 class Logarithm(eqx.Module):
-    """ln of a state: its eigenvalues (0 where they are rounding) and eigenvectors."""
+    """Logarithm of a state: the state's eigenvalues (0 where they are rounding) and eigenvectors."""
 
     values: Float[Array, " d"]
     vectors: Matrix
 
     def expectation(self, change: Matrix) -> Scalar:
-        """Tr[dρ ln ρ]; 0 where ln 0 meets nothing."""
-        moved = jnp.real(jnp.diagonal(in_frame(self.vectors, change)))
+        """Tr[dρ ln ρ], without the terms ln 0 times a change that is 0 to rounding."""
+        changes = jnp.real(jnp.diagonal(in_frame(self.vectors, change)))
         empty = self.values <= 0
         logs = jnp.where(empty, -jnp.inf, _log(self.values))
-        idle = empty & (jnp.abs(moved) <= 1e3 * float(jnp.finfo(logs.dtype).eps))
-        return jnp.sum(jnp.where(idle, 0.0, moved) * jnp.where(idle, 0.0, logs))
+        absent = empty & (jnp.abs(changes) <= 1e3 * float(jnp.finfo(logs.dtype).eps))
+        return jnp.sum(jnp.where(absent, 0.0, changes) * jnp.where(absent, 0.0, logs))
 
 
 def logarithm(rho: Matrix) -> Logarithm:

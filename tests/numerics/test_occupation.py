@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from qdbjax.numerics.statistics import bose, fermi, magnitude, thermal_energy
+from qdbjax.numerics.occupation import bose, fermi, magnitude, thermal_energy
 
 X = np.array([1e-300, 1e-8, 1e-3, 0.3, 0.69, 0.71, 1.0, 3.0, 30.0, 700.0, 800.0, 1e3, 1e6])
 

@@ -1,4 +1,14 @@
-"""Kernels of small real matrices: linear solution with rank, null vectors, and the projector onto a kernel."""
+"""Null spaces of small real matrices: linear solution with rank, null vectors, and the projector onto the null space.
+
+The projector P on the null space of A along its range, and the group inverse G of A (AGA = A, GAG = G, AG = GA, so that
+AG = 1 - P), satisfy for a null space of fixed dimension
+
+    dP = -(P dA G + G dA P),      G = (A - sP)⁻¹ + P/s   for any s ≠ 0
+
+(T. Kato, Perturbation Theory for Linear Operators (1966), chapter II, section 2, where G is the reduced resolvent;
+C. D. Meyer and G. W. Stewart, SIAM J. Numer. Anal. 25, 679 (1988)). With A - λ in place of A they hold for any
+eigenvalue λ.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +18,16 @@ from qdbjax._types import Array, Float
 Square = Float[Array, "n n"]
 
 
+def product(*matrices: Square) -> Square:
+    """The product of several matrices, from the left."""
+    total = matrices[0]
+    for matrix in matrices[1:]:
+        total = jnp.matmul(total, matrix, precision="highest")
+    return total
+
+
 def _eliminate(matrix: Square, sources: Float[Array, "n k"]) -> tuple[Float[Array, "n k"], Float[Array, ""]]:
-    """Solution of A X = B by Gauss-Jordan elimination with complete pivoting, and the dimension of A's kernel.
+    """Solution of A X = B by Gauss-Jordan elimination with complete pivoting, and the dimension of A's null space.
 
     Pivots below n·1000·eps of the largest entry count as zero; their unknowns are set to zero. Written as a loop, not
     as a LAPACK call: a second kind of LAPACK call in one batched program can deadlock a two-core machine.
@@ -46,7 +64,7 @@ def _eliminate(matrix: Square, sources: Float[Array, "n k"]) -> tuple[Float[Arra
 
 
 def solve_with_rank(matrix: Square, source: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, ""]]:
-    """Solution of A x = b, unknowns without a pivot set to zero, and the dimension of A's kernel."""
+    """Solution of A x = b, unknowns without a pivot set to zero, and the dimension of A's null space."""
     solution, missing = _eliminate(matrix, source[:, None])
     return solution[:, 0], missing
 
@@ -60,9 +78,8 @@ def inverse(matrix: Square) -> Square:
 
 @inverse.defjvp
 def _inverse_jvp(primals, tangents):
-    found = inverse(primals[0])
-    product = jnp.matmul(found, jnp.matmul(tangents[0], found, precision="highest"), precision="highest")
-    return found, -product
+    value = inverse(primals[0])
+    return value, -product(value, product(tangents[0], value))
 
 
 def null_vectors(matrix: Square, tolerance: float) -> tuple[Square, Square, Float[Array, " n"]]:
@@ -75,12 +92,17 @@ def null_vectors(matrix: Square, tolerance: float) -> tuple[Square, Square, Floa
     return right.T * zero[None, :], left * zero[None, :], values
 
 
-@jax.custom_jvp
-def kernel_projector(matrix: Square, tolerance: Float[Array, ""]) -> Square:
-    """Projector P on the kernel of A along its range, R (LᵀR)⁻¹ Lᵀ: the limit of e^{tA} for a stable A.
+def projector_tangent(projector: Square, group_inverse: Square, change: Square) -> Square:
+    """dP of the module docstring."""
+    first = product(projector, change, group_inverse)
+    return -(first + product(group_inverse, change, projector))
 
-    Its trace is the dimension of the kernel. Derivative (of fixed dimension): dP = -(P dA G + G dA P), G the group
-    inverse of A.
+
+@jax.custom_jvp
+def nullspace_projector(matrix: Square, tolerance: Float[Array, ""]) -> Square:
+    """Projector P on the null space of A along its range, R (LᵀR)⁻¹ Lᵀ: the limit of e^{tA} for a stable A.
+
+    Its trace is the dimension of the null space.
     """
     right, left, values = null_vectors(matrix, tolerance)
     kept = (values > tolerance * values[0]).astype(matrix.dtype)
@@ -88,13 +110,13 @@ def kernel_projector(matrix: Square, tolerance: Float[Array, ""]) -> Square:
     return jnp.matmul(right, jnp.linalg.solve(overlap, left.T), precision="highest")
 
 
-@kernel_projector.defjvp
-def _kernel_projector_jvp(primals, tangents):
+@nullspace_projector.defjvp
+def _nullspace_projector_jvp(primals, tangents):
     matrix, tolerance = primals
     change = tangents[0]
-    projector = kernel_projector(matrix, tolerance)
-    inverse = jnp.linalg.inv(matrix - projector) + projector
-    return projector, -(projector @ change @ inverse + inverse @ change @ projector)
+    projector = nullspace_projector(matrix, tolerance)
+    group_inverse = jnp.linalg.inv(matrix - projector) + projector
+    return projector, projector_tangent(projector, group_inverse, change)
 
 
 def kernel_tolerance(dtype) -> float:

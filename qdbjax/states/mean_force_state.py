@@ -1,22 +1,25 @@
-"""Hamiltonian of mean force: what a system in equilibrium with an environment that it is coupled to looks like."""
+"""Hamiltonian of mean force: the reduced state of a system in equilibrium with an environment, at any coupling."""
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import ArrayLike, Matrix, Scalar, as_hermitian, is_traced
+from qdbjax._repr import summary
+from qdbjax._types import ArrayLike, Matrix, Scalar, as_hermitian
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
-from qdbjax.numerics.logarithm import logm_hermitian
-from qdbjax.states.generalized import normalized_exponential
-from qdbjax.states.thermal import finite_inverse, gibbs
+from qdbjax.numerics.matrix_functions import logm_hermitian
+from qdbjax.states.generalized_gibbs_state import normalized_exponential
+from qdbjax.states.gibbs_state import finite_inverse, gibbs
 from qdbjax.systems import System, as_system, diagonalize
 
 
 class MeanForce(eqx.Module):
     """ρ = e^{-βH*}/Z*, the reduced state of a system and an environment in one thermal state.
 
-    hamiltonian H* (d, d), energy; density_matrix (d, d); log_partition_function ln Z* = ln Z_total - ln Z_environment.
+    hamiltonian: H* (d, d), energy.
+    density_matrix: ρ (d, d).
+    log_partition_function: ln Z* = ln Z_total - ln Z_environment.
     """
 
     hamiltonian: Matrix
@@ -24,9 +27,8 @@ class MeanForce(eqx.Module):
     log_partition_function: Scalar
 
     def __repr__(self) -> str:
-        if is_traced(self.hamiltonian) or self.hamiltonian.ndim > 2:
-            return f"MeanForce({'traced' if is_traced(self.hamiltonian) else 'batch'})"
-        return f"MeanForce(hamiltonian={np.array2string(np.asarray(self.hamiltonian), precision=6, threshold=16)})"
+        fields = {"hamiltonian": self.hamiltonian, "log_partition_function": self.log_partition_function}
+        return summary(self, self.hamiltonian, fields, rank=2)
 
 
 def mean_force(
@@ -36,14 +38,17 @@ def mean_force(
     temperature: ArrayLike | None = None,
     inverse_temperature: ArrayLike | None = None,
 ) -> MeanForce:
-    """Mean force of a finite environment, exactly.
+    """Hamiltonian of mean force of a system in a finite environment, exactly.
 
     H* = -T ln(Tr_E e^{-βH}/Z_E), Z_E = Tr e^{-βH_E}, so that ρ = Tr_E e^{-βH}/Z = e^{-βH*}/Z*.
-    hamiltonian H (d·e, d·e): system, environment and their coupling, the system as first factor of the tensor product.
-    environment H_E (e, e). Give one of temperature and inverse_temperature (energy), of either sign. Returns a
-    MeanForce. No counterterm is added or taken away. H* is NaN where the weights e^{-βH*} span more than eleven
-    orders of magnitude (five in single precision), so that the smallest cannot be told from rounding; ρ and Z* stay
-    right. Second derivatives are exact up to d·e = 64. Raises ValueError for dimensions that do not divide, T = 0,
+
+    hamiltonian: H (d·e, d·e), system, environment and coupling, the system the first factor of the tensor product.
+    environment: H_E (e, e).
+    temperature: T, energy (k_B = 1), of either sign; give this or inverse_temperature.
+    inverse_temperature: β = 1/T, of either sign.
+    Returns a MeanForce. No counterterm is added or taken away. H* is NaN where the weights e^{-βH*} span more than
+    eleven orders of magnitude (five in single precision), so that the smallest cannot be told from rounding; ρ and Z*
+    stay right. Second derivatives are exact up to d·e = 64. Raises ValueError for dimensions that do not divide, T = 0,
     T = ∞, and matrices that are not Hermitian or finite.
     *Source:* M. Campisi, P. Talkner and P. Hänggi, Phys. Rev. Lett. 102, 210401 (2009).
     """
@@ -84,13 +89,17 @@ def ultrastrong_mean_force(
     temperature: ArrayLike | None = None,
     inverse_temperature: ArrayLike | None = None,
 ) -> MeanForce:
-    """Mean force in the limit of a coupling far above every other energy.
+    """Hamiltonian of mean force in the limit of a coupling far above every other energy.
 
     H* = Σ_n P_n H P_n, P_n the projectors on the eigenspaces of the coupling S: coherence between them is lost. The
     energy -S²∫dω J(ω)/ω that the coupling itself adds is left out, as a counterterm does; it is a constant where
     S² ∝ 1.
-    coupling S (d, d): Hermitian; its strength has no meaning. Give one of temperature and inverse_temperature (energy),
-    of either sign. Returns a MeanForce. Raises ValueError for T = 0, T = ∞ and another shape.
+
+    system: a System or a Hamiltonian H (d, d).
+    coupling: S (d, d), Hermitian; its strength has no meaning.
+    temperature: T, energy (k_B = 1), of either sign; give this or inverse_temperature.
+    inverse_temperature: β = 1/T, of either sign.
+    Returns a MeanForce. Raises ValueError for T = 0, T = ∞ and another shape.
     *Source:* J. D. Cresser and J. Anders, Phys. Rev. Lett. 127, 250601 (2021).
     """
     system, coupling = as_system(system), as_hermitian(coupling, "coupling")

@@ -1,0 +1,33 @@
+"""What integrals over the noise of a bath share: where to cut the line, and what counts where γ(ω) has no value."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array, is_traced
+from qdbjax.baths.abstract import AbstractBath
+from qdbjax.numerics.filon import Panels, panels
+
+
+def has_no_cutoff(bath: AbstractBath) -> bool:
+    """Whether the spectral density is known to have no end (`scale` infinite); False where `scale` is traced."""
+    return not is_traced(bath.scale) and bool(np.isinf(bath.scale))
+
+
+def finite_or_zero(noise: Array) -> Array:
+    """The noise, 0 where it is infinite or, where a tabulated density ends, NaN."""
+    return jnp.where(jnp.isfinite(noise), noise, 0.0)
+
+
+def zero_outside_table(noise: Array) -> Array:
+    """The noise, 0 where a tabulated density ends and it is NaN; infinite noise stays, for the integral to diverge."""
+    return jnp.where(jnp.isnan(noise), 0.0, noise)
+
+
+def positive_scale(bath: AbstractBath) -> Array:
+    """The bath's `scale`, 1 where that is infinite or 0."""
+    return jnp.where(jnp.isinf(bath.scale) | (bath.scale == 0), 1.0, bath.scale)
+
+
+def noise_panels(bath: AbstractBath, dtype) -> Panels:
+    """Panels of the whole line for integrals over γ(ω)."""
+    return panels(bath.landmarks, positive_scale(bath).astype(dtype))
