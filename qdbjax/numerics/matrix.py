@@ -141,9 +141,12 @@ class LayoutMatrix:
 
     def times_i(self, factor: Array) -> "LayoutMatrix":
         """iA times a real number."""
-        return self._each(
-            lambda x: Entry(0.0, 1.0) * x.scaled(factor), lambda x: (1j * factor).astype(jnp.result_type(x, 1j)) * x
-        )
+
+        def of_whole(x):
+            dtype = np.promote_types(x.dtype, jnp.complex64)
+            return 1j * factor.astype(dtype) * x.astype(dtype)
+
+        return self._each(lambda x: Entry(0.0, 1.0) * x.scaled(factor), of_whole)
 
     def entrywise(self, function: Callable, *others: "LayoutMatrix") -> "LayoutMatrix":
         """A real function of the entries of real matrices; 0 where one of the entries is known to be 0."""
@@ -173,7 +176,12 @@ class LayoutMatrix:
 
     def sum_over_samples(self, weights: np.ndarray | None = None) -> "LayoutMatrix":
         """Σ_s w_s A_ij(s) of real entries."""
-        add_up = lambda x: jnp.sum(x if weights is None else x * jnp.asarray(weights, x.dtype), axis=-1)  # noqa: E731
+
+        def add_up(x):
+            if weights is None:
+                return jnp.sum(x, axis=-1)
+            return jnp.sum(x * jnp.asarray(weights, x.dtype).reshape(*[1] * (x.ndim - 1), -1), axis=-1)
+
         return self._each(lambda x: Entry(x.re if is_known(x.re) else add_up(x.re)), add_up)
 
     def sum_over_pairs(self, levels: RealVector) -> Array:

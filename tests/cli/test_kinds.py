@@ -58,7 +58,7 @@ interaction = 1.0
 [[baths]]
 kind = "lead"
 name = "left"
-removal = [{ annihilate = 0 }, { annihilate = 1 }]
+removal = [{ fermion_destroy = 0 }, { fermion_destroy = 1 }]
 spectral_density = { kind = "flat", strength = 0.01 }
 temperature = 0.5
 chemical_potential = 0.4
@@ -66,7 +66,7 @@ chemical_potential = 0.4
 [[baths]]
 kind = "lead"
 name = "right"
-removal = [{ annihilate = 0 }, { annihilate = 1 }]
+removal = [{ fermion_destroy = 0 }, { fermion_destroy = 1 }]
 spectral_density = { kind = "lorentzian_band", strength = 0.01, center = 0.2, width = 2.0 }
 
 [sweep.x]
@@ -213,7 +213,7 @@ LEAD_ON_MODE_0 = """
 [[baths]]
 kind = "lead"
 name = "lead"
-removal = { annihilate = 0 }
+removal = { fermion_destroy = 0 }
 spectral_density = { kind = "flat", strength = 0.01 }
 temperature = 0.5
 """
@@ -283,9 +283,24 @@ WRONG = [
     (FIELD, "inverse_temperature = 4.0", "", "baths.wall.temperature: is missing; give it a value or sweep it"),
     (FIELD, "inverse_temperature", "temperature = 1.0\ninverse_temperature", "baths.wall: give exactly one of temp"),
     (FIELD, '"field"', '"feild"', "baths.0.kind: 'feild' is unknown; allowed are bath, field, lead, gas; did you mean"),
-    (LEAD, "[{ annihilate = 0 }", "[{ annihilate = 2 }", "baths.left: mode must be between 0 and modes - 1 = 1; got 2"),
-    (LEAD, "{ annihilate = 1 }", "{ anihilate = 1 }", "baths.0.removal.1.anihilate: unknown key; did you mean"),
-    (LEAD, "[{ annihilate = 0 }, { annihilate = 1 }]", "[]", "baths.0.removal: list should have at least 1 item"),
+    (
+        LEAD,
+        "[{ fermion_destroy = 0 }",
+        "[{ fermion_destroy = 2 }",
+        "baths.left: mode must be between 0 and modes - 1 = 1; got 2",
+    ),
+    (
+        LEAD,
+        "{ fermion_destroy = 1 }",
+        "{ fermion_destory = 1 }",
+        "baths.0.removal.1.fermion_destory: unknown key; did you mean",
+    ),
+    (
+        LEAD,
+        "[{ fermion_destroy = 0 }, { fermion_destroy = 1 }]",
+        "[]",
+        "baths.0.removal: list should have at least 1 item",
+    ),
     (LEAD, "center = 0.2, ", "", "baths.right.spectral_density.center: is missing; give it a value or sweep it"),
     (LEAD, "interaction = 1.0", "interacton = 1.0", "system.interacton: unknown key; did you mean 'interaction'"),
     (GAS, "temperature = 0.5", "temperature = 0.0", "baths.slow: temperature must be > 0 and finite; got 0.0"),

@@ -19,7 +19,7 @@ def everything(frequencies, temperatures):
 
         def at(temperature, density=density):
             bath = qdb.Bath(qdb.sigma_x(), density, temperature=temperature)
-            both = bath.noise_both_ways(frequencies)
+            both = bath.noise_pairs(frequencies)[0]
             zero = bath.noise(jnp.zeros(()))
             slope = jax.jvp(bath.noise, (frequencies,), (jnp.ones_like(frequencies),))[1]
             return bath.noise(frequencies), bath.noise(-frequencies), *both, zero, slope

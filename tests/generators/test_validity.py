@@ -52,6 +52,5 @@ def test_batch_and_derivative():
 
 
 def test_a_generator_of_another_kind():
-    generator = machine(0.01)
     with pytest.raises(ValueError, match="made by davies or universal_lindblad"):
-        qdb.validity(qdb.Generator(**{**vars(generator), "jumps": None}))
+        qdb.validity(qdb.pauli([0.0, 1.0], [[0.0, 1.0], [0.2, 0.0]]))

@@ -175,7 +175,7 @@ def check_account(found, energy, step):
     simpson = np.cumsum(step / 3 * (flow[:-2:2] + 4 * flow[1::2] + flow[2::2]), axis=0)
     np.testing.assert_allclose(account.entropy_flow[2::2], simpson, rtol=0, atol=1e-6)
     assert np.abs(simpson[-1]).min() > 1e-2
-    assert "Account(heat=[" in repr(found) and "status=ok" in repr(found)
+    assert "Account(baths=2, heat=[" in repr(found) and "status=ok" in repr(found)
 
 
 def test_driven_first_law():

@@ -55,7 +55,7 @@ def test_every_part_is_positive(name):
         np.testing.assert_allclose(steady.by_bath[: COUNT // 2], 0, atol=1e-13)
         np.testing.assert_allclose(found.adiabatic[: COUNT // 2], 0, atol=1e-12)
     assert name == "one level" or np.median(steady.production[COUNT // 2 :]) > 1e-3
-    assert "batch=(300,), 2 baths" in repr(found)
+    assert "batch=(300,), baths=2" in repr(found)
 
 
 @pytest.mark.parametrize("name", ["generic", "equal levels"])
