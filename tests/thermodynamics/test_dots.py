@@ -47,7 +47,9 @@ def laws(found, potentials):
     assert abs(np.sum(found["particles"])) < 1e-15 and abs(np.sum(found["energy"])) < 1e-15
     np.testing.assert_allclose(found["by number"], found["particles"], rtol=0, atol=1e-15)
     np.testing.assert_allclose(found["heat"], found["energy"] - potentials * found["particles"], rtol=0, atol=1e-16)
-    np.testing.assert_allclose(found["production"], -np.sum(found["heat"] / np.array(TEMPERATURES)), rtol=1e-12)
+    np.testing.assert_allclose(
+        found["production"], -np.sum(found["heat"] / np.array(TEMPERATURES)), rtol=1e-12, atol=1e-15
+    )
     assert found["production"] >= -1e-15
 
 
