@@ -40,7 +40,7 @@ class Operator(BaseModel, strict=True):
 
 
 WAYS = (
-    "{site}, {pauli, site}, {transition = [m, n]}, {matrix}, {lower = spin} and {fermion_destroy = mode}, the last two for "
+    "{site}, {pauli, site}, {transition = [m, n]}, {matrix}, {lower = spin} and {fermion_destroy = mode}, both for "
     "what a field or lead removes"
 )
 # Types of the arguments of densities and baths that are no numbers, by name: every class uses the same names.

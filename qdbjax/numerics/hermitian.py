@@ -7,20 +7,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, Matrix
-from qdbjax.numerics.entries import matrix_entries, stack_real
+from qdbjax._types import Array, Float, Matrix, RealVector
+from qdbjax.numerics.entries import matrix_entries, stack_real, unstack
 from qdbjax.numerics.matrix import ENTRIES
 
 Packed = Float[Array, "d d"]
 
 
-def pack(rho: Matrix) -> Packed:
-    """d² reals of a Hermitian matrix."""
-    re, im = jnp.real(rho), jnp.imag(rho)
+def pack(rho: Matrix, diagonal: RealVector | None = None) -> Packed:
+    """d² reals of a Hermitian matrix, or of one with another diagonal."""
+    re, im, each = jnp.real(rho), jnp.imag(rho), range(rho.shape[0])
     if rho.size > ENTRIES:
-        return jnp.triu(re) + jnp.triu(im, 1).T
-    re, im, each = matrix_entries(re), matrix_entries(im), range(rho.shape[0])
-    return stack_real([[re[m][n] if m <= n else im[n][m] for n in each] for m in each], jnp.real(rho).dtype)
+        own = jnp.triu(re) + jnp.triu(im, 1).T
+        return own if diagonal is None else jnp.where(np.eye(len(each), dtype=bool), diagonal[None, :], own)
+    re, im, dtype = matrix_entries(re), matrix_entries(im), re.dtype
+    values = [re[m][m] for m in each] if diagonal is None else unstack(diagonal)
+    return stack_real([[values[m] if m == n else re[m][n] if m < n else im[n][m] for n in each] for m in each], dtype)
 
 
 def unpack(packed: Packed) -> Matrix:

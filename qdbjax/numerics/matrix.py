@@ -108,9 +108,10 @@ class LayoutMatrix:
     def __matmul__(self, other: "LayoutMatrix") -> "LayoutMatrix":
         if self.rows is not None:
             return LayoutMatrix(product(self.rows, other.rows))
-        if self.whole.ndim == 2:
-            return LayoutMatrix(None, batched_matmul(self.whole, other.whole))
         dtype = np.promote_types(self.whole.dtype, other.whole.dtype)
+        if self.whole.ndim == 2:
+            product_ = jnp.matmul(self.whole.astype(dtype), other.whole.astype(dtype), precision="highest")
+            return LayoutMatrix(None, product_)
         terms = self.whole.astype(dtype)[:, :, None] * other.whole.astype(dtype)[None]
         return LayoutMatrix(None, jnp.sum(terms, axis=1))
 

@@ -6,7 +6,9 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian
 from qdbjax.compilation.eager import jit_if_eager
+from qdbjax.numerics.eigensystem import eigensystem
 from qdbjax.numerics.matrix import in_frame
+from qdbjax.systems.degeneracy import same_level
 
 
 def _state(value: ArrayLike, name: str) -> Matrix:
@@ -76,20 +78,28 @@ def relative_entropy(rho: ArrayLike, sigma: ArrayLike) -> Scalar:
 
 
 class Logarithm(eqx.Module):
-    """Logarithm of a state: the state's eigenvalues (0 where they are rounding) and eigenvectors."""
+    """Logarithm of a state: the state's eigenvalues a (0 where they are rounding), eigenvectors V and mixing M.
+
+    ρ = V (diag(a) + M) V†, M zero in value: it carries the derivative where eigenvalues are equal (`eigensystem`).
+    """
 
     values: Float[Array, " d"]
     vectors: Matrix
+    mixing: Matrix
 
     def expectation(self, change: Matrix) -> Scalar:
         """Tr[dρ ln ρ], without the terms ln 0 times a change that is 0 to rounding."""
-        changes = jnp.real(jnp.diagonal(in_frame(self.vectors, change)))
-        empty = self.values <= 0
+        framed = in_frame(self.vectors, change)
+        changes, empty = jnp.real(jnp.diagonal(framed)), self.values <= 0
         logs = jnp.where(empty, -jnp.inf, _log(self.values))
         absent = empty & (jnp.abs(changes) <= 1e3 * float(jnp.finfo(logs.dtype).eps))
-        return jnp.sum(jnp.where(absent, 0.0, changes) * jnp.where(absent, 0.0, logs))
+        slopes = jnp.where(empty, 0.0, 1 / jnp.where(empty, 1.0, self.values))
+        rotated = jnp.sum(jnp.real(framed.T * self.mixing), axis=1)
+        return jnp.sum(jnp.where(absent, 0.0, changes) * jnp.where(absent, 0.0, logs)) + jnp.sum(slopes * rotated)
 
 
 def logarithm(rho: Matrix) -> Logarithm:
     """ln ρ of a density matrix."""
-    return Logarithm(*_spectral(rho))
+    values, mixing, vectors = eigensystem(rho, same_level)
+    floor = 8 * float(jnp.finfo(values.dtype).eps)
+    return Logarithm(jnp.where(values > floor, values, 0.0), vectors, mixing)

@@ -15,6 +15,7 @@ import numpy as np
 from qdbjax._repr import summary
 from qdbjax._types import Array, ArrayLike, Bool, Float, Matrix, RealVector, as_hermitian, is_traced
 from qdbjax.compilation.eager import jit_if_eager
+from qdbjax.numerics.hermitian import Packed, pack
 from qdbjax.numerics.matrix import diagonal_matrix
 from qdbjax.systems import Spectrum
 
@@ -42,6 +43,11 @@ class State(eqx.Module):
     def density_matrix(self) -> Matrix:
         """ρ in the basis of the Hamiltonian, (d, d) complex."""
         return _in_given_basis(self)
+
+    @property
+    def packed(self) -> Packed:
+        """ρ in the energy eigenbasis as d² reals (`numerics.hermitian`), for real linear systems."""
+        return pack(self.coherences, self.populations)
 
     def __repr__(self) -> str:
         return summary(self, self.populations, {"populations": self.populations}, rank=1)

@@ -12,7 +12,7 @@ from qdbjax.generators.flows import charge_flows, pair_flows, quanta_flows
 from qdbjax.generators.generator import Generator, energy_liouvillian
 from qdbjax.generators.jumps import AbstractJumps, PerBath
 from qdbjax.numerics.entries import stack, unstack
-from qdbjax.numerics.hermitian import pack, unpack
+from qdbjax.numerics.hermitian import unpack
 from qdbjax.numerics.markov import rate_matrix_vector
 from qdbjax.numerics.matrix import LayoutMatrix
 from qdbjax.solvers.stationary import state_of
@@ -31,7 +31,7 @@ def of_state_where_degenerate(
     def of_packed(spectrum, jumps, packed, *operands):
         return of_block(spectrum, jumps, unpack(packed), *operands)
 
-    packed = pack(state.energy_density_matrix)
+    packed = state.packed
     return where_degenerate(generator.spectrum, generator.jumps, of_packed, plain, packed, *operands, dense=dense)
 
 
@@ -152,31 +152,33 @@ def entropy_production(generator: Generator, state: StateLike | None = None) -> 
 
 @jit_if_eager
 def _entropy_production(generator: Generator, state: State) -> Float[Array, ""]:
-    heat, cold = heat_currents_of(generator, state), generator.temperatures == 0
+    energy, change = _energy_and_entropy(generator, state)
+    heat = energy
+    if generator.exchanges_particles:
+        heat = energy - generator.chemical_potentials * _quanta(generator, state)
+    cold = generator.temperatures == 0
     flux = -heat / jnp.where(cold, 1.0, generator.temperatures)
-    exported = jnp.sum(jnp.where(cold, jnp.where(heat < 0, jnp.inf, 0.0), flux))
-    return exported + entropy_change(generator, state)
+    return change + jnp.sum(jnp.where(cold, jnp.where(heat < 0, jnp.inf, 0.0), flux))
 
 
-def entropy_change(generator: Generator, state: State) -> Float[Array, ""]:
-    """dS/dt = -Tr[L(ρ) ln ρ]."""
+def _energy_and_entropy(generator: Generator, state: State) -> tuple[PerBath, Float[Array, ""]]:
+    """Energy per time from each bath, and dS/dt = -Tr[L(ρ) ln ρ]."""
+    energy = _energy_of_populations(generator, state)
     if not state.within_levels:
-        return _change_of_matrix(energy_liouvillian(generator.spectrum, generator.jumps), state.energy_density_matrix)
-    populations = state.populations
-    change = rate_matrix_vector(generator.total_rates, populations)
-    empty = populations <= 0
-    logarithms = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1.0, populations)))
-    plain = -jnp.sum(jnp.where(empty & (change == 0), 0.0, change) * jnp.where(empty & (change == 0), 0.0, logarithms))
-    return of_state_where_degenerate(generator, _change_of_block, plain, state, dense=False)
+        energy = of_state_where_degenerate(generator, _energy_of_block, energy, state, dense=False)
+        rho, liouvillian = state.energy_density_matrix, energy_liouvillian(generator.spectrum, generator.jumps)
+        change = jnp.matmul(liouvillian, rho.reshape(-1), precision="highest").reshape(rho.shape)
+        return energy, -logarithm(rho).expectation(change)
+    change, empty = rate_matrix_vector(generator.total_rates, state.populations), state.populations <= 0
+    logarithms = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1.0, state.populations)))
+    absent = empty & (change == 0)
+    plain = energy, -jnp.sum(jnp.where(absent, 0.0, change) * jnp.where(absent, 0.0, logarithms))
 
+    def of_block(spectrum, jumps, rho):
+        change = whole_block(spectrum, jumps).action(rho)
+        return _energy_of_block(spectrum, jumps, rho), -logarithm(rho).expectation(change)
 
-def _change_of_matrix(liouvillian: Matrix, rho: Matrix) -> Float[Array, ""]:
-    change = jnp.matmul(liouvillian, rho.reshape(-1), precision="highest").reshape(rho.shape)
-    return -logarithm(rho).expectation(change)
-
-
-def _change_of_block(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> Float[Array, ""]:
-    return -logarithm(rho).expectation(whole_block(spectrum, jumps).action(rho))
+    return of_state_where_degenerate(generator, of_block, plain, state, dense=False)
 
 
 @jit_if_eager

@@ -45,7 +45,11 @@ def logarithm_of_state(generator: Generator, state: State) -> Logarithm:
     plain = ~generator.spectrum.degenerate if state.within_levels else jnp.zeros((), bool)
     spread = jnp.diag(jnp.arange(rho.shape[0], dtype=rho.real.dtype)).astype(rho.dtype)
     found = logarithm(jnp.where(plain, spread, rho))
-    return Logarithm(jnp.where(plain, state.populations, found.values), jnp.where(plain, unit, found.vectors))
+    return Logarithm(
+        jnp.where(plain, state.populations, found.values),
+        jnp.where(plain, unit, found.vectors),
+        jnp.where(plain, 0.0 * unit, found.mixing),
+    )
 
 
 def _changes(generator: Generator, rho: Matrix) -> tuple[Matrix, list[Matrix]]:
