@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
-from helpers import Reference, ohmic_noise
 from programs import machine, observed, random_machine
+from reference.lindblad import Davies
+from reference.thermal import ohmic_noise
 
 import qdbjax as qdb
 from qdbjax import Status
@@ -165,9 +166,9 @@ def test_gap_at_the_tolerance(factor):
     energies = np.array([0.0, gap, 2.3])
     (seen,) = observed([machine(np.diag(energies), couplings, ETA, CUTOFF, (1.0, 0.4))])
     baths = [(s, ETA, CUTOFF, t) for s, t in zip(couplings, (1.0, 0.4), strict=True)]
-    reference = Reference(np.diag(energies), baths, 1e-8 * 2.3)
-    np.testing.assert_allclose(seen["rho"], reference.steady_state(), rtol=0, atol=1e-7)
-    np.testing.assert_allclose(seen["heat"], reference.heat_currents(), rtol=0, atol=1e-9)
+    dense = Davies(np.diag(energies), baths, 1e-8 * 2.3)
+    np.testing.assert_allclose(seen["rho"], dense.steady_state(), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(seen["heat"], dense.heat_currents(), rtol=0, atol=1e-9)
     coherent = np.abs(seen["rho"][0, 1]) > 1e-4
     assert coherent == (factor < 1)
     assert bool(seen["status"] & Status.NEAR_DEGENERATE) == (factor > 1)
@@ -204,8 +205,8 @@ def test_solvers_agree():
         assert np.all(other[2] < 1e-12)
     np.testing.assert_allclose(populations[0][[0, 2]], auto[0][[0, 2]], rtol=0, atol=1e-13)
     for n, energies in enumerate(spectra):
-        reference = Reference(np.diag(energies), [(s[m], ETA, CUTOFF, (1.0, 0.4)[m]) for m in range(2)])
-        np.testing.assert_allclose(auto[0][n], reference.steady_state(), rtol=0, atol=1e-11)
+        dense = Davies(np.diag(energies), [(s[m], ETA, CUTOFF, (1.0, 0.4)[m]) for m in range(2)])
+        np.testing.assert_allclose(auto[0][n], dense.steady_state(), rtol=0, atol=1e-11)
 
 
 def test_noise_of_the_reference():

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import random_hermitian
 from programs import gradients, machine, observed, random_machine
+from reference.random_matrices import random_hermitian
 
 import qdbjax as qdb
 from qdbjax import Status

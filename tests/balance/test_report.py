@@ -4,18 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference.differences import two_point_slope
+from reference.lindblad import lindbladian
+from reference.machines import COUPLING, ENERGIES, pair, three_level_machine
 
 import qdbjax as qdb
 
 BALANCE = qdb.balance
-COUPLING = np.array([[0.2, 0.8, 0.5], [0.8, -0.1, 0.6], [0.5, 0.6, 0.4]])
-ENERGIES = np.array([0.0, 1.0, 2.3])
 
 
-def two_baths(hot, cold, energies=ENERGIES, couplings=(COUPLING, COUPLING @ COUPLING)):
-    pairs = ((couplings[0], hot, "hot"), (couplings[1], cold, "cold"))
-    baths = [qdb.Bath(matrix, qdb.Ohmic(0.02, 6.0), temperature=t, name=name) for matrix, t, name in pairs]
-    return qdb.davies(qdb.models.three_level(energies), baths)
+def two_baths(hot, cold, energies=ENERGIES, couplings=None):
+    return three_level_machine((hot, cold), energies, couplings)
 
 
 def two_fields(potential):
@@ -37,11 +36,6 @@ def qubit(*temperatures):
     return qdb.davies(qdb.models.qubit(1.0), baths)
 
 
-def hop(m, n):
-    """A coupling that moves one pair of levels."""
-    return qdb.transition(m, n, 3) + qdb.transition(n, m, 3)
-
-
 # Two levels are equal, and their coherence carries what the rates count twice.
 EQUAL = np.array([0.0, 1.0, 1.0])
 
@@ -58,7 +52,7 @@ REPORTS = {
         ["all baths together pass for one in equilibrium", "0 –bath0→ 1 –bath1→ 0"],
     ),
     "a ladder": (
-        lambda: two_baths(1.5, 0.4, couplings=(hop(0, 1), hop(1, 2))),
+        lambda: two_baths(1.5, 0.4, couplings=(pair(0, 1), pair(1, 2))),
         "equilibrium",
         ["no Gibbs state; yet no cycle is driven", "production 0 per"],
     ),
@@ -152,8 +146,8 @@ def test_cycles():
         heats = np.array([ENERGIES[to] - ENERGIES[start] for _, to, start in cycle])
         np.testing.assert_allclose(affinity, -np.sum(heats / temperatures), rtol=1e-10, atol=1e-13)
     slope = jax.jit(jax.grad(lambda t: BALANCE.cycle_analysis(two_baths(t, 0.4), None, cycles).entropy_production))
-    ends = [BALANCE.cycle_analysis(two_baths(1.5 + x, 0.4)).entropy_production for x in (1e-5, -1e-5)]
-    np.testing.assert_allclose(slope(1.5), (ends[0] - ends[1]) / 2e-5, rtol=1e-7)
+    wanted = two_point_slope(lambda t: BALANCE.cycle_analysis(two_baths(t, 0.4)).entropy_production, 1.5, 1e-5)
+    np.testing.assert_allclose(slope(1.5), wanted, rtol=1e-7)
 
 
 def test_no_way_back():
@@ -219,12 +213,7 @@ def test_given_rates_and_jumps():
         given.with_reservoirs(temperatures=[1.0, 1.0])
     h, jumps = np.diag(ENERGIES) + 0.3 * COUPLING, np.stack([np.triu(COUPLING, 1), 0.5j * COUPLING])
     made = np.asarray(qdb.lindblad(h, jumps).liouvillian())
-    unit = np.eye(3)
-    wanted = -1j * (np.kron(h, unit) - np.kron(unit, h.T))
-    for jump in jumps:
-        product = jump.conj().T @ jump
-        wanted = wanted + np.kron(jump, jump.conj()) - 0.5 * np.kron(product, unit) - 0.5 * np.kron(unit, product.T)
-    np.testing.assert_allclose(made, wanted, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(made, lindbladian(h, jumps), rtol=0, atol=1e-14)
     for call, words in (
         (lambda: qdb.pauli([0.0, 1.0], [[0.0, -1.0], [1.0, 0.0]]), "rates must be >= 0"),
         (lambda: qdb.pauli([0.0, 1.0], np.zeros((3, 3))), "rates must have shape"),

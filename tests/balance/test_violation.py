@@ -4,20 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference.machines import ENERGIES, SPINS, three_level_machine
 
 import qdbjax as qdb
 
 LOCAL = np.diag([1.0, 0.7, 1.5])
-COUPLING = np.array([[0.2, 0.8, 0.5], [0.8, -0.1, 0.6], [0.5, 0.6, 0.4]])
 
 
 def two_baths(hot, cold):
-    system = qdb.models.three_level([0.0, 1.0, 2.3])
-    baths = [
-        qdb.Bath(matrix, qdb.Ohmic(0.02, 6.0), temperature=t, name=name)
-        for matrix, t, name in ((COUPLING, hot, "hot"), (COUPLING @ COUPLING, cold, "cold"))
-    ]
-    return qdb.davies(system, baths)
+    return three_level_machine((hot, cold))
 
 
 def two_gases(hot, cold):
@@ -91,9 +86,8 @@ def test_one_gas_in_equilibrium_circulates():
 
 def test_chemical_potential_of_a_lead():
     """Charge states of a dot: E - μN takes the place of E."""
-    spins = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
     leads = [
-        qdb.Lead(spins, qdb.Flat(0.01), temperature=t, chemical_potential=mu) for t, mu in ((0.5, 0.3), (0.2, -0.1))
+        qdb.Lead(SPINS, qdb.Flat(0.01), temperature=t, chemical_potential=mu) for t, mu in ((0.5, 0.3), (0.2, -0.1))
     ]
     generator = qdb.davies(qdb.models.spinful_dot(-0.3, 1.1, 0.4), leads)
     np.testing.assert_allclose(qdb.balance.violation_ratios(generator), np.ones((2, 4, 4)), rtol=1e-12)
@@ -101,7 +95,7 @@ def test_chemical_potential_of_a_lead():
 
 def test_one_way_and_no_way():
     """T = 0: up-rates vanish; levels without transition count as balanced."""
-    system = qdb.models.three_level([0.0, 1.0, 2.3])
+    system = qdb.models.three_level(ENERGIES)
     bath = qdb.Bath(np.array([[0, 1.0, 0], [1, 0, 1.0], [0, 1, 0]]), qdb.Ohmic(0.1, 5.0), temperature=0.2)
     ratios = np.asarray(qdb.balance.violation_ratios(qdb.davies(system, bath)))[0]
     assert ratios[0, 2] == ratios[2, 0] == ratios[1, 1] == 1

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference import differences
 from registry import DENSITIES
 
 import qdbjax as qdb
@@ -82,8 +83,7 @@ def test_slope_of_noise(table, name):
     def gamma(x):
         return 2 * np.pi * density(x) / -np.expm1(-x / t)
 
-    step = 1e-4 * w
-    wanted = (8 * (gamma(w + step) - gamma(w - step)) - (gamma(w + 2 * step) - gamma(w - 2 * step))) / (12 * step)
+    wanted = differences.slope(gamma, w, 1e-4 * w)
     np.testing.assert_allclose(slope[:, smooth], wanted, rtol=1e-8, atol=1e-9 * np.abs(gamma(w) / w).max())
 
 

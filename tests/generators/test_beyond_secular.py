@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import random_hermitian
+from reference.lindblad import assert_gksl, commutator, lindbladian
+from reference.random_matrices import random_hermitian
+from reference.thermal import ohmic_noise
 
 import qdbjax as qdb
 from qdbjax import Status
@@ -39,37 +41,6 @@ universal = jax.jit(lambda energies: seen(qdb.universal_lindblad(rotated(energie
 plain = jax.jit(lambda energies: seen(qdb.davies(rotated(energies), baths())))
 
 
-def noise(frequency, strength, temperature):
-    safe = np.where(frequency == 0, 1.0, frequency)
-    value = 2 * np.pi * strength * np.exp(-np.abs(safe) / CUTOFF) * safe / -np.expm1(-safe / temperature)
-    return np.where(frequency == 0, 2 * np.pi * strength * temperature, value)
-
-
-def turning(hamiltonian):
-    unit = np.eye(3)
-    return -1j * (np.kron(hamiltonian, unit) - np.kron(unit, hamiltonian.T))
-
-
-def lindblad(hamiltonian, jumps):
-    total, unit = turning(hamiltonian), np.eye(3)
-    for jump in jumps:
-        product = jump.conj().T @ jump
-        total = total + np.kron(jump, jump.conj()) - 0.5 * np.kron(product, unit) - 0.5 * np.kron(unit, product.T)
-    return total
-
-
-def is_channel(liouvillian):
-    """Trace, Hermiticity, and a positive Choi matrix off the maximally entangled state."""
-    liouvillian = np.asarray(liouvillian)
-    d, size = 3, np.abs(liouvillian).max()
-    assert np.abs(np.eye(d).reshape(-1) @ liouvillian).max() < 1e-13 * size
-    choi = liouvillian.reshape(d, d, d, d).transpose(0, 2, 1, 3).reshape(d * d, d * d)
-    assert np.abs(choi - choi.conj().T).max() < 1e-13 * size
-    vector = np.eye(d).reshape(-1) / np.sqrt(d)
-    off = np.eye(d * d) - np.outer(vector, vector)
-    assert np.linalg.eigvalsh(off @ choi @ off).min() > -1e-12 * size
-
-
 def works(found, flows=True):
     """Residual, positivity, first law."""
     liouvillian, rho, status, currents, _ = map(np.asarray, found)
@@ -85,15 +56,15 @@ def test_unified(energies, window):
     """Of GKSL form at every window, with a stationary state that obeys the first law."""
     found = unified(np.array(energies), window)
     assert np.abs(np.asarray(found[0]) @ np.asarray(found[1]).reshape(-1)).max() < 1e-13
-    is_channel(found[0])
+    assert_gksl(found[0])
     works(found, flows=np.ptp(energies) > 2 * window or window == 0)  # one level alone carries no energy
 
 
 def test_unified_is_davies_with_merged_levels():
     """L = -i[H, ·] + the Davies dissipator of the Hamiltonian whose levels are merged at their mean."""
     close, merged = np.array([0.0, 1.0, 1.05]), np.array([0.0, 1.025, 1.025])
-    found = np.asarray(unified(close, 0.2)[0]) - turning(np.asarray(rotated(close)))
-    wanted = np.asarray(plain(merged)[0]) - turning(np.asarray(rotated(merged)))
+    found = np.asarray(unified(close, 0.2)[0]) - commutator(np.asarray(rotated(close)))
+    wanted = np.asarray(plain(merged)[0]) - commutator(np.asarray(rotated(merged)))
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-13)
 
 
@@ -107,8 +78,8 @@ def test_unified_frequencies():
         omega = energies[None, :] - energies[:, None]
         for value, center in ((0.0, 0.0), (1.01, 1.01), (-1.01, -1.01), (2.02, 2.02), (-2.02, -2.02)):
             part = np.where(np.abs(omega - value) < 0.1, s, 0)
-            jumps.append(np.sqrt(noise(center, strength, temperature)) * BASIS @ part @ BASIS.conj().T)
-    np.testing.assert_allclose(found, lindblad(np.asarray(rotated(energies)), jumps), rtol=0, atol=1e-13)
+            jumps.append(np.sqrt(ohmic_noise(center, strength, CUTOFF, temperature)) * BASIS @ part @ BASIS.conj().T)
+    np.testing.assert_allclose(found, lindbladian(np.asarray(rotated(energies)), jumps), rtol=0, atol=1e-13)
 
 
 def test_a_window_of_nothing_is_plain():
@@ -134,13 +105,13 @@ def test_universal(energies):
     """One jump operator √γ∘S per bath, degenerate levels included; positive; first law."""
     energies = np.array(energies)
     found = universal(energies)
-    is_channel(found[0])
+    assert_gksl(found[0])
     works(found)
     omega = energies[None, :] - energies[:, None]
     framed = BASIS.conj().T @ COUPLINGS @ BASIS
-    roots = [np.sqrt(noise(omega, eta, t)) for eta, t in zip(STRENGTHS, TEMPERATURES, strict=True)]
+    roots = [np.sqrt(ohmic_noise(omega, eta, CUTOFF, t)) for eta, t in zip(STRENGTHS, TEMPERATURES, strict=True)]
     jumps = [BASIS @ (root * s) @ BASIS.conj().T for root, s in zip(roots, framed, strict=True)]
-    np.testing.assert_allclose(found[0], lindblad(np.asarray(rotated(energies)), jumps), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(found[0], lindbladian(np.asarray(rotated(energies)), jumps), rtol=0, atol=1e-13)
 
 
 def test_universal_goes_over_into_davies():

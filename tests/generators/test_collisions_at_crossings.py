@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import random_hermitian
+from reference import differences
+from reference.lindblad import commutator, dissipator
+from reference.random_matrices import random_hermitian
 from scipy import integrate
 
 import qdbjax as qdb
@@ -66,8 +68,7 @@ def written_out(x, push):
     # From where all of a cluster is open: below, A → 1/im, which as a jump does nothing.
     first = max(energies[cluster].max() - mean for cluster, mean in zip(CLUSTERS, means, strict=True))
     thresholds = np.unique(np.maximum([[e - mean for e in energies] for mean in means], first))
-    unit = np.eye(3)
-    total = -1j * (np.kron(hamiltonian, unit) - np.kron(unit, hamiltonian.T))
+    total = commutator(hamiltonian)
     for e, weight in zip(*nodes(thresholds), strict=True):
         amplitudes = []
         for mean in means:
@@ -83,9 +84,7 @@ def written_out(x, push):
             for to, origin in classes:
                 place = np.ix_(CLUSTERS[to], CLUSTERS[origin])
                 jump[place] = amplitudes[origin][place]
-            jump = basis @ jump @ basis.conj().T
-            loss = jump.conj().T @ jump
-            total = total + np.kron(jump, jump.conj()) - 0.5 * np.kron(loss, unit) - 0.5 * np.kron(unit, loss.T)
+            total = total + dissipator(basis @ jump @ basis.conj().T)
     return total
 
 
@@ -110,7 +109,8 @@ def test_derivative(name):
     slope = np.asarray(slope_of(0.0, push))
     splits = name not in ("rotation", "shift")
     steps = (1e-3, 1e-5) if splits else (1e-3,)
-    misses = [np.abs((written_out(h, push) - written_out(-h, push)) / (2 * h) - slope).max() for h in steps]
+    dense = lambda x: written_out(x, push)  # noqa: E731
+    misses = [np.abs(differences.two_point_slope(dense, 0.0, h) - slope).max() for h in steps]
     assert np.abs(slope).max() > 0.3
     assert misses[-1] < (2e-3 if splits else 1e-6)
     assert not splits or 8 < misses[0] / misses[1] < 12

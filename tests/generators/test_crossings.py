@@ -11,50 +11,37 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from helpers import Reference
 from programs import gradients, machine, observed, random_machine
+from reference import rates
+from reference.differences import two_point_slope
+from reference.lindblad import Davies
+from reference.machines import SITES, ring_hamiltonian
 
 import qdbjax as qdb
 
 TAU, ETA, CUTOFF, HOT, COLD = 0.5, 0.01, 10.0, 1.0, 0.2
 CROSSINGS = (0.0, 0.5, 1.5)
 STEP = 1e-6
-SITES = np.stack([np.diag([1.0, 0.0, 0.0]), np.diag([0.0, 1.0, 0.0])])
 NEAR = [1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9]
 APART = [1e-8, 3e-8, 1e-7, 1e-6, 1e-5]
 POINT = {"flux": 0.0, "tunneling": TAU, "hot": HOT, "cold": COLD, "eta": ETA, "cutoff": CUTOFF}
 
 
-def hamiltonian(flux, tunneling=TAU):
-    """The ring in the site basis."""
-    hop = tunneling * np.exp(-2j * np.pi * flux / 3)
-    ring = hop * np.roll(np.eye(3), 1, axis=1)
-    return ring + ring.conj().T
-
-
 def ring(flux=0.0, tunneling=TAU, hot=HOT, cold=COLD, eta=ETA, cutoff=CUTOFF):
     """The same as a machine for the generic route, which computes eigenvectors."""
-    return machine(hamiltonian(flux, tunneling), SITES, eta, cutoff, [hot, cold])
+    return machine(ring_hamiltonian(flux, tunneling), SITES, eta, cutoff, [hot, cold])
 
 
-def reference(system):
+def dense_heat(system):
     """Heat from the hot bath, by the NumPy reference."""
     matrix, couplings, *vectors = system
-    return Reference(matrix, list(zip(couplings, *vectors, strict=True)), tolerance=1e-4).heat_currents()[0]
-
-
-def difference(forwards, backwards, step=STEP):
-    return (reference(forwards) - reference(backwards)) / (2 * step)
+    return Davies(matrix, list(zip(couplings, *vectors, strict=True)), tolerance=1e-4).heat_currents()[0]
 
 
 def parameter_difference(flux, name):
-    """Central difference of the reference in one parameter of the ring."""
-    ends = []
-    for sign in (1, -1):
-        values = {**POINT, "flux": flux}
-        values[name] += sign * STEP
-        ends.append(ring(**values))
-    return difference(*ends)
+    """Central difference of the dense equation in one parameter of the ring."""
+    point = {**POINT, "flux": flux}
+    return two_point_slope(lambda x: dense_heat(ring(**{**point, name: x})), point[name], STEP)
 
 
 def model_heat(parameters):
@@ -101,7 +88,7 @@ def flux_slope(flux):
 def test_model_at_crossings(flux, name):
     """Value and every derivative of the zoo's ring exactly at a crossing, against reference differences."""
     value, grads = model()[flux]
-    np.testing.assert_allclose(value, reference(ring(flux)), rtol=1e-9)
+    np.testing.assert_allclose(value, dense_heat(ring(flux)), rtol=1e-9)
     wanted = parameter_difference(flux, name)
     np.testing.assert_allclose(grads[name], wanted, rtol=1e-6, atol=2e-9)
 
@@ -125,7 +112,7 @@ def test_generic_route_at_crossings(flux):
     g_h, _, g_eta, g_cutoff, g_heat = grads
     found = {
         "flux": np.real(np.sum(g_h * flux_slope(flux))),
-        "tunneling": np.real(np.sum(g_h * hamiltonian(flux))) / TAU,
+        "tunneling": np.real(np.sum(g_h * ring_hamiltonian(flux))) / TAU,
         "hot": g_heat[0],
         "cold": g_heat[1],
         "eta": g_eta.sum(),
@@ -151,14 +138,14 @@ def hermitian_units():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flux", CROSSINGS)
-def test_every_entry_of_the_hamiltonian(flux):
+def test_every_entry_of_the_ring_hamiltonian(flux):
     """All nine real directions of H at a crossing, those that split the double level included."""
     grad = generic()[flux][1][0]
     system = ring(flux)
     for name, unit in hermitian_units():
-        ends = [machine(system[0] + sign * STEP * unit, *system[1:]) for sign in (1, -1)]
+        wanted = two_point_slope(lambda h: dense_heat(machine(h, *system[1:])), system[0], STEP, unit)
         found = np.real(np.sum(grad * unit))
-        np.testing.assert_allclose(found, difference(*ends), rtol=1e-6, atol=5e-9, err_msg=str(name))
+        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=5e-9, err_msg=str(name))
 
 
 @pytest.mark.slow
@@ -183,16 +170,12 @@ def pauli_current(flux, tunneling=TAU):
     """
     energies = np.array([2 * tunneling * np.cos(2 * np.pi * (flux + j) / 3) for j in range(3)])
     signs = np.sign(np.real(energies[None, :] - energies[:, None]))
-    rates = []
+    tables = []
     for temperature in (HOT, COLD):
         omega = energies[None, :] - energies[:, None] + np.eye(3)
         gamma = 2 * np.pi * ETA * np.exp(-signs * omega / CUTOFF) * omega / -np.expm1(-omega / temperature)
-        rates.append((gamma / 9) * (1 - np.eye(3)))
-    total = sum(rates)
-    matrix = total - np.diag(total.sum(axis=0))
-    populations = np.linalg.solve(np.vstack([matrix[:2], np.ones(3)]), np.array([0, 0, 1.0]))
-    lift = energies[:, None] - energies[None, :]
-    return np.sum(lift * rates[0] * populations[None, :])
+        tables.append((gamma / 9) * (1 - np.eye(3)))
+    return rates.heat(energies, tables[0], rates.stationary(sum(tables)))
 
 
 @pytest.mark.slow
@@ -212,7 +195,7 @@ def test_just_apart(crossing):
             np.testing.assert_allclose(grads[name], slope, rtol=1e-6, atol=1e-10)
         found, grads = generic()[flux]
         np.testing.assert_allclose(found, value.real, rtol=1e-8)
-        turned = {"flux": flux_slope(flux), "tunneling": hamiltonian(flux) / TAU}
+        turned = {"flux": flux_slope(flux), "tunneling": ring_hamiltonian(flux) / TAU}
         for name, slope in slopes.items():
             np.testing.assert_allclose(np.real(np.sum(grads[0] * turned[name])), slope, rtol=1e-6, atol=1e-10)
 
@@ -229,7 +212,7 @@ def test_gauge_invariance(flux, same):
 def test_crossings_are_degenerate():
     """At the crossings the spectrum counts as degenerate, and the coherences matter: populations alone are off."""
     for flux in CROSSINGS:
-        energies = np.linalg.eigvalsh(hamiltonian(flux))
+        energies = np.linalg.eigvalsh(ring_hamiltonian(flux))
         assert np.diff(energies).min() < 1e-14
         (seen,) = observed([ring(flux)])
         assert seen["kernel"] == 1

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import with_spectrum
+from reference.machines import SPECTRA
+from reference.random_matrices import with_spectrum
 
 import qdbjax as qdb
 
-PATTERNS = {"generic": [0.0, 1.0, 2.3], "equal gaps": [0.0, 1.0, 2.0], "equal levels": [0.0, 1.0, 1.0]}
-HAMILTONIANS = {name: with_spectrum(np.random.default_rng(3), levels) for name, levels in PATTERNS.items()}
+HAMILTONIANS = {name: with_spectrum(np.random.default_rng(3), levels) for name, levels in SPECTRA.items()}
 COUPLINGS = np.random.default_rng(4).normal(size=(2, 3, 3))
 
 
@@ -35,7 +35,7 @@ def seen(hamiltonian, hot):
 whole = jax.jit(seen)
 
 
-@pytest.mark.parametrize("name", PATTERNS)
+@pytest.mark.parametrize("name", SPECTRA)
 def test_same_numbers(name):
     """Everything traced, the Hamiltonian known, everything known (1e-12)."""
     hamiltonian, spectrum = HAMILTONIANS[name], between(HAMILTONIANS[name], 1.3).spectrum

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
-from helpers import random_hermitian
+from reference import differences
+from reference.random_matrices import random_hermitian
 
 import qdbjax as qdb
 from qdbjax.baths import lamb_matrix, shared_lamb_shift
@@ -79,9 +80,7 @@ def test_universal_currents_through_a_crossing():
         return qdb.heat_currents(generator, qdb.steady_state(generator))
 
     value, slope = jax.jit(currents), jax.jit(jax.jacfwd(currents))(0.0)
-    step = 1e-4
-    expected = (8 * (value(step) - value(-step)) - (value(2 * step) - value(-2 * step))) / (12 * step)
-    np.testing.assert_allclose(slope, expected, rtol=1e-7)
+    np.testing.assert_allclose(slope, differences.slope(value, 0.0, 1e-4), rtol=1e-7)
     assert abs(float(slope[0] + slope[1])) > 1e-4  # H_LS does not commute with H: heat does not add up to zero
 
 
@@ -102,7 +101,5 @@ def test_davies_shift_inside_a_level():
     found = jax.jit(jax.jacfwd(lambda x: qdb.davies(pushed(x), bath(qdb.DrudeLorentz), lamb_shift=True).lamb_shift))(
         0.0
     )
-    step = 1e-3
-    near, far = (written_out(h) - written_out(-h) for h in (step, 2 * step))
-    np.testing.assert_allclose(found, (8 * near - far) / (12 * step), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found, differences.slope(written_out, 0.0, 1e-3), rtol=0, atol=1e-9)
     assert np.abs(found).max() > 1e-3

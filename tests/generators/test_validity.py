@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference.differences import two_point_slope
+from reference.thermal import ohmic_noise
 
 import qdbjax as qdb
 
@@ -18,8 +20,8 @@ def machine(strength, splitting=1.0, maker=qdb.davies, **options):
     return maker(qdb.models.qubit(splitting), baths, **options)
 
 
-def gamma(omega, strength, temperature=0.5, cutoff=10.0):
-    return 2 * np.pi * strength * omega * np.exp(-abs(omega) / cutoff) / -np.expm1(-omega / temperature)
+def gamma(omega, strength):
+    return ohmic_noise(omega, strength, 10.0, 0.5)
 
 
 def test_numbers_of_a_qubit():
@@ -29,8 +31,7 @@ def test_numbers_of_a_qubit():
     memory = float(qdb.memory_time(qdb.Bath(X, qdb.Ohmic(strength, 10.0), temperature=0.5)))
     assert np.abs(np.asarray(found.memory_times) - memory).max() < 1e-14
     assert np.abs(np.asarray(found.born) - fastest * memory).max() < 1e-12
-    step = 1e-5
-    slope = (gamma(1.0 + step, strength) - gamma(1.0 - step, strength)) / (2 * step)
+    slope = two_point_slope(lambda omega: gamma(omega, strength), 1.0, 1e-5)
     assert np.abs(np.asarray(found.markov) - slope * fastest / gamma(1.0, strength)).max() < 1e-9
     assert abs(float(found.secular) - fastest) < 1e-12 and bool(found.holds)
 

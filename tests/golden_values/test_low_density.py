@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import array, cases
+from golden_cases import array, cases
+from reference.lindblad import commutator
 
 import qdbjax as qdb
 
@@ -91,9 +92,7 @@ def test_the_whole_generator(case):
     system, gas = machine(case["inputs"])
     generator = qdb.low_density(system, gas)
     frame = np.asarray(generator.spectrum.basis)[:, ORDER]
-    hamiltonian, unit = np.asarray(system.hamiltonian), np.eye(3)
-    liouvillian = np.asarray(generator.liouvillian())
-    liouvillian = liouvillian + 1j * (np.kron(hamiltonian, unit) - np.kron(unit, hamiltonian.T))
+    liouvillian = np.asarray(generator.liouvillian()) - commutator(np.asarray(system.hamiltonian))
     both = np.kron(frame, frame.conj())
     expected = array(case["outputs"]["generator_nu1_rowmajor"])
     found = both.conj().T @ liouvillian @ both

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.linalg
-from helpers import array, cases
+from golden_cases import array, cases
+from reference.differences import two_point_slope
+from reference.machines import ENERGIES, KET, SPECTRA, three_level_machine
+from reference.random_matrices import gaussian
 
 import qdbjax as qdb
 
@@ -36,16 +39,10 @@ def test_golden(case):
 
 
 def machine(energies):
-    """Two baths on three levels."""
-    s = np.array([[0.2, 0.8, 0.5], [0.8, -0.1, 0.6], [0.5, 0.6, 0.4]])
-    baths = [
-        qdb.Bath(s, qdb.Ohmic(0.02, 6.0), temperature=0.7, name="a"),
-        qdb.Bath(s @ s, qdb.Ohmic(0.01, 6.0), temperature=1.5, name="b"),
-    ]
-    return qdb.davies(qdb.models.three_level(energies), baths)
+    return three_level_machine((0.7, 1.5), energies, strengths=(0.02, 0.01))
 
 
-@pytest.mark.parametrize("energies", [[0.0, 1.0, 2.3], [0.0, 1.0, 2.0], [0.0, 1.0, 1.0]], ids=str)
+@pytest.mark.parametrize("energies", SPECTRA.values(), ids=str)
 def test_propagator(energies):
     """e^{tL}: the plain exponential, the evolution, the semigroup, and the stationary state at t = 1e9."""
     generator = machine(energies)
@@ -53,9 +50,8 @@ def test_propagator(energies):
     np.testing.assert_allclose(matrix, scipy.linalg.expm(7 * np.asarray(generator.liouvillian())), rtol=0, atol=1e-12)
     half = np.asarray(qdb.propagator(generator, 3.5))
     np.testing.assert_allclose(half @ half, matrix, rtol=0, atol=1e-13)
-    ket = np.array([0.6, 0.48j, 0.64])
-    rho = (matrix @ np.outer(ket, ket.conj()).reshape(-1)).reshape(3, 3)
-    np.testing.assert_allclose(qdb.evolve(generator, ket, [7.0]).density_matrix[0], rho, rtol=0, atol=1e-8)
+    rho = (matrix @ np.outer(KET, KET.conj()).reshape(-1)).reshape(3, 3)
+    np.testing.assert_allclose(qdb.evolve(generator, KET, [7.0]).density_matrix[0], rho, rtol=0, atol=1e-8)
     late = (np.asarray(qdb.propagator(generator, 1e9)) @ np.eye(3).reshape(-1) / 3).reshape(3, 3)
     np.testing.assert_allclose(late, qdb.steady_state(generator).density_matrix, rtol=0, atol=1e-9)
 
@@ -64,9 +60,9 @@ def test_propagator_refuses():
     """Times that are none."""
     for bad in (-1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="time must be >= 0 and finite"):
-            qdb.propagator(machine([0.0, 1.0, 2.3]), bad)
+            qdb.propagator(machine(ENERGIES), bad)
     with pytest.raises(ValueError, match="time must be a single number"):
-        qdb.propagator(machine([0.0, 1.0, 2.3]), [1.0, 2.0])
+        qdb.propagator(machine(ENERGIES), [1.0, 2.0])
 
 
 def test_relaxation():
@@ -117,14 +113,13 @@ def test_decay_rates_and_their_derivatives(tilt):
     found, slopes = decays(*place)
     np.testing.assert_allclose(found, closed(*place), rtol=1e-12, atol=1e-16)
     for n, slope in enumerate(slopes):
-        step = 1e-4 * place * np.eye(3)[n]
-        expected = (closed(*(place + step)) - closed(*(place - step))) / (2 * step[n])
+        expected = two_point_slope(lambda x: closed(*x), place, 1e-4 * place[n], np.eye(3)[n])
         np.testing.assert_allclose(slope, expected, rtol=1e-6, atol=1e-10)
 
 
 @pytest.mark.slow
 def test_decay_rates_are_those_of_the_relaxation_spectrum():
-    generator = machine([0.0, 1.0, 2.3])
+    generator = machine(ENERGIES)
     np.testing.assert_allclose(
         qdb.decay_rates(generator), np.sort(-qdb.relaxation(generator).eigenvalues.real), rtol=1e-9, atol=1e-15
     )
@@ -134,10 +129,10 @@ def test_decay_rates_are_those_of_the_relaxation_spectrum():
 
 def test_spectrum_is_the_transform_of_the_correlation():
     """S_AB(ω) against the Fourier integral; its integral is the equal-time value; S_AA† real and positive."""
-    generator = machine([0.0, 1.0, 2.3])
+    generator = machine(ENERGIES)
     steady = qdb.steady_state(generator)
     rng = np.random.default_rng(1)
-    a, b = (rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3)) for _ in range(2))
+    a, b = (gaussian(rng, 3, 3) for _ in range(2))
     rho = np.asarray(steady.density_matrix)
     product = np.trace(a @ b @ rho) - np.trace(a @ rho) * np.trace(b @ rho)
     times = np.linspace(0.0, 400.0, 40001)
@@ -169,9 +164,8 @@ def test_spectrum_is_the_transform_of_the_correlation():
 
 def test_detailed_balance_of_spectra():
     """At equilibrium lines mirror each other, S_A†A(-ν) = e^{-βω} S_AA†(ν), ω the Bohr frequency of A."""
-    temperature, energies = 0.7, np.array([0.0, 1.0, 2.3])
-    s = np.array([[0.2, 0.8, 0.5], [0.8, -0.1, 0.6], [0.5, 0.6, 0.4]])
-    generator = qdb.davies(qdb.models.three_level(energies), qdb.Bath(s, qdb.Ohmic(0.02, 6.0), temperature=temperature))
+    temperature, energies = 0.7, ENERGIES
+    generator = three_level_machine((temperature,))
     steady = qdb.steady_state(generator)
     for to, origin in ((0, 1), (0, 2), (1, 2)):
         raising = qdb.transition(origin, to, 3)
@@ -185,7 +179,7 @@ def test_detailed_balance_of_spectra():
 
 def test_refused():
     """Shapes and times."""
-    generator = machine([0.0, 1.0, 2.3])
+    generator = machine(ENERGIES)
     steady = qdb.steady_state(generator)
     with pytest.raises(ValueError, match=r"b must have shape \(3, 3\); got \(2, 2\)"):
         qdb.correlation(generator, steady, np.eye(3), np.eye(2), [0.0])

@@ -8,23 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from helpers import array, cases
+from golden_cases import array, cases
 from programs import golden_degenerate, golden_qubit
+from reference import machines
+from reference.machines import KET
 
 import qdbjax as qdb
 from qdbjax import Status
 
 TIMES = np.array([0.0, 0.3, 2.0, 2.0, 11.0, 40.0])
-SPECTRA = {
-    "generic": [0.0, 1.0, 2.3],
-    "equal gaps": [0.0, 1.0, 2.0],
-    "equal levels": [0.0, 1.0, 1.0],
-    "one level": [0.5] * 3,
-}
-COUPLINGS = np.array(
-    [[[0.2, 0.8, 0.5], [0.8, -0.1, 0.6], [0.5, 0.6, 0.4]], [[0.0, 0.3, 0.9], [0.3, 0.5, 0.4], [0.9, 0.4, 0.0]]]
-)
-KET = np.array([0.6, 0.48j, 0.64])
+SPECTRA = {**machines.SPECTRA, "one level": [0.5] * 3}
+COUPLINGS = np.stack([machines.COUPLING, np.array([[0.0, 0.3, 0.9], [0.3, 0.5, 0.4], [0.9, 0.4, 0.0]])])
 
 
 def machine(energies, angle=0.7, lamb_shift=False):

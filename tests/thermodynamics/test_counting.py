@@ -7,7 +7,10 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
-from helpers import Reference
+from reference.differences import two_point_slope
+from reference.lindblad import Davies
+from reference.machines import SITES, SPINS, level_between_leads, ring_hamiltonian
+from reference.thermal import fermi
 
 import qdbjax as qdb
 from qdbjax.thermodynamics import (
@@ -26,7 +29,6 @@ from qdbjax.thermodynamics import (
 )
 
 TAU, ETA, CUTOFF = 0.5, 0.01, 10.0
-SITES = np.stack([np.diag([1.0, 0.0, 0.0]), np.diag([0.0, 1.0, 0.0])])
 FREQUENCIES = np.array([0.0, 0.02, 0.3])
 
 
@@ -74,7 +76,7 @@ def found():
 
 def reference(flux, hot=HOT, cold=COLD):
     baths = [(SITES[n], ETA, CUTOFF, t) for n, t in enumerate((hot, cold))]
-    return Reference(np.asarray(hamiltonian(jnp.asarray(flux))), baths, tolerance=1e-4)
+    return Davies(ring_hamiltonian(flux, TAU), baths, tolerance=1e-4)
 
 
 def cumulants_in_many_digits(rates, energies, order):
@@ -193,12 +195,8 @@ def test_gradient_of_noise():
     grads = np.asarray(slopes(points))
     for flux, grad in zip(FLUXES, grads, strict=True):
         for n, step in enumerate((1e-6, 1e-4, 1e-4)):
-            moved = np.eye(3)[n] * step
-            ends = [dense_noise(np.array([flux, HOT, COLD]) + sign * moved) for sign in (1, -1)]
-            np.testing.assert_allclose(grad[n], (ends[0] - ends[1]) / (2 * step), rtol=2e-6, atol=3e-8)
-
-
-SPINS = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
+            wanted = two_point_slope(dense_noise, np.array([flux, HOT, COLD]), step, np.eye(3)[n])
+            np.testing.assert_allclose(grad[n], wanted, rtol=2e-6, atol=3e-8)
 
 
 @jax.jit
@@ -250,7 +248,7 @@ def test_driven_dot():
 def level_currents(reservoirs):
     """(μ, T) of two leads in turn → particles and heat of each, one level between them in closed form."""
     found = []
-    occupations, rates = [1 / (np.exp((0.1 - m) / t) + 1) for m, t in reservoirs], [1e-3, 2e-3]
+    occupations, rates = [fermi(0.1 - m, t) for m, t in reservoirs], [1e-3, 2e-3]
     flow = rates[0] * rates[1] * 2 * np.pi / sum(rates) * (occupations[0] - occupations[1])
     for sign, (potential, _) in zip((1, -1), reservoirs, strict=True):
         found += [sign * flow, sign * flow * (0.1 - potential)]
@@ -261,19 +259,14 @@ RESERVOIRS = np.array([[0.2, 0.05], [-0.1, 0.08]])
 
 
 def one_level():
-    leads = [
-        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(rate), temperature=t, chemical_potential=m, name=str(n))
-        for n, (rate, (m, t)) in enumerate(zip((1e-3, 2e-3), RESERVOIRS, strict=True))
-    ]
-    return qdb.davies(qdb.models.quantum_dot(0.1), leads)
+    return level_between_leads(0.1, (1e-3, 2e-3), RESERVOIRS[:, 1], RESERVOIRS[:, 0])
 
 
 def test_conductances():
     """Particles and heat against μ and T of each lead, driven, against differences of the closed form."""
     found = np.asarray(conductances(one_level()))
     for column in range(4):
-        step = 1e-5 * np.eye(4)[column].reshape(2, 2)
-        wanted = (level_currents(RESERVOIRS + step) - level_currents(RESERVOIRS - step)) / 2e-5
+        wanted = two_point_slope(level_currents, RESERVOIRS, 1e-5, np.eye(4)[column].reshape(2, 2))
         np.testing.assert_allclose(found[:, column], wanted, rtol=1e-6, atol=1e-9)
 
 

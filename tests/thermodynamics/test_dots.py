@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference.machines import SPINS
+from reference.thermal import fermi, gibbs
 
 import qdbjax as qdb
 from qdbjax import Status
@@ -11,10 +13,6 @@ from qdbjax import Status
 POTENTIALS = np.array([[0.6, -0.4], [0.0, 0.0], [3.0, -3.0], [-1.2, 0.3]])  # left, right
 TEMPERATURES = 0.3, 0.2
 WIDTHS = 0.01, 0.025  # J = Γ/2π of each lead
-
-
-def fermi(x, temperature):
-    return 1 / (np.exp(x / temperature) + 1)
 
 
 def leads(removals, potentials, density=qdb.Flat):
@@ -71,8 +69,7 @@ def test_resonant_level(potentials, level):
 
 @jax.jit
 def blockade(potentials, level, interaction, zeeman):
-    spins = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
-    return observe(qdb.models.spinful_dot(level, interaction, zeeman), leads([spins, spins], potentials))
+    return observe(qdb.models.spinful_dot(level, interaction, zeeman), leads([SPINS, SPINS], potentials))
 
 
 @pytest.mark.parametrize("potentials", POTENTIALS, ids=str)
@@ -125,15 +122,13 @@ def test_double_dot(potentials):
 
 def test_grand_canonical_is_stationary():
     """Leads of one temperature and potential: L(e^{-(H-μN)/T}) = 0, with spin and repulsion (1e-13)."""
-    spins = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])
     system = qdb.models.spinful_dot(-0.3, 1.1, 0.4)
     baths = [
-        qdb.Lead(spins, qdb.LorentzianBand(width, 0.2, 1.5), temperature=0.3, chemical_potential=0.45, name=name)
+        qdb.Lead(SPINS, qdb.LorentzianBand(width, 0.2, 1.5), temperature=0.3, chemical_potential=0.45, name=name)
         for width, name in zip(WIDTHS, "ab", strict=True)
     ]
     liouvillian = np.asarray(qdb.davies(system, baths).liouvillian())
-    weights = np.exp(-np.diag(np.asarray(system.hamiltonian) - 0.45 * np.asarray(system.number)) / 0.3)
-    thermal = np.diag(weights / weights.sum())
+    thermal = gibbs(np.asarray(system.hamiltonian) - 0.45 * np.asarray(system.number), 0.3)
     assert np.abs(liouvillian @ thermal.reshape(-1)).max() < 1e-13 * np.abs(liouvillian).max()
     assert np.abs(np.eye(4).reshape(-1) @ liouvillian).max() < 1e-14 * np.abs(liouvillian).max()
 

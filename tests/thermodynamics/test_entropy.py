@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from helpers import Reference
 from programs import generator_of, random_machine
+from reference import differences
+from reference.lindblad import Davies
+from reference.random_matrices import gaussian, random_state
 
 import qdbjax as qdb
 from qdbjax import thermodynamics
@@ -32,7 +34,7 @@ def ensemble(name):
     machines = [random_machine(rng, 3, 2, LEVELS[name]) for _ in range(COUNT)]
     if name == "equal gaps":  # half of them in equilibrium
         machines[: COUNT // 2] = [(*machine[:4], np.full(2, machine[4][0])) for machine in machines[: COUNT // 2]]
-    factor = rng.normal(size=(COUNT, 3, 3)) + 1j * rng.normal(size=(COUNT, 3, 3))
+    factor = gaussian(rng, COUNT, 3, 3)
     states = factor @ factor.conj().swapaxes(1, 2)
     states /= np.trace(states, axis1=1, axis2=2)[:, None, None]
     batch = tuple(np.stack(leaf) for leaf in zip(*machines, strict=True))
@@ -64,26 +66,26 @@ def test_against_matrix_logarithms(name):
     machines, states, found, steady = ensemble(name)
     for n in range(0, COUNT, 30):
         hamiltonian, couplings, *rest = machines[n]
-        reference = Reference(hamiltonian, list(zip(couplings, *rest, strict=True)))
+        dense = Davies(hamiltonian, list(zip(couplings, *rest, strict=True)))
         rho, logarithm = states[n], scipy.linalg.logm(states[n])
         for b, temperature in enumerate(rest[-1]):
-            change = (reference.dissipators[b] @ rho.reshape(-1)).reshape(3, 3)
+            change = (dense.dissipators[b] @ rho.reshape(-1)).reshape(3, 3)
             part = -np.trace(change @ (logarithm + hamiltonian / temperature)).real
             np.testing.assert_allclose(found.by_bath[n, b], part, rtol=1e-9)
             flow = np.trace(change @ hamiltonian).real / temperature
             np.testing.assert_allclose(found.flow[n, b], flow, rtol=1e-9, atol=1e-13)
-        moved = (reference.liouvillian @ rho.reshape(-1)).reshape(3, 3)
-        final = reference.steady_state()
+        moved = (dense.liouvillian @ rho.reshape(-1)).reshape(3, 3)
+        final = dense.steady_state()
         relaxing = -np.trace(moved @ (logarithm - scipy.linalg.logm(final))).real
         np.testing.assert_allclose(found.nonadiabatic[n], relaxing, rtol=1e-7)
-        entropies = []
-        for time in (-2e-3, -1e-3, 1e-3, 2e-3):
-            after = (scipy.linalg.expm(time * reference.liouvillian) @ rho.reshape(-1)).reshape(3, 3)
+
+        def entropy(time, dense=dense, rho=rho):
+            after = (scipy.linalg.expm(time * dense.liouvillian) @ rho.reshape(-1)).reshape(3, 3)
             values = np.linalg.eigvalsh((after + after.conj().T) / 2)
-            entropies.append(-np.sum(values * np.log(values)))
-        slope = (entropies[0] - 8 * entropies[1] + 8 * entropies[2] - entropies[3]) / 12e-3
-        np.testing.assert_allclose(found.change[n], slope, rtol=1e-5, atol=1e-8)
-        kept = -np.sum(reference.heat_currents() / rest[-1])
+            return -np.sum(values * np.log(values))
+
+        np.testing.assert_allclose(found.change[n], differences.slope(entropy, 0.0, 1e-3), rtol=1e-5, atol=1e-8)
+        kept = -np.sum(dense.heat_currents() / rest[-1])
         np.testing.assert_allclose(steady.production[n], kept, rtol=1e-8)
 
 
@@ -97,16 +99,16 @@ def test_split_with_a_lamb_shift():
         for s, t in zip(couplings, (0.4, 2.0), strict=True)
     ]
     generator = qdb.davies(hamiltonian, baths, lamb_shift=True)
-    factor = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))
-    rho = factor @ factor.conj().T / np.trace(factor @ factor.conj().T)
+    rho = random_state(rng, 3)
     steady = np.asarray(qdb.steady_state(generator).density_matrix)
     liouvillian = np.asarray(generator.liouvillian())
-    distance = []
-    for time in (-1e-4, 1e-4):
+
+    def distance(time):
         after = (scipy.linalg.expm(time * liouvillian) @ rho.reshape(-1)).reshape(3, 3)
-        distance.append(np.trace(after @ (scipy.linalg.logm(after) - scipy.linalg.logm(steady))).real)
+        return np.trace(after @ (scipy.linalg.logm(after) - scipy.linalg.logm(steady))).real
+
     found = thermodynamics.spohn_entropy_production(generator, rho)
-    np.testing.assert_allclose(found, (distance[0] - distance[1]) / 2e-4, rtol=1e-5)
+    np.testing.assert_allclose(found, -differences.two_point_slope(distance, 0.0, 1e-4), rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -178,8 +180,7 @@ def test_derivatives():
         kept = thermodynamics.entropy_rates(generator, steady, steady)
         return jnp.concatenate([other.by_bath, jnp.stack([other.nonadiabatic, other.adiabatic]), kept.by_bath])
 
-    step = 1e-4
-    slope = (seen(0.7 + step) - seen(0.7 - step)) / (2 * step)
+    slope = differences.two_point_slope(seen, 0.7, 1e-4)
     assert np.abs(slope[np.array([0, 2, 3, 4, 5])]).min() > 1e-4
     for derivative in (jax.jacfwd, jax.jacrev):
         np.testing.assert_allclose(jax.jit(derivative(seen))(0.7), slope, rtol=1e-6, atol=1e-10)
@@ -203,7 +204,7 @@ def test_two_laws_for_ten_thousand_machines(levels, baths):
     rng, count = np.random.default_rng(levels), 10_000
 
     def hermitian(*shape):
-        matrix = rng.normal(size=(*shape, levels, levels)) + 1j * rng.normal(size=(*shape, levels, levels))
+        matrix = gaussian(rng, *shape, levels, levels)
         return (matrix + matrix.conj().swapaxes(-1, -2)) / 2
 
     temperatures = np.exp(rng.uniform(np.log(0.05), np.log(20.0), (count, baths)))

@@ -6,7 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import Reference, cases
+from golden_cases import cases
+from reference.differences import slope, two_point_slope
+from reference.lindblad import Davies
+from reference.machines import level_between_leads, pair
+from reference.thermal import fermi
 
 import qdbjax as qdb
 from qdbjax import thermodynamics
@@ -83,12 +87,11 @@ def test_refrigerators_obey_carnot():
     assert np.all(found.coefficient[cools] < bound[cools])
     assert found.mode[UNPHYSICAL] == Mode.UNDEFINED and np.isnan(found.coefficient[UNPHYSICAL])
     assert repr(found) == "Performance(batch=(300,), baths=cold, hot, room)" and found.operation[0] == GOLDEN_WORD
-    through = [qdb.transition(*pair, 3) for pair in ((0, 1), (1, 2), (0, 2))]
-    couplings = [t + t.T for t in through]
+    couplings = [pair(0, 1), pair(1, 2), pair(0, 2)]
     for n in (*range(10, TIGHT, 30), *range(TIGHT, COUNT, 12)):
         mixed = [c + leaks[n] * (1 - np.eye(3) - c) for c in couplings]
         baths = [(c, strengths[n][b], 20.0, temperatures[n][b]) for b, c in enumerate(mixed)]
-        heat = Reference(np.diag(energies[n]), baths).heat_currents()
+        heat = Davies(np.diag(energies[n]), baths).heat_currents()
         np.testing.assert_allclose(found.heat_currents[n], heat, rtol=1e-9, atol=1e-13)
         assert cools[n] == (heat[0] > 0 and heat[1] > 0)
 
@@ -140,17 +143,9 @@ def test_maser(signal):
     np.testing.assert_allclose(found.power, signal * (up - down) / trees, rtol=1e-9)
 
 
-def fermi(x):
-    return 1 / (1 + np.exp(x))
-
-
 @jax.jit
 def transport(level, temperatures, potentials):
-    leads = [
-        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(0.01), temperature=temperatures[n], chemical_potential=potentials[n])
-        for n in range(2)
-    ]
-    generator = qdb.davies(qdb.models.quantum_dot(level), leads)
+    generator = level_between_leads(level, (0.01, 0.01), temperatures, potentials)
     return thermodynamics.performance(generator, qdb.steady_state(generator, qdb.Populations()))
 
 
@@ -169,7 +164,7 @@ def test_thermoelectric(level, potentials, word):
     """One level between a hot (T = 2) and a cold lead (T = 1): I = Γ/2 (f_h - f_c), P = (μ_c - μ_h) I, and the word."""
     found = transport(level, np.array([2.0, 1.0]), np.array(potentials))
     (hot, cold), width = potentials, 2 * np.pi * 0.01
-    current = width / 2 * (fermi((level - hot) / 2) - fermi(level - cold))
+    current = width / 2 * (fermi(level - hot, 2.0) - fermi(level - cold, 1.0))
     assert found.operation == word
     np.testing.assert_allclose(found.power, (cold - hot) * current, rtol=1e-11, atol=1e-17)
     heat = [(level - hot) * current, -(level - cold) * current]
@@ -230,7 +225,7 @@ def by_hand(splittings, coupling, temperatures):
     z = [qdb.embed(np.diag([0.5, -0.5]), n, [2] * 3) for n in range(3)]
     exchange = np.kron(np.kron([[0, 0], [1, 0]], [[0, 1], [0, 0]]), [[0, 0], [1, 0]])  # |101⟩ → |010⟩
     hamiltonian = first * z[0] + (first + third) * z[1] + third * z[2] + coupling * (exchange + exchange.T)
-    return hamiltonian, Reference(hamiltonian, list(zip(flips(3), [0.001] * 3, [20.0] * 3, temperatures, strict=True)))
+    return hamiltonian, Davies(hamiltonian, list(zip(flips(3), [0.001] * 3, [20.0] * 3, temperatures, strict=True)))
 
 
 @pytest.mark.parametrize(
@@ -259,13 +254,11 @@ def test_three_qubit_gradient(splittings):
     temperatures = np.array([1.0, 1.1, 5.0])
     cooling = lambda g, t: three_qubits(np.array(splittings), g, t)[2].heat_currents[0]  # noqa: E731
     by_coupling, by_temperature = jax.jit(jax.grad(cooling, argnums=(0, 1)))(0.2, temperatures)
-    step = 1e-4
     plain = lambda g, t: by_hand(splittings, g, t)[1].heat_currents()[0]  # noqa: E731
-    slope = (plain(0.2 + step, temperatures) - plain(0.2 - step, temperatures)) / (2 * step)
-    np.testing.assert_allclose(by_coupling, slope, rtol=1e-6)
-    for n, shift in enumerate(step * np.eye(3)):
-        slope = (plain(0.2, temperatures + shift) - plain(0.2, temperatures - shift)) / (2 * step)
-        np.testing.assert_allclose(by_temperature[n], slope, rtol=1e-6)
+    wanted = two_point_slope(lambda g: plain(g, temperatures), 0.2, 1e-4)
+    np.testing.assert_allclose(by_coupling, wanted, rtol=1e-6)
+    wanted = [two_point_slope(lambda t: plain(0.2, t), temperatures, 1e-4, each) for each in np.eye(3)]
+    np.testing.assert_allclose(by_temperature, wanted, rtol=1e-6)
 
 
 @jax.jit
@@ -293,7 +286,7 @@ def test_rectifier(splittings, strengths, lowest, highest):
     wanted[2, 2], wanted[3, 3] = (splittings[1] - splittings[0]) / 2 - coupling, -sum(splittings) / 2 + coupling
     np.testing.assert_allclose(hamiltonian, wanted, rtol=0, atol=1e-15)
     currents = [
-        Reference(wanted, list(zip(flips(2), strengths, [20.0] * 2, pair, strict=True))).heat_currents()
+        Davies(wanted, list(zip(flips(2), strengths, [20.0] * 2, pair, strict=True))).heat_currents()
         for pair in ((hot, cold), (cold, hot))
     ]
     np.testing.assert_allclose([found.forward, found.backward], currents, rtol=1e-9, atol=1e-12)
@@ -332,11 +325,10 @@ def test_transistor(base):
     def heat(temperature):
         at = temperatures.copy()
         at[1] = temperature
-        return Reference(wanted, list(zip(flips(3), [0.01] * 3, [20.0] * 3, at, strict=True))).heat_currents()
+        return Davies(wanted, list(zip(flips(3), [0.01] * 3, [20.0] * 3, at, strict=True))).heat_currents()
 
-    step = 1e-3
-    slope = (heat(base - 2 * step) - heat(base + 2 * step) + 8 * (heat(base + step) - heat(base - step))) / (12 * step)
-    np.testing.assert_allclose(found, slope[[0, 2]] / slope[1], rtol=1e-4)
+    by_base = slope(heat, base, 1e-3)
+    np.testing.assert_allclose(found, by_base[[0, 2]] / by_base[1], rtol=1e-4)
     np.testing.assert_allclose(np.sum(found), -1, atol=1e-6)
     assert base > 0.1 or np.abs(found).min() > 5
 
@@ -362,12 +354,8 @@ def test_refused(make, arguments, error):
 def test_what_is_carried_both_ways():
     """Σ (|ω| + |μ|) Γ p of a level between two leads, in closed form."""
     level, temperature, strength, potentials = 0.1, 0.2, 1e-3, (3.0, -0.4)
-    leads = [
-        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(strength), temperature=temperature, chemical_potential=m, name=str(m))
-        for m in potentials
-    ]
-    generator = qdb.davies(qdb.models.quantum_dot(level), leads)
-    filling = 1 / (np.exp((level - np.array(potentials)) / temperature) + 1)
+    generator = level_between_leads(level, [strength] * 2, [temperature] * 2, potentials)
+    filling = fermi(level - np.array(potentials), temperature)
     occupied = filling.mean()
     both = 2 * np.pi * strength * (filling * (1 - occupied) + (1 - filling) * occupied)
     found = traffic(generator, qdb.steady_state(generator))

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.integrate
+from reference.machines import level_between_leads
+from reference.thermal import fermi
 
 import qdbjax as qdb
 from qdbjax import thermodynamics
@@ -91,11 +93,7 @@ def test_chemical_work():
     temperatures, potentials, widths = (0.4, 0.3), (0.5, -0.2), (0.02, 0.03)
 
     def protocol(time):
-        leads = [
-            qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(j), temperature=t, chemical_potential=mu, name=name)
-            for j, t, mu, name in zip(widths, temperatures, potentials, "ab", strict=True)
-        ]
-        return qdb.davies(qdb.models.quantum_dot(0.1 + 0.05 * time), leads)
+        return level_between_leads(0.1 + 0.05 * time, widths, temperatures, potentials)
 
     run = qdb.evolve(protocol, np.diag([0.8, 0.2]), np.linspace(0.0, 20.0, 5))
     found = thermodynamics.second_law(run)
@@ -106,7 +104,7 @@ def test_chemical_work():
     def slopes(time, y):
         level, filled = (
             0.1 + 0.05 * time,
-            [1 / (np.exp((0.1 + 0.05 * time - m) / t) + 1) for m, t in zip(potentials, temperatures, strict=True)],
+            [fermi(0.1 + 0.05 * time - m, t) for m, t in zip(potentials, temperatures, strict=True)],
         )
         currents = [2 * np.pi * j * (f - y[0]) for j, f in zip(widths, filled, strict=True)]
         heat = [(level - m) * c for m, c in zip(potentials, currents, strict=True)]

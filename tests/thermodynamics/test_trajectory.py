@@ -6,24 +6,16 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.linalg
+from reference.differences import slope_of
+from reference.machines import ENERGIES, KET, three_level_machine
 
 import qdbjax as qdb
 
-KET = np.array([0.6, 0.48j, 0.64])
 START = 0.9 * np.outer(KET, KET.conj()) + 0.1 * np.eye(3) / 3
-COUPLING = np.array([[0.2, 0.8, 0.5], [0.8, -0.1, 0.6], [0.5, 0.6, 0.4]])
 TIMES = np.linspace(0.0, 30.0, 61)
 
 
-def machine(energies, temperatures):
-    baths = [
-        qdb.Bath(np.linalg.matrix_power(COUPLING, n + 1), qdb.Ohmic(0.02, 6.0), temperature=t, name=str(n))
-        for n, t in enumerate(temperatures)
-    ]
-    return qdb.davies(qdb.models.three_level(energies), baths)
-
-
-def reference(rho, sigma):
+def relative_entropy(rho, sigma):
     return np.trace(rho @ (scipy.linalg.logm(rho) - scipy.linalg.logm(sigma))).real
 
 
@@ -32,7 +24,7 @@ def test_entropies():
     rng = np.random.default_rng(2)
     first, second = (x @ x.conj().T for x in rng.normal(size=(2, 4, 4)) + 1j * rng.normal(size=(2, 4, 4)))
     first, second = first / np.trace(first), second / np.trace(second)
-    np.testing.assert_allclose(qdb.relative_entropy(first, second), reference(first, second), rtol=1e-12)
+    np.testing.assert_allclose(qdb.relative_entropy(first, second), relative_entropy(first, second), rtol=1e-12)
     np.testing.assert_allclose(
         qdb.von_neumann_entropy(first), -np.trace(first @ scipy.linalg.logm(first)).real, rtol=1e-12
     )
@@ -48,24 +40,24 @@ def test_entropies():
 @pytest.mark.parametrize("energies", [[0.0, 1.0, 2.3], [0.0, 1.0, 1.0]], ids=str)
 def test_relative_entropy_never_grows(energies):
     """Towards the stationary state of two baths; its slope for one bath is minus the entropy production."""
-    generator = machine(energies, (0.7, 1.5))
+    generator = three_level_machine((0.7, 1.5), energies)
     steady = qdb.steady_state(generator).density_matrix
     states = qdb.evolve(generator, START, TIMES).density_matrix
     distances = jax.vmap(lambda rho: qdb.relative_entropy(rho, steady))(states)
     assert np.all(np.diff(distances) < 1e-8) and distances[0] > 0.1
-    single = machine(energies, (0.7,))
+    single = three_level_machine((0.7,), energies)
     thermal = qdb.gibbs(np.diag(energies), temperature=0.7).density_matrix
     fine = np.linspace(2.0, 2.2, 5)
     states = qdb.evolve(single, START, fine, rtol=1e-12, atol=1e-14).density_matrix
     distance = np.asarray(jax.vmap(lambda rho: qdb.relative_entropy(rho, thermal))(states))
-    slope = (distance[0] - 8 * distance[1] + 8 * distance[3] - distance[4]) / (12 * 0.05)
+    slope = slope_of(distance[[0, 1, 3, 4]], 0.05)
     np.testing.assert_allclose(qdb.entropy_production(single, states[2]), -slope, rtol=1e-6)
 
 
 def test_first_and_second_law_along_the_way():
     """Heat is the slope of ⟨H⟩; entropy production is positive and ends at that of the stationary state."""
-    generator = machine([0.0, 1.0, 2.3], (0.7, 1.5))
-    run = qdb.evolve(generator, START, TIMES, rtol=1e-11, observables={"energy": np.diag([0.0, 1.0, 2.3])})
+    generator = three_level_machine((0.7, 1.5))
+    run = qdb.evolve(generator, START, TIMES, rtol=1e-11, observables={"energy": np.diag(ENERGIES)})
     heat = jax.vmap(lambda rho: qdb.heat_currents(generator, rho))(run.density_matrix)
     production = jax.vmap(lambda rho: qdb.entropy_production(generator, rho))(run.density_matrix)
     gained = scipy.integrate.simpson(np.sum(heat, axis=1), x=TIMES)
@@ -84,7 +76,7 @@ def test_first_and_second_law_along_the_way():
 
 def test_pure_states_and_states_that_are_none():
     """A pure state that is left produces entropy at an infinite rate; a matrix that is no state is refused."""
-    generator = machine([0.0, 1.0, 2.3], (0.7,))
+    generator = three_level_machine((0.7,))
     assert np.isinf(qdb.entropy_production(generator, KET))
     with pytest.raises(ValueError, match="state must have trace 1"):
         qdb.heat_currents(generator, np.eye(3))

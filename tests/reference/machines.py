@@ -1,0 +1,44 @@
+"""Systems between reservoirs that many tests look at: numbers, and how they are made with the package."""
+
+import numpy as np
+
+import qdbjax as qdb
+
+# Three levels, coupled to one bath by a matrix and to the next by its powers.
+ENERGIES = np.array([0.0, 1.0, 2.3])
+COUPLING = np.array([[0.2, 0.8, 0.5], [0.8, -0.1, 0.6], [0.5, 0.6, 0.4]])
+SPECTRA = {"generic": [0.0, 1.0, 2.3], "equal gaps": [0.0, 1.0, 2.0], "equal levels": [0.0, 1.0, 1.0]}
+KET = np.array([0.6, 0.48j, 0.64])
+SITES = np.stack([np.diag([1.0, 0.0, 0.0]), np.diag([0.0, 1.0, 0.0])])  # where a ring meets its baths
+SPINS = np.stack([qdb.annihilate(0, 2), qdb.annihilate(1, 2)])  # what a lead removes from a dot with spin
+
+
+def three_level_machine(temperatures, energies=ENERGIES, couplings=None, strengths=0.02, cutoff=6.0):
+    """Davies equation of three levels and Ohmic baths called hot and cold; bath n couples by the (n+1)-th power."""
+    strengths = np.broadcast_to(strengths, len(temperatures))
+    couplings = [COUPLING, COUPLING @ COUPLING] if couplings is None else couplings
+    baths = [
+        qdb.Bath(couplings[n], qdb.Ohmic(strengths[n], cutoff), temperature=temperature, name=("hot", "cold")[n])
+        for n, temperature in enumerate(temperatures)
+    ]
+    return qdb.davies(qdb.models.three_level(energies), baths)
+
+
+def pair(m, n, d=3):
+    """|m⟩⟨n| + |n⟩⟨m|, a coupling that moves one pair of levels."""
+    return qdb.transition(m, n, d) + qdb.transition(n, m, d)
+
+
+def ring_hamiltonian(flux, tunneling=0.5):
+    """Three sites in a ring around a flux, in the site basis."""
+    hop = tunneling * np.exp(-2j * np.pi * flux / 3) * np.roll(np.eye(3), 1, axis=1)
+    return hop + hop.conj().T
+
+
+def level_between_leads(level, strengths, temperatures, potentials):
+    """Davies equation of one orbital between leads without structure."""
+    leads = [
+        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(strength), temperature=temperature, chemical_potential=mu, name=str(n))
+        for n, (strength, temperature, mu) in enumerate(zip(strengths, temperatures, potentials, strict=True))
+    ]
+    return qdb.davies(qdb.models.quantum_dot(level), leads)
