@@ -1,4 +1,4 @@
-"""The golden data in `golden/`."""
+"""Golden data, from `golden/`."""
 
 import json
 import pathlib

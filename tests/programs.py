@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from golden_cases import array
+from reference.machines import ENERGIES
 from reference.random_matrices import random_hermitian, with_spectrum
 
 import qdbjax as qdb
@@ -71,6 +72,17 @@ def machine(hamiltonian, couplings, strengths, cutoffs, temperatures):
     count = len(couplings)
     vectors = [np.broadcast_to(np.asarray(x, float), (count,)) for x in (strengths, cutoffs, temperatures)]
     return np.asarray(hamiltonian, complex), couplings, *vectors
+
+
+def replaced(system, **changes):
+    """The machine with some of its parts changed, by name."""
+    names = ("hamiltonian", "couplings", "strengths", "cutoffs", "temperatures")
+    return machine(*(changes.get(name, leaf) for name, leaf in zip(names, system, strict=True)))
+
+
+def three_levels(hot, cold, temperatures=(1.0, 0.4), energies=ENERGIES):
+    """The machine of three levels and two baths, each with a coupling of its own."""
+    return machine(np.diag(energies), [hot, cold], 0.02, 8.0, temperatures)
 
 
 def batches(machines):

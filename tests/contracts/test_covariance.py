@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from contracts.registry import SPECTRA, machines
 from programs import answer, gradients, machine, observe, observed, random_machine, tangents
 from reference.differences import STENCIL, slope, slope_of
 from reference.random_matrices import gaussian, random_unitary
-from registry import SPECTRA, machines
 
 import qdbjax as qdb
 

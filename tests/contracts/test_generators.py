@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from contracts.registry import BATHS, GAPS, SHAPES, SPECTRA, correlated, machines, only
 from programs import machine, observed, random_machine
 from reference.lindblad import assert_gksl, bohr_parts, choi, commutator, dissipator
 from reference.thermal import gibbs, ohmic_noise
-from registry import BATHS, GAPS, SHAPES, SPECTRA, correlated, machines, only
 
 import qdbjax as qdb
 from qdbjax import Status

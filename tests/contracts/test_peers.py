@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import qutip
+from contracts.registry import machines
 from programs import observe, observed, random_machine
 from reference.lindblad import Davies, bohr_parts
 from reference.thermal import ohmic_noise
-from registry import machines
 
 
 def collapse_operators(system):
@@ -95,3 +95,10 @@ def test_single_precision():
         np.testing.assert_allclose(single["populations"][n], seen["populations"], rtol=0, atol=5e-6)
         np.testing.assert_allclose(single["heat"][n], seen["heat"], rtol=0, atol=1e-4 * np.abs(seen["heat"]).max())
         assert single["status"][n] == seen["status"]
+
+
+def test_noise_of_the_reference():
+    """The γ(ω) used here as a reference obeys KMS."""
+    w = np.array([0.3, 1.0, 4.0])
+    up, down = ohmic_noise(-w, 0.1, 5.0, 0.7), ohmic_noise(w, 0.1, 5.0, 0.7)
+    np.testing.assert_allclose(up, np.exp(-w / 0.7) * down, rtol=1e-14)

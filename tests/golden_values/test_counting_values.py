@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from golden_cases import cases
-from reference.machines import pair
+from reference.machines import links
 
 import qdbjax as qdb
 from qdbjax.thermodynamics import (
@@ -58,7 +58,9 @@ def refrigerator(energies, temperatures, strengths, cutoff):
     pairs = {"cold": (0, 1), "hot": (1, 2), "room": (0, 2)}
     baths = []
     for n, (name, (low, high)) in enumerate(pairs.items()):
-        baths.append(qdb.Bath(pair(low, high), qdb.Ohmic(strengths[n], cutoff), temperature=temperatures[n], name=name))
+        baths.append(
+            qdb.Bath(links((low, high)), qdb.Ohmic(strengths[n], cutoff), temperature=temperatures[n], name=name)
+        )
     generator = qdb.davies(qdb.models.three_level(energies), baths)
     steady = qdb.steady_state(generator)
     return {name: qdb.cumulants(generator, steady, name, order=3) for name in pairs}

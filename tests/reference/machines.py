@@ -24,9 +24,12 @@ def three_level_machine(temperatures, energies=ENERGIES, couplings=None, strengt
     return qdb.davies(qdb.models.three_level(energies), baths)
 
 
-def pair(m, n, d=3):
-    """|m⟩⟨n| + |n⟩⟨m|, a coupling that moves one pair of levels."""
-    return qdb.transition(m, n, d) + qdb.transition(n, m, d)
+def links(*entries, d=3):
+    """A real coupling with the given entries (m, n, value) off the diagonal, value 1 where none is given."""
+    matrix = np.zeros((d, d))
+    for m, n, *value in entries:
+        matrix[m, n] = matrix[n, m] = value[0] if value else 1.0
+    return matrix
 
 
 def ring_hamiltonian(flux, tunneling=0.5):

@@ -9,7 +9,9 @@ import pytest
 import scipy.linalg
 from programs import generator_of, random_machine
 from reference import differences
+from reference.differences import slope_of
 from reference.lindblad import Davies
+from reference.machines import KET, three_level_machine
 from reference.random_matrices import gaussian, random_state
 
 import qdbjax as qdb
@@ -219,3 +221,25 @@ def test_two_laws_for_ten_thousand_machines(levels, baths):
     assert np.all(production >= -1e-12 * terms) and np.median(production / terms) > 1e-2
     rounding = 1e-12 * terms + 1e-15 * np.sum(traffic / temperatures, axis=1)
     assert np.all(np.abs(production + flows.sum(axis=1)) <= rounding)
+
+
+START = 0.9 * np.outer(KET, KET.conj()) + 0.1 * np.eye(3) / 3
+TIMES = np.linspace(0.0, 30.0, 61)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("energies", [[0.0, 1.0, 2.3], [0.0, 1.0, 1.0]], ids=str)
+def test_relative_entropy_never_grows(energies):
+    """Towards the stationary state of two baths; its slope for one bath is minus the entropy production."""
+    generator = three_level_machine((0.7, 1.5), energies)
+    steady = qdb.steady_state(generator).density_matrix
+    states = qdb.evolve(generator, START, TIMES).density_matrix
+    distances = jax.vmap(lambda rho: qdb.relative_entropy(rho, steady))(states)
+    assert np.all(np.diff(distances) < 1e-8) and distances[0] > 0.1
+    single = three_level_machine((0.7,), energies)
+    thermal = qdb.gibbs(np.diag(energies), temperature=0.7).density_matrix
+    fine = np.linspace(2.0, 2.2, 5)
+    states = qdb.evolve(single, START, fine, rtol=1e-12, atol=1e-14).density_matrix
+    distance = np.asarray(jax.vmap(lambda rho: qdb.relative_entropy(rho, thermal))(states))
+    slope = slope_of(distance[[0, 1, 3, 4]], 0.05)
+    np.testing.assert_allclose(qdb.entropy_production(single, states[2]), -slope, rtol=1e-6)

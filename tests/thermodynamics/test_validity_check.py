@@ -54,5 +54,7 @@ def test_batch_and_derivative():
 
 def test_a_generator_of_another_kind():
     generator = machine(0.01)
-    with pytest.raises(ValueError, match="made by davies or universal_lindblad"):
-        qdb.validity(qdb.Generator(**{**vars(generator), "jumps": None}))
+    gas = qdb.low_density(qdb.models.qubit(1.0), qdb.Gas(np.eye(2), temperature=1.0))
+    for other in (qdb.Generator(**{**vars(generator), "jumps": None}), gas):
+        with pytest.raises(ValueError, match="made by davies or universal_lindblad"):
+            qdb.validity(other)

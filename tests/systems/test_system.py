@@ -1,4 +1,4 @@
-"""What is known of the levels before a program is traced is not compiled, and changes no number."""
+"""Systems: what is refused, and what is known of the levels before a program is traced."""
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,30 @@ from reference.machines import SPECTRA
 from reference.random_matrices import with_spectrum
 
 import qdbjax as qdb
+
+GOOD = np.array([[1.0, 0.3], [0.3, -1.0]])
+
+
+def test_mismatched():
+    """Number and eigenbasis of another shape; a charge not conserved."""
+    with pytest.raises(ValueError, match=r"number.*\(2, 2\).*\(3, 3\)"):
+        qdb.System(GOOD, number=np.eye(3))
+    with pytest.raises(ValueError, match="number must commute"):
+        qdb.System(GOOD, number=np.diag([0.0, 1.0]))
+    with pytest.raises(ValueError, match="eigenbasis"):
+        qdb.System(GOOD, eigenbasis=np.eye(2))
+    with pytest.raises(ValueError, match=r"eigenbasis.*\(3, 3\)"):
+        qdb.System(GOOD, eigenbasis=np.eye(3), energies=np.ones(3))
+    with pytest.raises(ValueError, match="eigenbasis and energies must solve"):
+        qdb.System(GOOD, eigenbasis=np.eye(2), energies=np.array([-1.0, 1.0]))
+    with pytest.raises(ValueError, match=r"energies.*\(3,\)"):
+        qdb.System(GOOD, eigenbasis=np.eye(2), energies=np.ones(3))
+
+
+def test_number_must_commute():
+    with pytest.raises(ValueError, match="number must commute with hamiltonian"):
+        qdb.System(qdb.sigma_x(), number=qdb.sigma_z())
+
 
 HAMILTONIANS = {name: with_spectrum(np.random.default_rng(3), levels) for name, levels in SPECTRA.items()}
 COUPLINGS = np.random.default_rng(4).normal(size=(2, 3, 3))

@@ -9,13 +9,12 @@ import pytest
 from golden_cases import cases
 from reference.differences import slope, two_point_slope
 from reference.lindblad import Davies
-from reference.machines import level_between_leads, pair
+from reference.machines import level_between_leads, links
 from reference.thermal import fermi
 
 import qdbjax as qdb
 from qdbjax import thermodynamics
 from qdbjax.thermodynamics import Mode
-from qdbjax.thermodynamics.traffic import traffic
 
 GOLDEN = cases("absorption_refrigerator")
 GOLDEN_WORD = "absorption refrigerator"
@@ -87,7 +86,7 @@ def test_refrigerators_obey_carnot():
     assert np.all(found.coefficient[cools] < bound[cools])
     assert found.mode[UNPHYSICAL] == Mode.UNDEFINED and np.isnan(found.coefficient[UNPHYSICAL])
     assert repr(found) == "Performance(batch=(300,), baths=cold, hot, room)" and found.operation[0] == GOLDEN_WORD
-    couplings = [pair(0, 1), pair(1, 2), pair(0, 2)]
+    couplings = [links((0, 1)), links((1, 2)), links((0, 2))]
     for n in (*range(10, TIGHT, 30), *range(TIGHT, COUNT, 12)):
         mixed = [c + leaks[n] * (1 - np.eye(3) - c) for c in couplings]
         baths = [(c, strengths[n][b], 20.0, temperatures[n][b]) for b, c in enumerate(mixed)]
@@ -286,7 +285,7 @@ def test_rectifier(splittings, strengths, lowest, highest):
     wanted[2, 2], wanted[3, 3] = (splittings[1] - splittings[0]) / 2 - coupling, -sum(splittings) / 2 + coupling
     np.testing.assert_allclose(hamiltonian, wanted, rtol=0, atol=1e-15)
     currents = [
-        Davies(wanted, list(zip(flips(2), strengths, [20.0] * 2, pair, strict=True))).heat_currents()
+        Davies(wanted, list(zip(flips(2), strengths, [20.0] * 2, links, strict=True))).heat_currents()
         for pair in ((hot, cold), (cold, hot))
     ]
     np.testing.assert_allclose([found.forward, found.backward], currents, rtol=1e-9, atol=1e-12)
@@ -331,32 +330,3 @@ def test_transistor(base):
     np.testing.assert_allclose(found, by_base[[0, 2]] / by_base[1], rtol=1e-4)
     np.testing.assert_allclose(np.sum(found), -1, atol=1e-6)
     assert base > 0.1 or np.abs(found).min() > 5
-
-
-@pytest.mark.parametrize(
-    ("make", "arguments", "error"),
-    [
-        ("absorption_refrigerator", ([0.0, 1.0, 3.0], [1.0, 2.0]), r"temperatures must have shape \(3,\); got \(2,\)"),
-        ("three_level_maser", ([0.0, 1.0], [1.0, 2.0, 3.0]), r"energies must have shape \(3,\)"),
-        ("three_qubit_refrigerator", (1.0, [2.0], 0.1, [1.0] * 3), "hot_splitting must be a single number"),
-        ("heat_rectifier", ([1.0], 0.1, [1.0, 2.0]), r"splittings must have shape \(2,\); got \(1,\)"),
-        ("heat_transistor", ([1.0] * 3, [0.1] * 2, [1.0] * 3), r"couplings must have shape \(3,\); got \(2,\)"),
-    ],
-)
-def test_refused(make, arguments, error):
-    """Every wrong shape says which."""
-    with pytest.raises(ValueError, match=error):
-        getattr(qdb.models, make)(*arguments)
-    with pytest.raises(ValueError, match="strengths must be a single number or have shape"):
-        qdb.models.heat_rectifier([1.0, 2.0], 0.1, [1.0, 2.0], strengths=[0.1] * 3)
-
-
-def test_what_is_carried_both_ways():
-    """Σ (|ω| + |μ|) Γ p of a level between two leads, in closed form."""
-    level, temperature, strength, potentials = 0.1, 0.2, 1e-3, (3.0, -0.4)
-    generator = level_between_leads(level, [strength] * 2, [temperature] * 2, potentials)
-    filling = fermi(level - np.array(potentials), temperature)
-    occupied = filling.mean()
-    both = 2 * np.pi * strength * (filling * (1 - occupied) + (1 - filling) * occupied)
-    found = traffic(generator, qdb.steady_state(generator))
-    np.testing.assert_allclose(found, (level + np.abs(potentials)) * both, rtol=1e-12)

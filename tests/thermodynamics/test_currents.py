@@ -1,10 +1,12 @@
-"""Quantum dots between leads against closed forms of sequential tunnelling, and what fields and leads refuse."""
+"""Currents of energy, heat and particles: dots in closed form, spins against a dense equation, states on their way."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from reference.machines import SPINS
+import scipy.integrate
+from reference.lindblad import Davies
+from reference.machines import ENERGIES, KET, SPINS, three_level_machine
 from reference.thermal import fermi, gibbs
 
 import qdbjax as qdb
@@ -146,44 +148,6 @@ def test_phonons_beside_leads():
     assert float(qdb.heat_currents(generator, steady)[2]) == float(energy[2]) > 0
 
 
-@pytest.mark.parametrize(("potential", "flag"), [(1.5, Status.UNPHYSICAL_BATH), (1.0, Status.NONFINITE_INPUT)])
-def test_potential_at_or_above_a_transition_is_flagged(potential, flag):
-    """A boson field cannot hold μ ≥ ω at an ω that it exchanges; where nothing couples it may."""
-    field = qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.01, 5.0), temperature=0.5, chemical_potential=potential)
-    steady = qdb.steady_state(qdb.davies(qdb.models.qubit(1.0), field))
-    assert int(steady.status) & flag and np.all(np.isnan(steady.populations))
-    below = qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.01, 5.0), temperature=0.5, chemical_potential=0.9)
-    assert int(qdb.steady_state(qdb.davies(qdb.models.qubit(1.0), below)).status) == 0
-    # A level at μ that the field does not couple to: E = 0, 1, 2 with D = |0⟩⟨2| and μ = 1.
-    blind = qdb.Field(qdb.transition(0, 2, 3), qdb.Ohmic(0.01, 5.0), temperature=0.5, chemical_potential=1.0)
-    bath = qdb.Bath(np.ones((3, 3)) - np.eye(3), qdb.Ohmic(0.01, 5.0), temperature=0.5)
-    assert int(qdb.steady_state(qdb.davies(qdb.models.three_level([0.0, 1.0, 2.0]), [blind, bath])).status) == 0
-
-
-def test_refused():
-    """Removal operators that do not remove one particle, and parameters out of range."""
-    lead = qdb.Lead(qdb.annihilate(0, 1).T, qdb.Flat(0.1), temperature=0.5)
-    with pytest.raises(ValueError, match="must remove one particle"):
-        qdb.davies(qdb.models.quantum_dot(0.3), lead)
-    with pytest.raises(ValueError, match="chemical_potential must be finite; got inf"):
-        qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(0.1), temperature=0.5, chemical_potential=np.inf)
-    with pytest.raises(ValueError, match="exactly one of temperature and inverse_temperature"):
-        qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.1, 5.0))
-    with pytest.raises(ValueError, match="mode must be between 0 and modes - 1 = 1; got 2"):
-        qdb.annihilate(2, 2)
-    with pytest.raises(TypeError, match="must be a Bath"):
-        qdb.davies(qdb.models.quantum_dot(0.3), [qdb.Flat(0.1)])
-
-
-def test_printed():
-    """Leads and fields say what they are."""
-    assert repr(leads([qdb.annihilate(0, 1)] * 2, [0.5, 0.0])[0]) == (
-        "Lead('left', removal 2x2, Flat, temperature=0.3, chemical_potential=0.5)"
-    )
-    local = qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.1, 5.0), inverse_temperature=lambda w: 1 + w)
-    assert "inverse_temperature=β(ω)" in repr(local)
-
-
 def test_saturated():
     """|ε - μ|/T = 1e6: a full and an empty lead, value and gradient finite."""
 
@@ -198,3 +162,84 @@ def test_saturated():
     value, slope = jax.jit(jax.value_and_grad(current))(0.1)
     np.testing.assert_allclose(value, 0.01 * np.pi, rtol=1e-12)
     assert slope == 0
+
+
+SITES = [2, 2]
+NUMBER = sum(qdb.embed(np.diag([1.0, 0.0]), i, SITES) for i in range(2))
+BATHS = ((qdb.embed(qdb.sigma_x(), 0, SITES), 0.02, 8.0, 1.4), (qdb.embed(qdb.sigma_x(), 1, SITES), 0.03, 8.0, 0.5))
+
+
+def generator(fields):
+    """Two spins between two baths, with the number of excitations as charge."""
+    chain = qdb.models.xxz_chain(fields, 0.6, 0.4)
+    system = qdb.System(chain.hamiltonian, number=NUMBER)
+    return qdb.davies(system, [qdb.Bath(s, qdb.Ohmic(eta, wc), temperature=t) for s, eta, wc, t in BATHS])
+
+
+@jax.jit
+def currents(fields):
+    """Heat and particle currents."""
+    made = generator(fields)
+    steady = qdb.steady_state(made)
+    return qdb.heat_currents(made, steady), qdb.particle_currents(made, steady), made.system.hamiltonian
+
+
+# Generic, two equal gaps, and the field 0.42 at which the ground level is twofold.
+@pytest.mark.parametrize("fields", [(1.0, 1.3), (1.0, 1.0), (0.42, 0.42)])
+def test_particle_currents_equal_the_dense_master_equation(fields):
+    heat, particles, hamiltonian = currents(np.array(fields))
+    dense = Davies(hamiltonian, BATHS)
+    np.testing.assert_allclose(particles, dense.currents(NUMBER), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(heat, dense.heat_currents(), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(np.sum(particles), 0, atol=1e-14)
+
+
+def test_particle_currents_need_a_number():
+    made = qdb.davies(qdb.models.qubit(1.0), qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.1, 5.0), temperature=1.0))
+    steady = qdb.steady_state(made)
+    with pytest.raises(ValueError, match="needs something to count"):
+        qdb.particle_currents(made, steady)
+    with pytest.raises(ValueError, match=r"number must have shape \(2, 2\)"):
+        qdb.particle_currents(made, steady, np.eye(3))
+
+
+START = 0.9 * np.outer(KET, KET.conj()) + 0.1 * np.eye(3) / 3
+TIMES = np.linspace(0.0, 30.0, 61)
+
+
+def test_first_and_second_law_along_the_way():
+    """Heat is the slope of ⟨H⟩; entropy production is positive and ends at that of the stationary state."""
+    generator = three_level_machine((0.7, 1.5))
+    run = qdb.evolve(generator, START, TIMES, rtol=1e-11, observables={"energy": np.diag(ENERGIES)})
+    heat = jax.vmap(lambda rho: qdb.heat_currents(generator, rho))(run.density_matrix)
+    production = jax.vmap(lambda rho: qdb.entropy_production(generator, rho))(run.density_matrix)
+    gained = scipy.integrate.simpson(np.sum(heat, axis=1), x=TIMES)
+    np.testing.assert_allclose(run.expectations["energy"][-1] - run.expectations["energy"][0], gained, rtol=1e-5)
+    assert np.all(production > 0)
+    steady = qdb.steady_state(generator)
+    np.testing.assert_allclose(
+        qdb.heat_currents(generator, steady.density_matrix), qdb.heat_currents(generator, steady), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        qdb.entropy_production(generator, steady.density_matrix),
+        qdb.entropy_production(generator, steady),
+        rtol=1e-9,
+    )
+
+
+def test_pure_states_and_states_that_are_none():
+    """A pure state that is left produces entropy at an infinite rate; a matrix that is no state is refused."""
+    generator = three_level_machine((0.7,))
+    assert np.isinf(qdb.entropy_production(generator, KET))
+    with pytest.raises(ValueError, match="state must have trace 1"):
+        qdb.heat_currents(generator, np.eye(3))
+
+
+def test_leads():
+    """With particles heat is energy minus μ times particles, at any time."""
+    lead = qdb.Lead(qdb.annihilate(0, 1), qdb.Flat(0.01), temperature=0.3, chemical_potential=0.5)
+    generator = qdb.davies(qdb.models.quantum_dot(0.8), lead)
+    rho = jnp.diag(jnp.array([0.9, 0.1]))
+    rates = np.asarray(generator.rates[0])
+    particles = rates[1, 0] * 0.9 - rates[0, 1] * 0.1
+    np.testing.assert_allclose(qdb.heat_currents(generator, rho), [(0.8 - 0.5) * particles], rtol=1e-12)

@@ -138,7 +138,7 @@ def hermitian_units():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flux", CROSSINGS)
-def test_every_entry_of_the_ring_hamiltonian(flux):
+def test_every_entry_of_the_hamiltonian(flux):
     """All nine real directions of H at a crossing, those that split the double level included."""
     grad = generic()[flux][1][0]
     system = ring(flux)

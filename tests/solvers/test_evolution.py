@@ -1,4 +1,4 @@
-"""Time evolution: against matrix exponentials and golden states, its limits, its gradients, and what it refuses."""
+"""Time evolution: against matrix exponentials, its limits, its gradients, and what it refuses."""
 
 import functools as ft
 
@@ -8,8 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from golden_cases import array, cases
-from programs import golden_degenerate, golden_qubit
 from reference import machines
 from reference.machines import KET
 
@@ -73,41 +71,6 @@ def test_cells_of_a_batch_do_not_know_each_other():
         np.testing.assert_allclose(each, observe(one)[1].density_matrix, rtol=0, atol=1e-9)
 
 
-QUBITS, CORRELATED, DEGENERATE = cases("davies_qubit_ohmic"), cases("davies_correlated"), cases("davies_degenerate")
-
-
-@pytest.mark.parametrize("case", QUBITS, ids=lambda case: case["name"])
-def test_golden_qubit(case):
-    """ρ(t) of the golden qubit, which turns with the Lamb-shifted frequency (1e-8)."""
-    inputs = case["inputs"]
-    generator = qdb.davies(*golden_qubit(inputs), lamb_shift=True)
-    found = qdb.evolve(generator, array(inputs["rho0"]), [inputs["t"]])
-    np.testing.assert_allclose(found.density_matrix[0], array(case["outputs"]["rho_t"]), rtol=0, atol=1e-8)
-
-
-def test_golden_correlated():
-    """ρ(t) with two correlated couplings (1e-9)."""
-    (case,) = CORRELATED
-    inputs = case["inputs"]
-    couplings = np.stack([array(inputs["S1"]), array(inputs["S2"])])
-    density = qdb.Ohmic(inputs["eta"], inputs["wc"])
-    bath = qdb.Bath(couplings, density, temperature=inputs["T"], correlation=array(inputs["M"]))
-    found = qdb.evolve(qdb.davies(np.diag(inputs["eps"]), bath), array(inputs["rho0"]), [inputs["t"]], rtol=1e-11)
-    np.testing.assert_allclose(found.density_matrix[0], array(case["outputs"]["rho_t"]), rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, marks=[pytest.mark.slow] * (n > 1), id=str(n)) for n, case in enumerate(DEGENERATE)],
-)
-def test_golden_degenerate(case):
-    """ρ(t) with equal gaps, dark states, collective decay (1e-9)."""
-    generator = qdb.davies(*golden_degenerate(case), lamb_shift=case["inputs"]["lamb"])
-    for start, wanted in zip(case["inputs"]["rho0"], case["outputs"]["rho_t"], strict=True):
-        found = qdb.evolve(generator, array(start), [case["inputs"]["t"]], rtol=1e-11)
-        np.testing.assert_allclose(found.density_matrix[0], array(wanted), rtol=0, atol=1e-9)
-
-
 @pytest.mark.slow
 def test_long_times_are_the_steady_state_and_its_gradient():
     """ρ(t → ∞) = steady state (1e-8); the derivative through the ODE is that of the steady state (1e-7)."""
@@ -146,63 +109,6 @@ def test_semigroup():
     first = qdb.evolve(generator, KET, [4.0]).density_matrix[0]
     then = qdb.evolve(generator, first, [13.0], start=4.0).density_matrix[0]
     np.testing.assert_allclose(then, qdb.evolve(generator, KET, [13.0]).density_matrix[0], rtol=0, atol=1e-8)
-
-
-def protocol(time):
-    """Three levels whose upper one rises while the hot bath warms up."""
-    energies = jnp.stack([jnp.zeros(()), jnp.ones(()), 2.3 + 0.2 * jnp.tanh((time - 10) / 5)])
-    baths = [
-        qdb.Bath(COUPLINGS[0], qdb.DrudeLorentz(0.03, 6.0), temperature=0.7 + 0.02 * time, name="hot"),
-        qdb.Bath(COUPLINGS[1], qdb.DrudeLorentz(0.03, 6.0), temperature=0.4, name="cold"),
-    ]
-    return qdb.davies(qdb.models.three_level(energies), baths)
-
-
-def check_account(found, energy, step):
-    """What was integrated along with ρ: first law to the tolerance, entropy flow from heat currents by Simpson."""
-    account = found.account
-    np.testing.assert_allclose(account.energy, energy, rtol=1e-12)
-    np.testing.assert_allclose(energy - energy[0], account.work + np.sum(account.heat, axis=1), rtol=0, atol=1e-8)
-    np.testing.assert_array_equal(account.chemical_work, 0)
-    temperatures = np.stack([0.7 + 0.02 * np.asarray(found.times), np.full(len(energy), 0.4)], axis=1)
-    flow = np.asarray(found.heat_currents) / temperatures
-    simpson = np.cumsum(step / 3 * (flow[:-2:2] + 4 * flow[1::2] + flow[2::2]), axis=0)
-    np.testing.assert_allclose(account.entropy_flow[2::2], simpson, rtol=0, atol=1e-6)
-    assert np.abs(simpson[-1]).min() > 1e-2
-    assert "Account(heat=[" in repr(found) and "status=ok" in repr(found)
-
-
-def test_driven_first_law():
-    """d⟨H⟩/dt = heat + work along a protocol; ρ(t) against a Runge-Kutta loop with the Liouvillian of the moment."""
-    times = np.linspace(0.0, 20.0, 201)
-    found = qdb.evolve(protocol, KET, times, observables={"level": np.diag([0.0, 0.0, 1.0])})
-    hamiltonians = np.stack([np.asarray(protocol(t).system.hamiltonian) for t in times])
-    energy = np.einsum("tij,tji->t", hamiltonians, found.density_matrix).real
-    gained = np.sum(np.asarray(found.heat_currents), axis=1) + np.asarray(found.work_current)
-    assert np.abs(found.work_current).max() > 1e-4 and np.abs(found.heat_currents).max() > 1e-3
-    step = times[1] - times[0]
-    simpson = np.cumsum(step / 3 * (gained[:-2:2] + 4 * gained[1::2] + gained[2::2]))
-    np.testing.assert_allclose(energy[2::2] - energy[0], simpson, rtol=0, atol=1e-6)
-    check_account(found, energy, step)
-    liouvillian = jax.jit(lambda t: protocol(t).liouvillian())
-    rho, h = np.outer(KET, KET.conj()).astype(complex).reshape(-1), 0.01
-    for n in range(500):
-        start, middle, end = (np.asarray(liouvillian(h * (n + x))) for x in (0, 0.5, 1))
-        a = start @ rho
-        b = middle @ (rho + h / 2 * a)
-        c = middle @ (rho + h / 2 * b)
-        rho = rho + h / 6 * (a + 2 * b + 2 * c + end @ (rho + h * c))
-    np.testing.assert_allclose(found.density_matrix[50].reshape(-1), rho, rtol=0, atol=1e-7)
-    np.testing.assert_allclose(found.expectations["level"], np.real(found.density_matrix[:, 2, 2]), rtol=0, atol=1e-15)
-
-
-@pytest.mark.slow
-def test_a_protocol_that_stands_still_is_a_constant_generator():
-    """The two ways agree, each to some ten times the tolerance of its steps (2e-9 at 1e-10)."""
-    generator = machine(SPECTRA["equal gaps"])
-    still, constant = (qdb.evolve(each, KET, TIMES, rtol=1e-10) for each in (lambda time: generator, generator))
-    np.testing.assert_allclose(still.density_matrix, constant.density_matrix, rtol=0, atol=2e-9)
-    np.testing.assert_allclose(still.work_current, 0, atol=1e-15)
 
 
 @pytest.mark.parametrize(
