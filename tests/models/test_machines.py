@@ -1,8 +1,32 @@
 """Machines as models: their Hamiltonians written out, and shapes they refuse."""
 
+import numpy as np
 import pytest
+from reference.machines import ising_hamiltonian, three_qubit_hamiltonian
 
 import qdbjax as qdb
+
+HAMILTONIANS = {
+    "three-qubit refrigerator": (
+        qdb.models.three_qubit_refrigerator(1.0, 4.0, 0.2, [1.0, 1.1, 5.0]),
+        three_qubit_hamiltonian(1.0, 4.0, 0.2),
+    ),
+    "heat rectifier": (
+        qdb.models.heat_rectifier([1.0, 0.2], 0.5, [1.0, 0.2]),
+        ising_hamiltonian([1.0, 0.2], {(0, 1): 0.5}),
+    ),
+    "heat transistor": (
+        qdb.models.heat_transistor([0.1, 0.05, 0.12], [0.5, 0.45, 0.05], [0.2, 0.1, 0.02]),
+        ising_hamiltonian([0.1, 0.05, 0.12], {(0, 1): 0.5, (1, 2): 0.45, (2, 0): 0.05}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HAMILTONIANS)
+def test_hamiltonian(name):
+    """Against Pauli matrices of each qubit."""
+    machine, wanted = HAMILTONIANS[name]
+    np.testing.assert_allclose(machine.system.hamiltonian, wanted, rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize(

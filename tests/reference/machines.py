@@ -45,3 +45,21 @@ def level_between_leads(level, strengths, temperatures, potentials):
         for n, (strength, temperature, mu) in enumerate(zip(strengths, temperatures, potentials, strict=True))
     ]
     return qdb.davies(qdb.models.quantum_dot(level), leads)
+
+
+def spin(n, count):
+    """σ_z of one of several qubits."""
+    return qdb.embed(np.diag([1.0, -1.0]), n, [2] * count)
+
+
+def ising_hamiltonian(splittings, couplings):
+    """½Σ ω_n σ_z^n + Σ g_mn σ_z^m σ_z^n of qubits, couplings {(m, n): g}."""
+    count = len(splittings)
+    free = sum(0.5 * splitting * spin(n, count) for n, splitting in enumerate(splittings))
+    return free + sum(g * spin(m, count) @ spin(n, count) for (m, n), g in couplings.items())
+
+
+def three_qubit_hamiltonian(cold, hot, coupling):
+    """Qubits of splittings E₁, E₁ + E₃, E₃, and g(|101⟩⟨010| + h.c.)."""
+    exchange = np.kron(np.kron([[0, 0], [1, 0]], [[0, 1], [0, 0]]), [[0, 0], [1, 0]])
+    return ising_hamiltonian([cold, cold + hot, hot], {}) + coupling * (exchange + exchange.T)

@@ -25,7 +25,7 @@ def test_arguments_of_states():
 
 def test_two_components_keep_their_weight():
     """Levels that nothing links: each start ends in its own Gibbs states, with the weights that it had."""
-    generator = qdb.davies(np.diag(ENERGIES), qdb.Bath(links((0, 1, 1.0)), qdb.Ohmic(0.02, 8.0), temperature=0.4))
+    generator = qdb.davies(np.diag(ENERGIES), qdb.Bath(links((0, 1)), qdb.Ohmic(0.02, 8.0), temperature=0.4))
     end = jax.jit(lambda rho: qdb.asymptotic_state(generator, rho))
     excited = 1 / (1 + np.exp(1 / 0.4))
     wanted = [0.5 * (1 - excited), 0.5 * excited, 0.5]

@@ -37,7 +37,7 @@ def exact_populations(system):
 @pytest.mark.parametrize("link", [1e-3, 1e-6, 1e-8, 10**-8.5])
 def test_weak_link(link):
     """Level 2 hangs on rates down to 1e-17 of the others: every population to 1e-12 of itself."""
-    system = three_levels(links((0, 1, 1.0)), links((0, 2, link), (1, 2, 0.5 * link)))
+    system = three_levels(links((0, 1)), links((0, 2, link), (1, 2, 0.5 * link)))
     (seen,) = observed([system])
     assert seen["status"] & ~int(Status.NEAR_DEGENERATE) == 0
     assert seen["kernel"] == 1
@@ -46,14 +46,14 @@ def test_weak_link(link):
 
 def test_rate_ratio():
     """Couplings of 1e-100 beside 1 (rates 1e-200)."""
-    system = three_levels(links((0, 1, 1.0)), links((0, 2, 1e-100), (1, 2, 3e-100)))
+    system = three_levels(links((0, 1)), links((0, 2, 1e-100), (1, 2, 3e-100)))
     (seen,) = observed([system])
     np.testing.assert_allclose(seen["populations"], exact_populations(system), rtol=1e-12)
 
 
 def test_two_components():
     """No link at all: flagged, NaN."""
-    system = three_levels(links((0, 1, 1.0)), links((0, 1, 0.5)))
+    system = three_levels(links((0, 1)), links((0, 1, 0.5)))
     (seen,) = observed([system])
     assert seen["status"] & Status.NONUNIQUE
     assert seen["kernel"] == 2
@@ -63,11 +63,9 @@ def test_two_components():
 
 def test_dark_state():
     """V-type doublet with one bright and one dark combination: two stationary states."""
-    v = links((0, 1, 1.0), (0, 2, 1.0))
+    v = links((0, 1), (0, 2))
     doublet = [0.0, 1.0, 1.0]
-    dark, bright = observed(
-        [three_levels(v, v, energies=doublet), three_levels(v, links((0, 1, 1.0)), energies=doublet)]
-    )
+    dark, bright = observed([three_levels(v, v, energies=doublet), three_levels(v, links((0, 1)), energies=doublet)])
     assert dark["kernel"] == 2
     assert dark["status"] & Status.NONUNIQUE
     assert np.all(np.isnan(np.diagonal(dark["rho"])))
@@ -88,12 +86,12 @@ def test_conserved_parity():
 
 def test_absorbing_state():
     """T = 0: everything ends in the ground level, or in several places, which is flagged."""
-    ladder = links((0, 1, 1.0), (1, 2, 1.0))
+    ladder = links((0, 1), (1, 2))
     one, two, middle = observed(
         [
             three_levels(ladder, ladder, (0.0, 0.0)),
-            three_levels(links((0, 2, 1.0)), links((0, 2, 1.0)), (0.0, 0.0)),
-            three_levels(links((1, 2, 1.0)), links((0, 1, 1.0)), (0.0, 0.0)),
+            three_levels(links((0, 2)), links((0, 2)), (0.0, 0.0)),
+            three_levels(links((1, 2)), links((0, 1)), (0.0, 0.0)),
         ]
     )
     for seen in (one, middle):
@@ -106,7 +104,7 @@ def test_absorbing_state():
 def test_ground_level_last():
     """The model's own order of levels: the absorbing state need not come first."""
     system = qdb.System(np.diag([2.3, 1.0, 0.0]), eigenbasis=np.eye(3), energies=np.array([2.3, 1.0, 0.0]))
-    ladder = links((0, 1, 1.0), (1, 2, 1.0))
+    ladder = links((0, 1), (1, 2))
     state = qdb.steady_state(qdb.davies(system, qdb.Bath(ladder, OHMIC, temperature=0.0)))
     np.testing.assert_array_equal(state.populations, [0, 0, 1])
     assert int(state.status) == 0
@@ -116,7 +114,7 @@ def test_forbidden_coupling_is_no_link():
     """A matrix element that a symmetry forbids is rounding, 1e-16: it must not link two parts of the graph."""
     rng = np.random.default_rng(12)
     basis = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    turned = [basis @ s @ basis.T for s in (links((0, 1, 1.0)), links((0, 1, 0.5)))]
+    turned = [basis @ s @ basis.T for s in (links((0, 1)), links((0, 1, 0.5)))]
     hamiltonian = basis @ np.diag(ENERGIES) @ basis.T
     (seen,) = observed([replaced(three_levels(*turned), hamiltonian=(hamiltonian + hamiltonian.T) / 2)])
     assert seen["kernel"] == 2

@@ -18,7 +18,7 @@ from qdbjax import Status
 def test_gap_at_the_tolerance(factor):
     """Levels at tolerance·(1 ± 1e-3): one level or two, and right for what they count as."""
     gap = 1e-8 * factor * 2.3
-    couplings = [np.diag([1.0, 0.2, 0.1]) + 0.3, links((0, 1, 0.4), (1, 2, 1.0))]
+    couplings = [np.diag([1.0, 0.2, 0.1]) + 0.3, links((0, 1, 0.4), (1, 2))]
     energies = np.array([0.0, gap, 2.3])
     (seen,) = observed([three_levels(*couplings, energies=energies)])
     baths = [(s, 0.02, 8.0, t) for s, t in zip(couplings, (1.0, 0.4), strict=True)]
@@ -32,7 +32,7 @@ def test_gap_at_the_tolerance(factor):
 
 def test_near_degeneracy_is_flagged():
     """A spacing smaller than the rates is doubtful: flagged, with the numbers kept."""
-    couplings = [links((0, 1, 0.4), (0, 2, 1.0)), links((0, 1, 0.4), (1, 2, 1.0))]
+    couplings = [links((0, 1, 0.4), (0, 2)), links((0, 1, 0.4), (1, 2))]
     wide, narrow = observed([three_levels(*couplings, energies=[0.0, gap, 2.3]) for gap in (0.9, 1e-4)])
     assert wide["status"] == 0
     assert narrow["status"] == Status.NEAR_DEGENERATE
