@@ -49,15 +49,15 @@ def test_products(product):
 FRAME = np.linalg.eigh(BASIS)[1]
 
 
-def machine(energies, temperatures):
+def two_baths(energies, temperatures):
     """Two baths on a system written down in a frame that is not its eigenbasis."""
     hamiltonian = jnp.einsum("ik,k,jk->ij", FRAME, energies.astype(complex), FRAME.conj())
     baths = [qdb.Bath(c, qdb.Ohmic(0.02, 6.0), temperature=temperatures[n]) for n, c in enumerate(COUPLINGS)]
     return qdb.davies(hamiltonian, baths)
 
 
-def seen(energies, temperatures):
-    generator = machine(energies, temperatures)
+def symmetry_readings(energies, temperatures):
+    generator = two_baths(energies, temperatures)
     steady = qdb.steady_state(generator)
     found = {"rho": steady.density_matrix, "liouvillian": generator.liouvillian()}
     for product in ("GNS", "KMS"):
@@ -67,20 +67,20 @@ def seen(energies, temperatures):
     return found
 
 
-compute = jax.jit(jax.vmap(seen))
+symmetry_of_many = jax.jit(jax.vmap(symmetry_readings))
 CASES = [(energies, temperatures) for energies in ENERGIES for temperatures in ((0.8, 0.8), (1.5, 0.5))]
 
 
 @pytest.fixture(scope="module")
-def found():
-    table = compute(*(jnp.asarray(column) for column in zip(*CASES, strict=True)))
+def batch():
+    table = symmetry_of_many(*(jnp.asarray(column) for column in zip(*CASES, strict=True)))
     return [jax.tree.map(lambda leaf, n=n: np.asarray(leaf[n]), table) for n in range(len(CASES))]
 
 
 @pytest.mark.parametrize("index", range(len(CASES)), ids=[str(case) for case in CASES])
-def test_adjoint(found, index):
+def test_adjoint(batch, index):
     """⟨A, L†(B)⟩ = ⟨L♯(A), B⟩ for random A and B; L♯(1) = 0, GKSL for GNS and KMS; D = D♯ at one temperature only."""
-    one, (energies, temperatures) = found[index], CASES[index]
+    one, (energies, temperatures) = batch[index], CASES[index]
     rng = np.random.default_rng(index)
     heisenberg, rho = one["liouvillian"].conj().T, one["rho"]
     for product in ("GNS", "KMS"):
@@ -99,12 +99,12 @@ def test_adjoint(found, index):
 
 
 def penalty(energies, temperatures):
-    generator = machine(energies, temperatures)
+    generator = two_baths(energies, temperatures)
     steady = qdb.steady_state(generator)
     return sum(BALANCE.symmetry_residuals(generator, steady, product=product).total for product in PRODUCTS)
 
 
-both = jax.jit(jax.vmap(jax.value_and_grad(penalty, argnums=1)))
+penalty_and_slope = jax.jit(jax.vmap(jax.value_and_grad(penalty, argnums=1)))
 
 
 @pytest.mark.slow
@@ -112,9 +112,9 @@ def test_gradient():
     """Residuals as a penalty: derivative in the temperatures against differences, at equal levels and gaps too."""
     energies = jnp.asarray(ENERGIES)
     points = np.tile([1.5, 0.5], (3, 1))
-    slopes = both(energies, points)[1]
+    slopes = penalty_and_slope(energies, points)[1]
     for n, direction in enumerate(np.eye(2)):
-        wanted = two_point_slope(lambda x: both(energies, x)[0], points, 1e-5, direction)
+        wanted = two_point_slope(lambda x: penalty_and_slope(energies, x)[0], points, 1e-5, direction)
         np.testing.assert_allclose(slopes[:, n], wanted, rtol=1e-7)
 
 

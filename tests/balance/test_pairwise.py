@@ -20,7 +20,7 @@ def two_gases(hot, cold):
     return qdb.low_density(qdb.models.three_dot_ring(0.4, 0.3), gases)
 
 
-def seen(generator):
+def readings(generator):
     steady = qdb.steady_state(generator)
     return {
         "ratios": qdb.balance.violation_ratios(generator),
@@ -38,7 +38,7 @@ def seen(generator):
     }
 
 
-davies, gases = (jax.jit(lambda hot, cold, make=make: seen(make(hot, cold))) for make in (two_baths, two_gases))
+davies, gases = (jax.jit(lambda hot, cold, make=make: readings(make(hot, cold))) for make in (two_baths, two_gases))
 
 
 @pytest.mark.slow

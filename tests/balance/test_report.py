@@ -1,5 +1,7 @@
 """The report on balance: what it says is what is so."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -76,37 +78,54 @@ REPORTS = {
 }
 
 
-@pytest.mark.parametrize("name", REPORTS)
+each_report = pytest.mark.parametrize("name", REPORTS)
+
+
+@functools.cache
+def made(name):
+    """Generator and report of one case."""
+    generator = REPORTS[name][0]()
+    return generator, BALANCE.balance_report(generator)
+
+
+@each_report
 def test_report(name):
-    """Verdict, numbers and words."""
-    make, verdict, words = REPORTS[name]
-    generator = make()
-    report = BALANCE.balance_report(generator)
+    """Verdict and words."""
+    (_, report), (_, verdict, words) = made(name), REPORTS[name]
     text = repr(report)
     assert report.verdict == verdict
     for phrase in words:
         assert phrase in text, text
     assert ("pass for one in equilibrium" in text) == (name == "qubit in two baths")
     assert max(map(len, text.splitlines())) <= 120
-    rates, p = np.asarray(generator.rates), report.populations
-    flows = rates * p[None, None, :]
-    back = np.swapaxes(flows, 1, 2)
-    if report.coherence < 1e-12:
-        np.testing.assert_allclose(report.micro_currents, flows - back, rtol=0, atol=1e-17)
-    balanced = verdict == "equilibrium"
+
+
+@each_report
+def test_symmetry_of_a_report(name):
+    """Rates are balanced and the dissipator is its own adjoint in equilibrium and only there."""
+    _, report = made(name)
+    balanced, p = REPORTS[name][1] == "equilibrium", report.populations
     assert (report.imbalance < 1e-9) == balanced
     if np.all(p > 0):
         # Two levels between two baths are as in one: the sum does not tell.
         assert (float(report.symmetry.total) < 1e-10 * float(report.symmetry.size)) == (balanced or len(p) == 2)
     else:
         assert np.isnan(report.symmetry.total)
-    # What the report calls decisive is what goes around: Schnakenberg's sum over cycles is that over pairs.
+
+
+@each_report
+def test_flows_of_a_report(name):
+    """What the report calls decisive is what goes around: Schnakenberg's sum over cycles is that over pairs."""
+    generator, report = made(name)
+    flows = np.asarray(generator.rates) * report.populations[None, None, :]
+    back = np.swapaxes(flows, 1, 2)
     connected = (flows > 0) & (back > 0)
     force = np.log(np.where(connected, flows, 1.0) / np.where(connected, back, 1.0))
-    wanted = 0.5 * np.sum((flows - back) * force)
-    np.testing.assert_allclose(report.rates_production, wanted, rtol=1e-9, atol=1e-17)
+    production = 0.5 * np.sum((flows - back) * force)
+    np.testing.assert_allclose(report.rates_production, production, rtol=1e-9, atol=1e-17)
     if report.coherence < 1e-12:
-        np.testing.assert_allclose(report.cycles.entropy_production, wanted, rtol=1e-9, atol=1e-17)
+        np.testing.assert_allclose(report.micro_currents, flows - back, rtol=0, atol=1e-17)
+        np.testing.assert_allclose(report.cycles.entropy_production, production, rtol=1e-9, atol=1e-17)
 
 
 @pytest.mark.slow

@@ -22,14 +22,14 @@ shapes = pytest.mark.parametrize(
 
 
 @ft.cache
-def whole(shape):
+def with_all_baths(shape):
     """Machines of a shape, with what was observed."""
     systems = machines(*shape)
     return list(zip(systems, observed(systems), strict=True))
 
 
 @ft.cache
-def alone(shape):
+def with_single_baths(shape):
     """The same machines with one bath at a time."""
     systems = [only(system, bath) for system in machines(*shape) for bath in range(shape[1])]
     baths = [bath for _ in machines(*shape) for bath in range(shape[1])]
@@ -58,14 +58,14 @@ def gns_asymmetry(dissipation, sigma):
 @shapes
 def test_trace_hermiticity_positivity(shape):
     """1ᵀL = 0, L(ρ†) = L(ρ)†, Choi of e^{tL} positive."""
-    for _, seen in whole(shape):
+    for _, seen in with_all_baths(shape):
         check_channel(seen["liouvillian"], shape[0])
 
 
 @shapes
 def test_single_bath_gibbs_and_detailed_balance(shape):
     """One bath: L(ρ_β) = 0; D self-adjoint in Tr[σA†B]; D commutes with [H, ·]."""
-    for (hamiltonian, _, _, _, temperatures), bath, seen in alone(shape):
+    for (hamiltonian, _, _, _, temperatures), bath, seen in with_single_baths(shape):
         liouvillian = seen["liouvillian"]
         thermal = gibbs(hamiltonian, temperatures[bath])
         assert largest(liouvillian @ thermal.reshape(-1)) <= 1e-13 * np.linalg.norm(liouvillian, 2)
@@ -100,10 +100,9 @@ def test_gibbs_near_degeneracy(d, baths):
 def test_dissipators_add(shape):
     """L of all baths is the sum of the single ones."""
     d, baths = shape
-    for n, (system, seen) in enumerate(whole(shape)):
-        parts = [
-            entry["liouvillian"] - commutator(system[0]) for _, _, entry in alone(shape)[n * baths : (n + 1) * baths]
-        ]
+    for n, (system, seen) in enumerate(with_all_baths(shape)):
+        single = with_single_baths(shape)[n * baths : (n + 1) * baths]
+        parts = [entry["liouvillian"] - commutator(system[0]) for _, _, entry in single]
         found = seen["liouvillian"] - commutator(system[0])
         assert largest(found - sum(parts)) <= 1e-13 * largest(seen["liouvillian"])
         assert found.shape == (d * d, d * d)
@@ -112,7 +111,7 @@ def test_dissipators_add(shape):
 @shapes
 def test_steady_state(shape):
     """Residual, trace, positivity; unique exactly where the singular values of L say so."""
-    for system, seen in whole(shape):
+    for system, seen in with_all_baths(shape):
         values = np.linalg.svd(seen["liouvillian"], compute_uv=False)
         kernel = np.sum(values < 1e-11 * values[0])
         slow = np.diff(np.linalg.eigvalsh(system[0]))
@@ -132,14 +131,14 @@ def test_steady_state(shape):
         assert seen["residual"] <= 1e-12
 
 
-def unique(shape):
-    return [(system, seen) for system, seen in whole(shape) if seen["kernel"] == 1]
+def with_a_unique_state(shape):
+    return [(system, seen) for system, seen in with_all_baths(shape) if seen["kernel"] == 1]
 
 
 @shapes
 def test_laws(shape):
     """First law, second law; heat is the sum of ω times micro-currents, which are antisymmetric."""
-    for (_, _, _, _, temperatures), seen in unique(shape):
+    for (_, _, _, _, temperatures), seen in with_a_unique_state(shape):
         heat, micro, energies = seen["heat"], seen["micro"], seen["energies"]
         # A single bath carries nothing; its scale is what flows to and fro.
         exchanged = (seen["rates"] * seen["populations"]).max() * np.abs(energies).max()
@@ -166,7 +165,7 @@ def test_equal_temperatures(shape):
 
 def test_laws_see_a_current():
     """The laws above are not vacuous: currents between different temperatures are far from zero and flow downhill."""
-    for (_, _, _, _, temperatures), seen in unique((3, 2)):
+    for (_, _, _, _, temperatures), seen in with_a_unique_state((3, 2)):
         if np.ptp(seen["energies"]) > 0.1:
             assert np.abs(seen["heat"]).max() > 1e-4
             assert seen["heat"][np.argmax(temperatures)] > 0

@@ -27,7 +27,7 @@ def hamiltonian(parameters, pattern):
     return frame @ jnp.diag(parameters[3] * pattern) @ frame.T
 
 
-def machine(parameters, pattern):
+def solved_machine(parameters, pattern):
     hot, cold, strength, *_ = parameters
     baths = [
         qdb.Bath(COUPLINGS[0], qdb.Ohmic(strength, 8.0), temperature=hot, name="hot"),
@@ -39,7 +39,7 @@ def machine(parameters, pattern):
 
 def counting(parameters, pattern):
     """Cumulants, noise, large deviations."""
-    generator, steady = machine(parameters, pattern)
+    generator, steady = solved_machine(parameters, pattern)
     both = [thermo.counter(generator, "energy", name) for name in ("hot", "cold")]
     return {
         "cumulants": qdb.cumulants(generator, steady, "hot", order=4),
@@ -55,7 +55,7 @@ def counting(parameters, pattern):
 
 def cost(parameters, pattern):
     """Entropy, free energy, what a machine achieves."""
-    generator, steady = machine(parameters, pattern)
+    generator, steady = solved_machine(parameters, pattern)
     rates, other = thermo.entropy_rates(generator, steady, steady), thermo.entropy_rates(generator, OTHER, steady)
     found = thermo.performance(generator, steady)
     return {
@@ -71,7 +71,7 @@ def cost(parameters, pattern):
 
 def symmetry(parameters, pattern):
     """Self-adjointness, and the adjoint of the generator."""
-    generator, steady = machine(parameters, pattern)
+    generator, steady = solved_machine(parameters, pattern)
     residuals = balance.symmetry_residuals(generator, steady)
     return {
         "residuals": (residuals.total, residuals.baths),
@@ -84,7 +84,7 @@ CYCLES = (((0, 1, 0), (1, 0, 1)), ((0, 1, 0), (0, 2, 1), (1, 0, 2)))
 
 def levels(parameters, pattern):
     """What is said of single levels and transitions; it asks for levels that differ."""
-    generator, steady = machine(parameters, pattern)
+    generator, steady = solved_machine(parameters, pattern)
     cycles, dynamical = balance.cycle_analysis(generator, steady, CYCLES), balance.dynamical_balance(generator, steady)
     split, bounds = balance.entropy_split(generator, steady), balance.domination_bounds(generator, steady)
     return {
@@ -111,9 +111,9 @@ def known(parameters, pattern):
     )
     found = qdb.generalized_gibbs([energy], averages=[0.5])
     window = qdb.states.microcanonical(energy, energy=parameters[1], width=0.8)
-    whole = jnp.kron(energy, jnp.eye(2)) + jnp.kron(jnp.eye(3), jnp.diag(jnp.asarray([0.4, -0.4])))
-    whole = whole + parameters[2] * jnp.kron(COUPLINGS[0], jnp.asarray([[0.0, 1.0], [1.0, 0.0]]))
-    exact = qdb.mean_force(whole, jnp.diag(jnp.asarray([0.4, -0.4])), temperature=temperature)
+    total = jnp.kron(energy, jnp.eye(2)) + jnp.kron(jnp.eye(3), jnp.diag(jnp.asarray([0.4, -0.4])))
+    total = total + parameters[2] * jnp.kron(COUPLINGS[0], jnp.asarray([[0.0, 1.0], [1.0, 0.0]]))
+    exact = qdb.mean_force(total, jnp.diag(jnp.asarray([0.4, -0.4])), temperature=temperature)
     strong = qdb.states.ultrastrong_mean_force(energy, COUPLINGS[1], temperature=temperature)
     return {
         "canonical": (gibbs.density_matrix, gibbs.free_energy, gibbs.entropy, gibbs.heat_capacity),
@@ -128,7 +128,7 @@ def known(parameters, pattern):
 
 def respond(parameters, pattern):
     """Response, and what the exchange of two temperatures does: derivatives of derivatives."""
-    generator, steady = machine(parameters, pattern)
+    generator, steady = solved_machine(parameters, pattern)
     return {
         "onsager": thermo.onsager_matrix(generator),
         "rectification": thermo.rectification(generator).coefficient,

@@ -17,7 +17,7 @@ RNG = np.random.default_rng(5)
 
 
 @jax.jit
-def looked_at(hamiltonian, potential, temperature, mass):
+def gas_readings(hamiltonian, potential, temperature, mass):
     generator = qdb.low_density(hamiltonian, qdb.Gas(potential, temperature=temperature, mass=mass))
     steady = qdb.steady_state(generator)
     thermal = qdb.gibbs(hamiltonian, temperature=temperature).density_matrix
@@ -51,7 +51,7 @@ HAMILTONIANS = {
 def test_gibbs_is_stationary_and_the_map_positive(name, strength, temperature):
     """By unitarity, whatever the sign of V and the quality of the integral."""
     potential = strength * (np.diag(LOCAL) + 0.2 * random_hermitian(np.random.default_rng(1), 3))
-    found = looked_at(HAMILTONIANS[name], potential, temperature, 1.0)
+    found = gas_readings(HAMILTONIANS[name], potential, temperature, 1.0)
     liouvillian = np.asarray(found["liouvillian"])
     size = np.abs(liouvillian).max()
     assert np.abs(found["excess"]).max() < 1e-13 * size
@@ -80,9 +80,9 @@ def test_five_levels_two_of_them_equal():
 
 @pytest.mark.parametrize("potential", [np.diag([1.0, 1.0, 1.5]), np.diag([0.4, 2.0, 0.4]), np.diag([-0.5, 1.0, -0.5])])
 def test_two_equal_couplings_restore_detailed_balance(potential):
-    ratios = np.asarray(looked_at(ring(0.3), potential + 0j, 0.5, 1.0)["ratios"])
+    ratios = np.asarray(gas_readings(ring(0.3), potential + 0j, 0.5, 1.0)["ratios"])
     assert np.abs(ratios - 1).max() < 1e-12
-    assert np.abs(np.asarray(looked_at(ring(0.3), np.diag(LOCAL) + 0j, 0.5, 1.0)["ratios"]) - 1).max() > 0.1
+    assert np.abs(np.asarray(gas_readings(ring(0.3), np.diag(LOCAL) + 0j, 0.5, 1.0)["ratios"]) - 1).max() > 0.1
 
 
 def test_two_levels_are_in_detailed_balance():

@@ -13,7 +13,7 @@ BALANCE = qdb.balance
 
 
 @eqx.filter_jit
-def seen(hamiltonian, baths):
+def readings(hamiltonian, baths):
     generator = qdb.davies(hamiltonian, baths)
     steady = qdb.steady_state(generator)
     found = {"liouvillian": generator.liouvillian()}
@@ -31,7 +31,7 @@ def test_symmetry_residuals(case):
         qdb.Bath(array(coupling), qdb.Ohmic(eta, given["wc"]), temperature=temperature)
         for coupling, eta, temperature in zip(given["S"], given["eta"], given["T"], strict=True)
     ]
-    found = seen(array(given["H"]), baths)
+    found = readings(array(given["H"]), baths)
     turning = -commutator(array(given["H"]))
     for product in ("GNS", "KMS"):
         wanted = expected["QDB_residual_Frobenius"]

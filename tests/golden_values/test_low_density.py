@@ -13,7 +13,7 @@ ORDER = np.array([1, 0, 2])  # levels +, 0, - of the golden data among j = 0, 1,
 OFF = ~np.eye(3, dtype=bool)
 
 
-def machine(inputs, beta=None):
+def ring_in_gas(inputs, beta=None):
     potential = np.diag(inputs["V_loc"]).astype(float)
     beta = inputs["beta"] if beta is None else beta
     gas = qdb.Gas(potential, temperature=1 / beta, density=1.0, mass=inputs["m"])
@@ -21,7 +21,7 @@ def machine(inputs, beta=None):
 
 
 @eqx.filter_jit
-def everything(system, gas, populations):
+def golden_order(system, gas, populations):
     """In the order of the golden data."""
     generator = qdb.low_density(system, gas)
     basis = jnp.asarray(generator.spectrum.basis)
@@ -44,9 +44,9 @@ def everything(system, gas, populations):
     }
 
 
-def of(case):
+def readings(case):
     inputs = case["inputs"]
-    return everything(*machine(inputs), jnp.asarray(inputs["p_nonequilibrium"]))
+    return golden_order(*ring_in_gas(inputs), jnp.asarray(inputs["p_nonequilibrium"]))
 
 
 RATES = [*cases("ldl_three_dot_fig1"), *cases("ldl_generic_flux"), *cases("ldl_born_scaling")]
@@ -54,7 +54,7 @@ RATES = [*cases("ldl_three_dot_fig1"), *cases("ldl_generic_flux"), *cases("ldl_b
 
 @pytest.mark.parametrize("case", RATES, ids=lambda case: case["name"])
 def test_rates_and_balance(case):
-    expected, found = case["outputs"], of(case)
+    expected, found = case["outputs"], readings(case)
     np.testing.assert_allclose(found["rates"][OFF], 2 * np.pi * array(expected["R"])[OFF], rtol=1e-12)
     np.testing.assert_allclose(found["ratios"], array(expected["I"]), rtol=1e-11)
     assert int(found["status"]) == 0
@@ -83,13 +83,13 @@ def test_rates_and_balance(case):
         np.testing.assert_allclose(split.total, wanted["sigma_eq25"], **near)
 
 
-WHOLE = [case for case in RATES if "generator_nu1_rowmajor" in case["outputs"]]
+WITH_GENERATOR = [case for case in RATES if "generator_nu1_rowmajor" in case["outputs"]]
 
 
-@pytest.mark.parametrize("case", WHOLE, ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", WITH_GENERATOR, ids=lambda case: case["name"])
 def test_the_whole_generator(case):
     """Coherences, equal gaps and the forward-scattering shift included."""
-    system, gas = machine(case["inputs"])
+    system, gas = ring_in_gas(case["inputs"])
     generator = qdb.low_density(system, gas)
     frame = np.asarray(generator.spectrum.basis)[:, ORDER]
     liouvillian = np.asarray(generator.liouvillian()) - commutator(np.asarray(system.hamiltonian))
@@ -108,7 +108,7 @@ def test_the_whole_generator(case):
 @pytest.mark.parametrize("case", cases("ldl_tmatrix"), ids=lambda case: case["name"])
 def test_t_matrix(case):
     inputs, expected = case["inputs"], case["outputs"]
-    found = qdb.scattering(*machine(inputs, beta=1.0), [inputs["E_total"]])
+    found = qdb.scattering(*ring_in_gas(inputs, beta=1.0), [inputs["E_total"]])
     frame = np.asarray(found.spectrum.basis)
     local = frame @ np.asarray(found.t[0]) @ frame.conj().T
     np.testing.assert_allclose(local, array(expected["t_localbasis"]), rtol=0, atol=1e-14)
@@ -126,15 +126,15 @@ def test_figure_1():
     (case,) = cases("ldl_fig1_curve")
     inputs = case["inputs"]
     for scaled, *expected in case["outputs"]["rows"]:
-        system, gas = machine(inputs, beta=scaled / 0.5)
-        ratios = everything(system, gas, jnp.full(3, 1 / 3))["ratios"]
+        system, gas = ring_in_gas(inputs, beta=scaled / 0.5)
+        ratios = golden_order(system, gas, jnp.full(3, 1 / 3))["ratios"]
         np.testing.assert_allclose([ratios[0, 2], ratios[1, 0], ratios[1, 2]], expected, rtol=1e-11)
 
 
 def test_dynamics():
     (case,) = cases("ldl_dynamics")
     inputs = case["inputs"]
-    generator = qdb.low_density(*machine(inputs))
+    generator = qdb.low_density(*ring_in_gas(inputs))
     found = qdb.evolve(generator, array(inputs["rho0_local_basis"]), inputs["times"]).density_matrix
     for rho, expected in zip(found, case["outputs"]["rho_t_local_basis"], strict=True):
         np.testing.assert_allclose(rho, array(expected), rtol=0, atol=1e-9)

@@ -54,6 +54,6 @@ def test_kernel_projector_derivative(rng):
     tolerance = jnp.array(1e-12)
     forward = jax.jvp(lambda a: projector(a, tolerance), (jnp.asarray(matrix),), (jnp.asarray(along),))[1]
     np.testing.assert_allclose(forward, wanted, rtol=0, atol=1e-9)
-    observe = lambda a: jnp.sum(jnp.asarray(probe) * kernel_projector(a, tolerance))  # noqa: E731
-    grad = jax.jit(jax.grad(observe))(jnp.asarray(matrix))
+    probed = lambda a: jnp.sum(jnp.asarray(probe) * kernel_projector(a, tolerance))  # noqa: E731
+    grad = jax.jit(jax.grad(probed))(jnp.asarray(matrix))
     np.testing.assert_allclose(np.sum(np.asarray(grad) * along), np.sum(probe * wanted), rtol=1e-9)

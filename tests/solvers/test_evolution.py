@@ -19,7 +19,7 @@ SPECTRA = {**machines.SPECTRA, "one level": [0.5] * 3}
 COUPLINGS = np.stack([machines.COUPLING, np.array([[0.0, 0.3, 0.9], [0.3, 0.5, 0.4], [0.9, 0.4, 0.0]])])
 
 
-def machine(energies, angle=0.7, lamb_shift=False):
+def rotated_machine(energies, angle=0.7, lamb_shift=False):
     """Two baths on three levels in a rotated basis."""
     turn = scipy.linalg.expm(angle * np.array([[0, 1, 0.3j], [-1, 0, 0.5], [0.3j, -0.5, 0]]))
     hamiltonian = (turn * jnp.asarray(energies)[None, :].astype(complex)) @ turn.conj().T
@@ -31,8 +31,8 @@ def machine(energies, angle=0.7, lamb_shift=False):
 
 
 @jax.jit
-def observe(energies):
-    generator = machine(energies, lamb_shift=True)
+def evolutions(energies):
+    generator = rotated_machine(energies, lamb_shift=True)
     run = ft.partial(qdb.evolve, generator, jnp.outer(KET, KET.conj()), TIMES)
     observables = {"first": COUPLINGS[0], "spin": np.array([[0, -1j, 0], [1j, 0, 0], [0, 0, 0]])}
     return (
@@ -47,7 +47,7 @@ def observe(energies):
 @pytest.mark.parametrize("name", SPECTRA)
 def test_against_the_exponential_of_the_liouvillian(name):
     """ρ(t), populations and expectation values, Lamb shift on; equal gaps and equal levels included (1e-8)."""
-    liouvillian, found, levels, basis, observables = observe(np.array(SPECTRA[name]))
+    liouvillian, found, levels, basis, observables = evolutions(np.array(SPECTRA[name]))
     start = np.outer(KET, KET.conj()).reshape(-1)
     wanted = np.stack([(scipy.linalg.expm(np.asarray(liouvillian) * t) @ start).reshape(3, 3) for t in TIMES])
     np.testing.assert_allclose(found.density_matrix, wanted, rtol=0, atol=1e-8)
@@ -66,9 +66,9 @@ def test_against_the_exponential_of_the_liouvillian(name):
 def test_cells_of_a_batch_do_not_know_each_other():
     """vmap over a batch in which one spectrum has equal gaps: every cell as alone."""
     energies = np.array([[0.0, 1.0, 2.0 + x] for x in (0.3, 0.0, 0.1)])
-    together = jax.jit(jax.vmap(lambda e: observe(e)[1].density_matrix))(energies)
+    together = jax.jit(jax.vmap(lambda e: evolutions(e)[1].density_matrix))(energies)
     for each, one in zip(together, energies, strict=True):
-        np.testing.assert_allclose(each, observe(one)[1].density_matrix, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(each, evolutions(one)[1].density_matrix, rtol=0, atol=1e-9)
 
 
 @pytest.mark.slow
@@ -77,11 +77,11 @@ def test_long_times_are_the_steady_state_and_its_gradient():
     weights = np.array([1.0, -2.0, 0.5])
 
     def late(energies):
-        run = qdb.evolve(machine(energies), np.eye(3) / 3, np.array([2000.0]), save="populations", rtol=1e-10)
+        run = qdb.evolve(rotated_machine(energies), np.eye(3) / 3, np.array([2000.0]), save="populations", rtol=1e-10)
         return jnp.sum(run.populations[-1] * weights)
 
     def steady(energies):
-        return jnp.sum(qdb.steady_state(machine(energies)).populations * weights)
+        return jnp.sum(qdb.steady_state(rotated_machine(energies)).populations * weights)
 
     for energies in (np.array([0.0, 1.0, 2.3]), np.array([0.0, 0.8, 1.1])):
         (value, slope), (wanted, limit) = (jax.jit(jax.value_and_grad(f))(energies) for f in (late, steady))
@@ -94,7 +94,7 @@ def test_forward_mode_by_its_adjoint():
     """jvp with diffrax.ForwardMode equals the reverse gradient."""
 
     def final(energies, adjoint):
-        found = qdb.evolve(machine(energies), np.outer(KET, KET.conj()), np.array([3.0]), adjoint=adjoint)
+        found = qdb.evolve(rotated_machine(energies), np.outer(KET, KET.conj()), np.array([3.0]), adjoint=adjoint)
         return jnp.real(found.density_matrix[0, 0, 1])
 
     energies = np.array([0.0, 1.0, 2.3])
@@ -105,7 +105,7 @@ def test_forward_mode_by_its_adjoint():
 
 def test_semigroup():
     """e^{(s+t)L} = e^{sL} e^{tL}, from any start time (1e-8)."""
-    generator = machine(SPECTRA["generic"])
+    generator = rotated_machine(SPECTRA["generic"])
     first = qdb.evolve(generator, KET, [4.0]).density_matrix[0]
     then = qdb.evolve(generator, first, [13.0], start=4.0).density_matrix[0]
     np.testing.assert_allclose(then, qdb.evolve(generator, KET, [13.0]).density_matrix[0], rtol=0, atol=1e-8)
@@ -132,12 +132,12 @@ def test_refused(change, error):
     """Every bad input says what is wrong."""
     arguments = {"rho0": KET, "times": [0.0, 5.0]} | change
     with pytest.raises(ValueError, match=error):
-        qdb.evolve(machine(SPECTRA["generic"]), **arguments)
+        qdb.evolve(rotated_machine(SPECTRA["generic"]), **arguments)
 
 
 def test_failure_is_flagged_where_it_cannot_be_raised():
     """throw=False, and inside jit: NaN and a flag; the stiff solver gets to 1e12."""
-    generator = machine(SPECTRA["generic"])
+    generator = rotated_machine(SPECTRA["generic"])
     for run in (
         qdb.evolve(generator, KET, [5.0], max_steps=1, throw=False),
         jax.jit(lambda: qdb.evolve(generator, KET, np.array([5.0]), max_steps=1))(),
@@ -151,6 +151,6 @@ def test_failure_is_flagged_where_it_cannot_be_raised():
 
 def test_kets_single_times_and_printing(capsys):
     """A ket, one time, and a progress bar."""
-    found = qdb.evolve(machine(SPECTRA["generic"]), KET, [1.5], progress=True)
+    found = qdb.evolve(rotated_machine(SPECTRA["generic"]), KET, [1.5], progress=True)
     assert repr(found).startswith("Evolution(1 times 1.5 … 1.5, last populations=[") and "status=ok" in repr(found)
     assert "100.00%" in capsys.readouterr().out

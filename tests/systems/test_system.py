@@ -45,7 +45,7 @@ def between(hamiltonian, hot):
     return qdb.davies(hamiltonian, baths)
 
 
-def seen(hamiltonian, hot):
+def readings(hamiltonian, hot):
     generator = between(hamiltonian, hot)
     steady = qdb.steady_state(generator)
     return {
@@ -56,7 +56,7 @@ def seen(hamiltonian, hot):
     }
 
 
-whole = jax.jit(seen)
+traced = jax.jit(readings)
 
 
 @pytest.mark.parametrize("name", SPECTRA)
@@ -65,8 +65,8 @@ def test_same_numbers(name):
     hamiltonian, spectrum = HAMILTONIANS[name], between(HAMILTONIANS[name], 1.3).spectrum
     assert spectrum.levels_differ == (name != "equal levels")
     assert spectrum.frequencies_differ == (name == "generic")
-    wanted = whole(jnp.asarray(hamiltonian), 1.3)
-    for found in (jax.jit(lambda hot: seen(hamiltonian, hot))(1.3), seen(hamiltonian, 1.3)):
+    wanted = traced(jnp.asarray(hamiltonian), 1.3)
+    for found in (jax.jit(lambda hot: readings(hamiltonian, hot))(1.3), readings(hamiltonian, 1.3)):
         for key, value in wanted.items():
             np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-12 * np.abs(value).max())
 

@@ -39,7 +39,7 @@ def ring(flux, hot, cold):
     return qdb.davies(hamiltonian(jnp.asarray(flux)), baths)
 
 
-def seen(flux, hot, cold):
+def readings(flux, hot, cold):
     generator = ring(flux, hot, cold)
     steady = qdb.steady_state(generator)
     both = [counter(generator, "energy", name) for name in "01"]
@@ -57,15 +57,15 @@ def seen(flux, hot, cold):
     }
 
 
-compute = jax.jit(jax.vmap(seen))
+readings_of_many = jax.jit(jax.vmap(readings))
 FLUXES = [0.3, 0.7, 0.0, 0.5, 1.5]
 HOT, COLD = 1.0, 0.4
 
 
 @pytest.fixture(scope="module")
-def found():
+def batch():
     """All fluxes in one batch, level crossings among them."""
-    table = compute(jnp.asarray(FLUXES), jnp.full(len(FLUXES), HOT), jnp.full(len(FLUXES), COLD))
+    table = readings_of_many(jnp.asarray(FLUXES), jnp.full(len(FLUXES), HOT), jnp.full(len(FLUXES), COLD))
     return [jax.tree.map(lambda leaf, n=n: np.asarray(leaf[n]), table) for n in range(len(FLUXES))]
 
 
@@ -100,18 +100,18 @@ def cumulants_in_many_digits(rates, energies, order):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1])
-def test_six_cumulants(found, index):
+def test_six_cumulants(batch, index):
     """c_1 … c_6 of the energy from one bath (1e-10 of each)."""
-    one = found[index]
+    one = batch[index]
     wanted = cumulants_in_many_digits(one["rates"], one["energies"], 6)
     np.testing.assert_allclose(one["cumulants"], wanted, rtol=1e-10)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", range(len(FLUXES)))
-def test_against_the_dense_tilted_liouvillian(found, index):
+def test_against_the_dense_tilted_liouvillian(batch, index):
     """Cumulants, joint cumulants and λ(χ); coherences between equal levels included."""
-    one, dense = found[index], reference(FLUXES[index])
+    one, dense = batch[index], reference(FLUXES[index])
     np.testing.assert_allclose(one["cumulants"][:4], dense.cumulants(0, 4), rtol=1e-8, atol=1e-11)
     np.testing.assert_allclose(one["heat"][0], one["cumulants"][0], rtol=1e-12)
     np.testing.assert_allclose(one["tilted"], dense.generating_function([0.3, -0.2]).real, rtol=1e-10)
@@ -123,9 +123,9 @@ def test_against_the_dense_tilted_liouvillian(found, index):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", range(len(FLUXES)))
-def test_laws(found, index):
+def test_laws(batch, index):
     """Gallavotti-Cohen symmetry (1e-10), S(0) = noise, S(ω) Hermitian and positive, precision has its price."""
-    one = found[index]
+    one = batch[index]
     assert np.abs(one["symmetry"]).max() < 1e-10 * np.abs(one["rates"]).max()
     spectrum = one["spectrum"]
     np.testing.assert_allclose(spectrum[0], one["noise"], rtol=1e-9, atol=1e-15)
@@ -136,9 +136,9 @@ def test_laws(found, index):
 
 
 @pytest.mark.slow
-def test_noise_spectrum_against_time(found):
+def test_noise_spectrum_against_time(batch):
     """S(ω) from the correlations of single jumps, integrated over time by quadrature of a matrix exponential."""
-    one = found[0]
+    one = batch[0]
     rates, energies = one["rates"], one["energies"]
     lift = energies[:, None] - energies[None, :]
     total = rates.sum(axis=0)

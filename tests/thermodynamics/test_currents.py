@@ -26,7 +26,7 @@ def leads(removals, potentials, density=qdb.Flat):
     ]
 
 
-def observe(system, baths):
+def readings(system, baths):
     generator = qdb.davies(system, baths)
     steady = qdb.steady_state(generator)
     return {
@@ -41,7 +41,7 @@ def observe(system, baths):
     }
 
 
-def laws(found, potentials):
+def assert_laws(found, potentials):
     """First and second law, particles conserved, both ways of counting, heat from energy and particles."""
     assert found["status"] & ~int(Status.NEAR_DEGENERATE) == 0
     assert abs(np.sum(found["particles"])) < 1e-15 and abs(np.sum(found["energy"])) < 1e-15
@@ -53,7 +53,7 @@ def laws(found, potentials):
 
 @jax.jit
 def single(potentials, level):
-    return observe(qdb.models.quantum_dot(level), leads([qdb.annihilate(0, 1)] * 2, potentials))
+    return readings(qdb.models.quantum_dot(level), leads([qdb.annihilate(0, 1)] * 2, potentials))
 
 
 @pytest.mark.parametrize("potentials", POTENTIALS, ids=str)
@@ -66,12 +66,12 @@ def test_resonant_level(potentials, level):
     wanted = left * right / (left + right) * (filled[0] - filled[1])
     np.testing.assert_allclose(found["particles"], [wanted, -wanted], rtol=1e-12)
     np.testing.assert_allclose(found["energy"], [level * wanted, -level * wanted], rtol=1e-12, atol=1e-17)
-    laws(found, potentials)
+    assert_laws(found, potentials)
 
 
 @jax.jit
 def blockade(potentials, level, interaction, zeeman):
-    return observe(qdb.models.spinful_dot(level, interaction, zeeman), leads([SPINS, SPINS], potentials))
+    return readings(qdb.models.spinful_dot(level, interaction, zeeman), leads([SPINS, SPINS], potentials))
 
 
 @pytest.mark.parametrize("potentials", POTENTIALS, ids=str)
@@ -93,7 +93,7 @@ def test_coulomb_blockade(potentials):
     np.testing.assert_allclose(found["particles"], step_one + step_two, rtol=1e-11, atol=1e-17)
     energy = level * step_one + (level + repulsion) * step_two
     np.testing.assert_allclose(found["energy"], energy, rtol=1e-11, atol=1e-17)
-    laws(found, potentials)
+    assert_laws(found, potentials)
 
 
 def test_blockade_in_a_field_goes_over_into_the_degenerate_one():
@@ -105,7 +105,7 @@ def test_blockade_in_a_field_goes_over_into_the_degenerate_one():
 @jax.jit
 def double(potentials, levels, tunneling):
     system = qdb.models.double_dot(levels, tunneling)
-    return observe(system, leads([qdb.annihilate(0, 2), qdb.annihilate(1, 2)], potentials))
+    return readings(system, leads([qdb.annihilate(0, 2), qdb.annihilate(1, 2)], potentials))
 
 
 @pytest.mark.parametrize("potentials", POTENTIALS, ids=str)
@@ -119,7 +119,7 @@ def test_double_dot(potentials):
     flows = left * right / (left + right) * (filled[0] - filled[1])
     np.testing.assert_allclose(found["particles"][0], flows.sum(), rtol=1e-11, atol=1e-17)
     np.testing.assert_allclose(found["energy"][0], (energies * flows).sum(), rtol=1e-11, atol=1e-17)
-    laws(found, potentials)
+    assert_laws(found, potentials)
 
 
 def test_grand_canonical_is_stationary():

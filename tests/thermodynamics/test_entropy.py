@@ -171,7 +171,7 @@ def test_derivatives():
     """Of every rate by the temperature of a bath, in the stationary state and in another (central differences)."""
 
     @jax.jit
-    def seen(temperature):
+    def entropies_of(temperature):
         baths = [
             qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, 5.0), temperature=t, name=n)
             for t, n in ((temperature, "moved"), (0.3, "fixed"))
@@ -182,15 +182,15 @@ def test_derivatives():
         kept = thermodynamics.entropy_rates(generator, steady, steady)
         return jnp.concatenate([other.by_bath, jnp.stack([other.nonadiabatic, other.adiabatic]), kept.by_bath])
 
-    slope = differences.two_point_slope(seen, 0.7, 1e-4)
+    slope = differences.two_point_slope(entropies_of, 0.7, 1e-4)
     assert np.abs(slope[np.array([0, 2, 3, 4, 5])]).min() > 1e-4
     for derivative in (jax.jacfwd, jax.jacrev):
-        np.testing.assert_allclose(jax.jit(derivative(seen))(0.7), slope, rtol=1e-6, atol=1e-10)
+        np.testing.assert_allclose(jax.jit(derivative(entropies_of))(0.7), slope, rtol=1e-6, atol=1e-10)
 
 
 @jax.jit
 @jax.vmap
-def laws(hamiltonian, couplings, strengths, cutoffs, temperatures):
+def both_laws(hamiltonian, couplings, strengths, cutoffs, temperatures):
     generator = generator_of(hamiltonian, couplings, strengths, cutoffs, temperatures)
     steady = qdb.steady_state(generator)
     one_way = generator.rates * steady.populations[None, None, :]
@@ -211,7 +211,7 @@ def test_two_laws_for_ten_thousand_machines(levels, baths):
 
     temperatures = np.exp(rng.uniform(np.log(0.05), np.log(20.0), (count, baths)))
     strengths, cutoffs = 10 ** rng.uniform(-4, -1, (count, baths)), rng.uniform(3.0, 10.0, (count, baths))
-    found = laws(hermitian(count), hermitian(count, baths), strengths, cutoffs, temperatures)
+    found = both_laws(hermitian(count), hermitian(count, baths), strengths, cutoffs, temperatures)
     energy, production, traffic, status = map(np.asarray, found)
     assert np.all(np.isfinite(energy)) and np.all(status & ~int(qdb.Status.NEAR_DEGENERATE) == 0)
     off = np.abs(energy.sum(axis=1))
