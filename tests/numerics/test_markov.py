@@ -5,28 +5,13 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from reference.rates import stationary_in_many_digits
 
 from qdbjax.numerics import gth
 
 DIMENSIONS = [2, 3, 4, 5, 8]
 stationary = jax.jit(jax.vmap(gth.stationary))
 jacobians = jax.jit(jax.vmap(lambda w: (jax.jacfwd(gth.stationary)(w), jax.jacrev(gth.stationary)(w))))
-
-
-def exact(rates, digits=60):
-    """Stationary populations in mpmath: W p = 0 with the last row replaced by Σp = 1."""
-    d = len(rates)
-    with mpmath.workdps(digits):
-        w = mpmath.matrix(d, d)
-        for i in range(d):
-            for j in range(d):
-                if i != j:
-                    w[i, j] = rates[i][j] if isinstance(rates[i][j], mpmath.mpf) else mpmath.mpf(float(rates[i][j]))
-        for j in range(d):
-            w[j, j] = -sum(w[i, j] for i in range(d) if i != j)
-        for j in range(d):
-            w[d - 1, j] = 1
-        return list(mpmath.lu_solve(w, mpmath.matrix([0] * (d - 1) + [1])))
 
 
 def dense(rng, d):
@@ -74,7 +59,7 @@ def test_populations(zoo, d):
     rates = zoo(d)
     found = np.asarray(stationary(jnp.asarray(rates)))
     for n, w in enumerate(rates):
-        wanted = np.array([float(p) for p in exact(w, 60 if n < len(rates) - 1 else 1800)])
+        wanted = np.array([float(p) for p in stationary_in_many_digits(w, 60 if n < len(rates) - 1 else 1800)])
         visible = wanted > 1e-300
         assert np.all(np.abs(found[n] - wanted)[visible] <= 1e-12 * wanted[visible]), n
         assert np.all(found[n] >= 0)
@@ -95,7 +80,7 @@ def test_gradients(zoo, d):
                 for sign in (1, -1):
                     shifted = [[mpmath.mpf(float(x)) for x in row] for row in w]
                     shifted[i][j] *= 1 + sign * mpmath.mpf(10) ** -30
-                    ends.append(exact(shifted, 400))
+                    ends.append(stationary_in_many_digits(shifted, 400))
                 step = 2 * mpmath.mpf(float(w[i, j])) * mpmath.mpf(10) ** -30
                 wanted = np.array([float((a - b) / step) for a, b in zip(*ends, strict=True)])
             for found in (forward, reverse):

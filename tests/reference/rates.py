@@ -1,5 +1,6 @@
 """Populations that hop at given rates[to, from]."""
 
+import mpmath
 import numpy as np
 
 
@@ -21,3 +22,19 @@ def stationary(rates) -> np.ndarray:
 def heat(energies, rates, populations):
     """What the bath of these rates brings per time."""
     return np.sum((energies[:, None] - energies[None, :]) * rates * populations[None, :])
+
+
+def stationary_in_many_digits(rates, digits):
+    """The populations that stay, in mpmath: W p = 0 with the last row replaced by Σp = 1. rates: rows of numbers."""
+    d = len(rates)
+    with mpmath.workdps(digits):
+        w = mpmath.matrix(d, d)
+        for m in range(d):
+            for n in range(d):
+                if m != n:
+                    w[m, n] = rates[m][n] if isinstance(rates[m][n], mpmath.mpf) else mpmath.mpf(float(rates[m][n]))
+        for n in range(d):
+            w[n, n] = -sum(w[m, n] for m in range(d) if m != n)
+        for n in range(d):
+            w[d - 1, n] = 1
+        return list(mpmath.lu_solve(w, mpmath.matrix([0] * (d - 1) + [1])))

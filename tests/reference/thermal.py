@@ -1,6 +1,7 @@
-"""Thermal states, occupations and noise."""
+"""Thermal states, entropies, occupations and noise."""
 
 import numpy as np
+import scipy.linalg
 
 
 def gibbs(hamiltonian, temperature: float) -> np.ndarray:
@@ -8,6 +9,17 @@ def gibbs(hamiltonian, temperature: float) -> np.ndarray:
     energies, basis = np.linalg.eigh(hamiltonian)
     weights = np.exp(-(energies - energies[0]) / temperature)
     return (basis * (weights / weights.sum())) @ basis.conj().T
+
+
+def entropy(rho):
+    """-Tr ρ ln ρ."""
+    values = np.linalg.eigvalsh(rho)
+    return -np.sum(values * np.log(values), axis=-1)
+
+
+def relative_entropy(rho, sigma) -> float:
+    """Tr ρ(ln ρ - ln σ)."""
+    return np.trace(rho @ (scipy.linalg.logm(rho) - scipy.linalg.logm(sigma))).real
 
 
 def fermi(energy, temperature):

@@ -1,11 +1,14 @@
 """Stationary states where rate graphs nearly fall apart, or do: the right number or a flag."""
 
+import itertools
+
 import jax
 import mpmath
 import numpy as np
 import pytest
 from programs import observed, random_machine, replaced, three_levels
 from reference.machines import ENERGIES, links
+from reference.rates import stationary_in_many_digits
 
 import qdbjax as qdb
 from qdbjax import Status
@@ -18,20 +21,13 @@ def exact_populations(system):
     hamiltonian, couplings, strengths, cutoffs, temperatures = system
     with mpmath.workdps(600):
         e = [mpmath.mpf(float(x)) for x in np.diag(hamiltonian).real]
-        w = mpmath.matrix(3, 3)
+        rates = [[mpmath.mpf(0)] * 3 for _ in range(3)]
         for s, eta, cutoff, heat in zip(couplings, strengths, cutoffs, temperatures, strict=True):
-            for m in range(3):
-                for n in range(3):
-                    x = e[n] - e[m]
-                    if m != n and s[m, n] != 0:
-                        gamma = 2 * mpmath.pi * eta * mpmath.exp(-abs(x) / cutoff) * x / -mpmath.expm1(-x / heat)
-                        w[m, n] += gamma * mpmath.mpf(float(s[m, n].real)) ** 2
-        for n in range(3):
-            w[n, n] = -sum(w[m, n] for m in range(3) if m != n)
-            w[2, n] = mpmath.mpf(0)
-        for n in range(3):
-            w[2, n] = 1
-        return np.array([float(p) for p in mpmath.lu_solve(w, mpmath.matrix([0, 0, 1]))])
+            for m, n in itertools.permutations(range(3), 2):
+                x = e[n] - e[m]
+                gamma = 2 * mpmath.pi * eta * mpmath.exp(-abs(x) / cutoff) * x / -mpmath.expm1(-x / heat)
+                rates[m][n] += gamma * mpmath.mpf(float(s[m, n].real)) ** 2
+    return np.array([float(p) for p in stationary_in_many_digits(rates, 600)])
 
 
 @pytest.mark.parametrize("link", [1e-3, 1e-6, 1e-8, 10**-8.5])

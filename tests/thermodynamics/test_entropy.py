@@ -12,7 +12,8 @@ from reference import differences
 from reference.differences import slope_of
 from reference.lindblad import Davies
 from reference.machines import KET, three_level_machine
-from reference.random_matrices import gaussian, random_state
+from reference.random_matrices import random_hermitian, random_state
+from reference.thermal import entropy, relative_entropy
 
 import qdbjax as qdb
 from qdbjax import thermodynamics
@@ -36,9 +37,7 @@ def ensemble(name):
     machines = [random_machine(rng, 3, 2, LEVELS[name]) for _ in range(COUNT)]
     if name == "equal gaps":  # half of them in equilibrium
         machines[: COUNT // 2] = [(*machine[:4], np.full(2, machine[4][0])) for machine in machines[: COUNT // 2]]
-    factor = gaussian(rng, COUNT, 3, 3)
-    states = factor @ factor.conj().swapaxes(1, 2)
-    states /= np.trace(states, axis1=1, axis2=2)[:, None, None]
+    states = random_state(rng, 3, COUNT)
     batch = tuple(np.stack(leaf) for leaf in zip(*machines, strict=True))
     return machines, states, *jax.tree.map(np.asarray, rates(batch, states))
 
@@ -62,6 +61,11 @@ def test_every_part_is_positive(name):
     assert "batch=(300,), 2 baths" in repr(found)
 
 
+def evolved(liouvillian, rho, time):
+    """e^{tL} ρ."""
+    return (scipy.linalg.expm(time * liouvillian) @ rho.reshape(-1)).reshape(rho.shape)
+
+
 @pytest.mark.parametrize("name", ["generic", "equal levels"])
 def test_against_matrix_logarithms(name):
     """-Tr[D_b(ρ)(ln ρ - ln ρ_b)], the same with ρ_ss, and dS/dt as a difference of S along e^{tL}."""
@@ -81,12 +85,8 @@ def test_against_matrix_logarithms(name):
         relaxing = -np.trace(moved @ (logarithm - scipy.linalg.logm(final))).real
         np.testing.assert_allclose(found.nonadiabatic[n], relaxing, rtol=1e-7)
 
-        def entropy(time, dense=dense, rho=rho):
-            after = (scipy.linalg.expm(time * dense.liouvillian) @ rho.reshape(-1)).reshape(3, 3)
-            values = np.linalg.eigvalsh((after + after.conj().T) / 2)
-            return -np.sum(values * np.log(values))
-
-        np.testing.assert_allclose(found.change[n], differences.slope(entropy, 0.0, 1e-3), rtol=1e-5, atol=1e-8)
+        after = lambda time, dense=dense, rho=rho: entropy(evolved(dense.liouvillian, rho, time))  # noqa: E731
+        np.testing.assert_allclose(found.change[n], differences.slope(after, 0.0, 1e-3), rtol=1e-5, atol=1e-8)
         kept = -np.sum(dense.heat_currents() / rest[-1])
         np.testing.assert_allclose(steady.production[n], kept, rtol=1e-8)
 
@@ -105,10 +105,7 @@ def test_split_with_a_lamb_shift():
     steady = np.asarray(qdb.steady_state(generator).density_matrix)
     liouvillian = np.asarray(generator.liouvillian())
 
-    def distance(time):
-        after = (scipy.linalg.expm(time * liouvillian) @ rho.reshape(-1)).reshape(3, 3)
-        return np.trace(after @ (scipy.linalg.logm(after) - scipy.linalg.logm(steady))).real
-
+    distance = lambda time: relative_entropy(evolved(liouvillian, rho, time), steady)  # noqa: E731
     found = thermodynamics.spohn_entropy_production(generator, rho)
     np.testing.assert_allclose(found, -differences.two_point_slope(distance, 0.0, 1e-4), rtol=1e-5)
 
@@ -204,14 +201,10 @@ def test_two_laws_for_ten_thousand_machines(levels, baths):
     """Energies sum to 0 and no entropy is destroyed, temperatures 0.05 to 20 (1e-12 of the terms; 1e-15 of what
     goes both ways where nearly equal temperatures leave a current of 1e-8 of that)."""
     rng, count = np.random.default_rng(levels), 10_000
-
-    def hermitian(*shape):
-        matrix = gaussian(rng, *shape, levels, levels)
-        return (matrix + matrix.conj().swapaxes(-1, -2)) / 2
-
     temperatures = np.exp(rng.uniform(np.log(0.05), np.log(20.0), (count, baths)))
     strengths, cutoffs = 10 ** rng.uniform(-4, -1, (count, baths)), rng.uniform(3.0, 10.0, (count, baths))
-    found = both_laws(hermitian(count), hermitian(count, baths), strengths, cutoffs, temperatures)
+    matrices = random_hermitian(rng, levels, count), random_hermitian(rng, levels, count, baths)
+    found = both_laws(*matrices, strengths, cutoffs, temperatures)
     energy, production, traffic, status = map(np.asarray, found)
     assert np.all(np.isfinite(energy)) and np.all(status & ~int(qdb.Status.NEAR_DEGENERATE) == 0)
     off = np.abs(energy.sum(axis=1))

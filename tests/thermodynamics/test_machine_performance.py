@@ -1,6 +1,6 @@
 """Machines and what they achieve: golden refrigerator, closed forms, and currents of the dense NumPy reference."""
 
-from typing import NamedTuple
+import types
 
 import jax
 import jax.numpy as jnp
@@ -38,21 +38,6 @@ UNPHYSICAL = len(GIVEN)
 RANDOM, WITHOUT_LEAK = slice(UNPHYSICAL + 1, None), slice(UNPHYSICAL + 1, TIGHT)
 
 
-class Refrigerators(NamedTuple):
-    """300 refrigerators: what was given, what became of them, and the bound and the gaps they are measured by."""
-
-    energies: np.ndarray
-    temperatures: np.ndarray
-    strengths: np.ndarray
-    leaks: np.ndarray
-    populations: np.ndarray
-    production: np.ndarray
-    performance: thermodynamics.Performance
-    bound: np.ndarray
-    ratio: np.ndarray
-    cools: np.ndarray
-
-
 @pytest.fixture(scope="module")
 def refrigerators():
     """One batch: the golden ones, one with a negative temperature, those without leak, leaking ones."""
@@ -72,7 +57,10 @@ def refrigerators():
     cold, hot, room = temperatures.T
     bound, ratio = (1 - room / hot) * cold / (room - cold), energies[:, 1] / (energies[:, 2] - energies[:, 1])
     cools = found.mode == Mode.ABSORPTION_REFRIGERATOR
-    return Refrigerators(*given, populations, production, found, bound, ratio, cools)
+    return types.SimpleNamespace(
+        energies=energies, temperatures=temperatures, strengths=strengths, leaks=leaks, populations=populations,
+        production=production, performance=found, bound=bound, ratio=ratio, cools=cools,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("n", range(len(GOLDEN)), ids=("cools", "runs backwards", "stands still"))
