@@ -50,37 +50,47 @@ def readings(case):
 
 
 RATES = [*cases("ldl_three_dot_fig1"), *cases("ldl_generic_flux"), *cases("ldl_born_scaling")]
+CURRENTS = [case for case in RATES if "K" in case["outputs"]]
+each_case = pytest.mark.parametrize("case", RATES, ids=lambda case: case["name"])
+each_current = pytest.mark.parametrize("case", CURRENTS, ids=lambda case: case["name"])
 
 
-@pytest.mark.parametrize("case", RATES, ids=lambda case: case["name"])
+@each_case
 def test_rates_and_balance(case):
+    """Rates, their ratios, the current around the ring, and a stationary state that is thermal."""
     expected, found = case["outputs"], readings(case)
     np.testing.assert_allclose(found["rates"][OFF], 2 * np.pi * array(expected["R"])[OFF], rtol=1e-12)
     np.testing.assert_allclose(found["ratios"], array(expected["I"]), rtol=1e-11)
+    np.testing.assert_allclose(found["K"][0, 2], expected["K_cyc"], rtol=1e-9, atol=1e-17)
     assert int(found["status"]) == 0
     gibbs = np.exp(-case["inputs"]["beta"] * np.asarray(found["energies"]))
     np.testing.assert_allclose(found["populations"], gibbs / gibbs.sum(), rtol=1e-13)
     liouvillian = np.asarray(found["liouvillian"])
     assert np.abs(liouvillian @ np.asarray(found["rho"]).reshape(-1)).max() < 1e-14 * np.abs(liouvillian).max()
-    cycle = expected["K_cyc"]
-    np.testing.assert_allclose(found["K"][0, 2], cycle, rtol=1e-9, atol=1e-17)
-    if "K" not in expected:
-        return
-    np.testing.assert_allclose(found["K"], array(expected["K"]), rtol=0, atol=1e-9 * abs(cycle) + 1e-17)
-    np.testing.assert_allclose(found["J"], array(expected["J"]), rtol=0, atol=1e-9 * abs(cycle) + 1e-17)
+
+
+@each_current
+def test_currents_and_conditions(case):
+    """Probability and heat by pairs, and the three lines of the conditions to thermalize."""
+    expected, found = case["outputs"], readings(case)
+    atol = 1e-9 * abs(expected["K_cyc"]) + 1e-17
+    np.testing.assert_allclose(found["K"], array(expected["K"]), rtol=0, atol=atol)
+    np.testing.assert_allclose(found["J"], array(expected["J"]), rtol=0, atol=atol)
     conditions = np.asarray(found["conditions"])
-    scale = np.abs(conditions).max()
     assert np.abs(conditions.sum(axis=1)).max() < 1e-13 * np.abs(found["rates"]).max()
     lines = {"eq30a_lhs": -conditions[1, 0], "eq30a_rhs": conditions[1, 2], "eq30b_rhs": conditions[0, 2]}
     for name, value in lines.items():
-        assert abs(value - expected[name]) < 1e-9 * scale + 1e-17
+        assert abs(value - expected[name]) < 1e-9 * np.abs(conditions).max() + 1e-17
+
+
+@each_current
+def test_entropy(case):
+    """Its two terms and their sum, at Gibbs and at other populations."""
+    expected, found = case["outputs"], readings(case)
     for name, split in (("entropy_at_gibbs", found["at_gibbs"]), ("entropy_at_p", found["at_p"])):
-        wanted = expected[name]
+        wanted = [expected[name][term] for term in ("schnakenberg_term", "dbe_violation_term", "sigma_eq25")]
         # Where detailed balance holds the terms are rounding of the golden data themselves.
-        near = {"rtol": 1e-9, "atol": 1e-15}
-        np.testing.assert_allclose(split.schnakenberg, wanted["schnakenberg_term"], **near)
-        np.testing.assert_allclose(split.violation, wanted["dbe_violation_term"], **near)
-        np.testing.assert_allclose(split.total, wanted["sigma_eq25"], **near)
+        np.testing.assert_allclose([split.schnakenberg, split.violation, split.total], wanted, rtol=1e-9, atol=1e-15)
 
 
 WITH_GENERATOR = [case for case in RATES if "generator_nu1_rowmajor" in case["outputs"]]

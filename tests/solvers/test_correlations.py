@@ -11,39 +11,55 @@ import qdbjax as qdb
 TEMPERATURES = 0.7, 1.5
 
 
-def test_spectrum_is_the_transform_of_the_correlation():
-    """S_AB(ω) against the Fourier integral; its integral is the equal-time value; S_AA† real and positive."""
+@pytest.fixture(scope="module")
+def machine():
+    """A generator out of equilibrium with its stationary state."""
     generator = three_level_machine(TEMPERATURES)
-    steady = qdb.steady_state(generator)
-    rng = np.random.default_rng(1)
-    a, b = (gaussian(rng, 3, 3) for _ in range(2))
-    rho = np.asarray(steady.density_matrix)
-    product = np.trace(a @ b @ rho) - np.trace(a @ rho) * np.trace(b @ rho)
+    return generator, qdb.steady_state(generator)
+
+
+RNG = np.random.default_rng(1)
+A, B = gaussian(RNG, 3, 3), gaussian(RNG, 3, 3)
+FREQUENCIES = np.array([-2.3, -0.4, 0.0, 1.02, 2.0])
+
+
+def connected(a, b, rho):
+    """⟨ab⟩ - ⟨a⟩⟨b⟩."""
+    return np.trace(a @ b @ rho) - np.trace(a @ rho) * np.trace(b @ rho)
+
+
+def test_spectrum_is_the_transform_of_the_correlation(machine):
+    """S_AB(ω) against the Fourier integral of correlation functions from the eigensystem of L."""
+    generator, rho = machine[0], np.asarray(machine[1].density_matrix)
     times = np.linspace(0.0, 400.0, 40001)
-    rotating = np.asarray(generator.liouvillian())
-    values, vectors = np.linalg.eig(rotating)
+    values, vectors = np.linalg.eig(np.asarray(generator.liouvillian()))
     left = np.linalg.inv(vectors)
 
     def plain(x, y):
         weights = (x.T.reshape(-1) @ vectors) * (left @ (y @ rho).reshape(-1))
         return np.exp(np.outer(times, values)) @ weights - np.trace(x @ rho) * np.trace(y @ rho)
 
-    forward, backward = plain(a, b), plain(b.conj().T, a.conj().T)
-    np.testing.assert_allclose(forward[0], product, rtol=0, atol=1e-12)
-    frequencies = np.array([-2.3, -0.4, 0.0, 1.02, 2.0])
-    found = np.asarray(qdb.correlation_spectrum(generator, steady, a, b, frequencies))
-    for frequency, value in zip(frequencies, found, strict=True):
-        phase = np.exp(1j * frequency * times)
-        ahead, back = (scipy.integrate.simpson(phase * each, x=times) for each in (forward, backward))
-        wanted = ahead + np.conj(back)
-        np.testing.assert_allclose(value, wanted, rtol=0, atol=2e-5 * np.abs(found).max())
+    forward, backward = plain(A, B), plain(B.conj().T, A.conj().T)
+    np.testing.assert_allclose(forward[0], connected(A, B, rho), rtol=0, atol=1e-12)
+    found = np.asarray(qdb.correlation_spectrum(*machine, A, B, FREQUENCIES))
+    turns = np.exp(1j * np.outer(FREQUENCIES, times))
+    ahead, back = (scipy.integrate.simpson(turns * each, x=times) for each in (forward, backward))
+    np.testing.assert_allclose(found, ahead + np.conj(back), rtol=0, atol=2e-5 * np.abs(found).max())
+
+
+def test_integral_of_a_spectrum(machine):
+    """∫S_AB dω/2π is the equal-time value, ω = tan of an angle."""
     angle = (np.arange(4000) + 0.5) * np.pi / 4000 - np.pi / 2
-    everywhere = np.tan(angle)
-    whole = np.asarray(qdb.correlation_spectrum(generator, steady, a, b, everywhere))
-    integral = np.sum(whole / np.cos(angle) ** 2) * np.pi / 4000 / (2 * np.pi)
-    np.testing.assert_allclose(integral, product, rtol=0, atol=1e-8 * np.abs(product))
-    own = np.asarray(qdb.correlation_spectrum(generator, steady, a, a.conj().T, frequencies))
-    assert np.all(own.real > 0) and np.abs(own.imag).max() < 1e-12 * own.real.max()
+    spectrum = np.asarray(qdb.correlation_spectrum(*machine, A, B, np.tan(angle)))
+    integral = np.sum(spectrum / np.cos(angle) ** 2) * np.pi / 4000 / (2 * np.pi)
+    wanted = connected(A, B, np.asarray(machine[1].density_matrix))
+    np.testing.assert_allclose(integral, wanted, rtol=0, atol=1e-8 * np.abs(wanted))
+
+
+def test_own_spectrum_is_positive(machine):
+    """S_AA†(ω) is real and positive."""
+    found = np.asarray(qdb.correlation_spectrum(*machine, A, A.conj().T, FREQUENCIES))
+    assert np.all(found.real > 0) and np.abs(found.imag).max() < 1e-12 * found.real.max()
 
 
 def test_detailed_balance_of_spectra():
@@ -61,13 +77,11 @@ def test_detailed_balance_of_spectra():
         np.testing.assert_allclose(emitted, np.exp(-frequency / temperature) * absorbed, rtol=1e-11)
 
 
-def test_refused():
+def test_refused(machine):
     """Shapes and times."""
-    generator = three_level_machine(TEMPERATURES)
-    steady = qdb.steady_state(generator)
     with pytest.raises(ValueError, match=r"b must have shape \(3, 3\); got \(2, 2\)"):
-        qdb.correlation(generator, steady, np.eye(3), np.eye(2), [0.0])
+        qdb.correlation(*machine, np.eye(3), np.eye(2), [0.0])
     with pytest.raises(ValueError, match="times must not lie before start"):
-        qdb.correlation(generator, steady, np.eye(3), np.eye(3), [-1.0])
+        qdb.correlation(*machine, np.eye(3), np.eye(3), [-1.0])
     with pytest.raises(ValueError, match="frequencies must be a vector"):
-        qdb.correlation_spectrum(generator, steady, np.eye(3), np.eye(3), 1.0)
+        qdb.correlation_spectrum(*machine, np.eye(3), np.eye(3), 1.0)

@@ -37,7 +37,7 @@ def test_propagator_refuses():
 
 
 def test_relaxation():
-    """T1 and T2 of a qubit; modes are eigenoperators; two stationary states of a dark state do not count as slow."""
+    """T1 and T2 of a qubit; modes are eigenoperators."""
     bath = qdb.Bath(qdb.sigma_x() + 0.5 * qdb.sigma_z(), qdb.Ohmic(0.02, 5.0), temperature=0.8)
     generator = qdb.davies(qdb.models.qubit(1.0), bath)
     found = qdb.relaxation(generator)
@@ -52,9 +52,17 @@ def test_relaxation():
     for value, mode in zip(found.eigenvalues, found.modes, strict=True):
         np.testing.assert_allclose(generator.apply(mode), value * mode, rtol=0, atol=1e-14)
     assert repr(found).startswith("Relaxation(gap=")
+
+
+def test_stationary_states_are_not_slow():
+    """A dark state leaves two of them, which last for ever and do not close the gap."""
     fork = np.array([[0, 1, 1], [1, 0, 0], [1, 0, 0.0]])
     dark = qdb.davies(np.diag([0.0, 1.0, 1.0]), qdb.Bath(fork, qdb.Ohmic(0.02, 5.0), temperature=0.5))
     assert np.sum(np.isinf(qdb.relaxation(dark).times)) == 2 and qdb.relaxation(dark).gap > 1e-3
+
+
+def test_relaxation_is_not_traced():
+    """Modes of a general matrix have no derivative here."""
     with pytest.raises(TypeError, match="does not run inside jit"):
         jax.jit(lambda t: qdb.relaxation(three_level_machine(TEMPERATURES, jnp.stack([t, t + 1, t + 2.3]))).gap)(0.0)
 
