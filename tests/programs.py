@@ -7,7 +7,9 @@ A machine is a tuple (hamiltonian, couplings, strengths, cutoffs, temperatures) 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from helpers import array
+from golden_cases import array
+from reference.machines import ENERGIES
+from reference.random_matrices import random_hermitian, with_spectrum
 
 import qdbjax as qdb
 
@@ -72,6 +74,17 @@ def machine(hamiltonian, couplings, strengths, cutoffs, temperatures):
     return np.asarray(hamiltonian, complex), couplings, *vectors
 
 
+def replaced(system, **changes):
+    """The machine with some of its parts changed, by name."""
+    names = ("hamiltonian", "couplings", "strengths", "cutoffs", "temperatures")
+    return machine(*(changes.get(name, leaf) for name, leaf in zip(names, system, strict=True)))
+
+
+def three_levels(hot, cold, temperatures=(1.0, 0.4), energies=ENERGIES):
+    """The machine of three levels and two baths, each with a coupling of its own."""
+    return machine(np.diag(energies), [hot, cold], 0.02, 8.0, temperatures)
+
+
 def batches(machines):
     """Stacks of CELLS machines, the last one filled up."""
     for start in range(0, len(machines), CELLS):
@@ -109,20 +122,10 @@ def tangents(machines, directions):
 
 def random_machine(rng, d, baths, energies=None):
     """A machine with Gaussian Hamiltonian (or given energies) and couplings."""
-    if energies is None:
-        hamiltonian = _hermitian(rng, d)
-    else:
-        basis = np.linalg.qr(rng.normal(size=(d, d)) + 1j * rng.normal(size=(d, d)))[0]
-        hamiltonian = (basis * np.asarray(energies)) @ basis.conj().T
-        hamiltonian = (hamiltonian + hamiltonian.conj().T) / 2
-    couplings = np.stack([_hermitian(rng, d) for _ in range(baths)])
+    hamiltonian = random_hermitian(rng, d) if energies is None else with_spectrum(rng, energies)
+    couplings = np.stack([random_hermitian(rng, d) for _ in range(baths)])
     strengths, temperatures = rng.uniform(0.01, 0.05, baths), rng.uniform(0.2, 3.0, baths)
     return machine(hamiltonian, couplings, strengths, rng.uniform(3.0, 10.0, baths), temperatures)
-
-
-def _hermitian(rng, d):
-    matrix = rng.normal(size=(d, d)) + 1j * rng.normal(size=(d, d))
-    return (matrix + matrix.conj().T) / 2
 
 
 def golden_qubit(inputs):

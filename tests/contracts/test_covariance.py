@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from contracts.registry import SPECTRA, machines
 from programs import answer, gradients, machine, observe, observed, random_machine, tangents
-from registry import SPECTRA, machines
+from reference.differences import STENCIL, slope, slope_of
+from reference.random_matrices import gaussian, random_unitary
 
 import qdbjax as qdb
 
@@ -48,9 +50,9 @@ def unitary(kind, system, rng):
     if kind == "permutation":
         return np.eye(d)[[2, 0, 1, 3][:d]]
     if kind == "random":
-        return np.linalg.qr(rng.normal(size=(d, d)) + 1j * rng.normal(size=(d, d)))[0]
+        return random_unitary(rng, d)
     energies, basis = np.linalg.eigh(system[0])
-    generator = rng.normal(size=(d, d)) + 1j * rng.normal(size=(d, d))
+    generator = gaussian(rng, d, d)
     same = np.abs(energies[:, None] - energies[None, :]) < 1e-13
     return basis @ scipy.linalg.expm(1j * (generator + generator.conj().T) * same) @ basis.conj().T
 
@@ -135,13 +137,12 @@ def test_finite_differences(d):
     shifted = [
         machine(*(x + sign * step * y for x, y in zip(systems[n], directions(d)[n], strict=True)))
         for n in chosen
-        for sign in (2, 1, -1, -2)
+        for sign in STENCIL
     ]
     values = gradients(shifted)[0].reshape(-1, 4)
-    for n, (a, b, c, e) in zip(chosen, values, strict=True):
-        wanted = (8 * (b - c) - (a - e)) / (12 * step)
-        found = sum(np.real(np.sum(leaf[n] * part)) for leaf, part in zip(grad, directions(d)[n], strict=True))
-        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    for n, samples in zip(chosen, values, strict=True):
+        by_gradient = sum(np.real(np.sum(leaf[n] * part)) for leaf, part in zip(grad, directions(d)[n], strict=True))
+        np.testing.assert_allclose(by_gradient, slope_of(samples, step), rtol=1e-6)
 
 
 def test_jit_vmap_and_eager_agree():
@@ -193,8 +194,7 @@ def test_second_order():
     """Hessian in all four orders of modes, against differences of the gradient (1e-6)."""
     point, step = jnp.array([0.3, 0.04, 0.8]), 1e-4
     gradient = jax.jit(jax.jacrev(one_number))
-    ends = [[np.asarray(gradient(point + sign * step * unit)) for sign in (2, 1, -1, -2)] for unit in np.eye(3)]
-    wanted = np.array([(8 * (b - c) - (a - e)) / (12 * step) for a, b, c, e in ends])
+    wanted = np.array([slope(gradient, point, step, unit) for unit in np.eye(3)])
     size = np.abs(wanted).max()
     for outer, inner in itertools.product((jax.jacfwd, jax.jacrev), repeat=2):
         hessian = np.asarray(jax.jit(outer(inner(one_number)))(point))

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from registry import DENSITIES
+from contracts.registry import DENSITIES
+from reference import differences
 
 import qdbjax as qdb
 
@@ -89,23 +90,5 @@ def test_slope_of_noise(table, name):
     def gamma(x):
         return 2 * np.pi * density(x) / -np.expm1(-x / t)
 
-    step = 1e-4 * w
-    wanted = (8 * (gamma(w + step) - gamma(w - step)) - (gamma(w + 2 * step) - gamma(w - 2 * step))) / (12 * step)
+    wanted = differences.slope(gamma, w, 1e-4 * w)
     np.testing.assert_allclose(slope[:, smooth], wanted, rtol=1e-8, atol=1e-9 * np.abs(gamma(w) / w).max())
-
-
-def test_sum_by_plus():
-    """J₁ + J₂ is their Sum; a bare function may be added."""
-    total = qdb.Ohmic(0.01, 5.0) + (lambda w: 0.02 * w)
-    assert isinstance(total, qdb.Sum)
-    np.testing.assert_allclose(total(jnp.array(0.7)), 0.01 * 0.7 * np.exp(-0.14) + 0.014, rtol=1e-14)
-
-
-@pytest.mark.parametrize("temperature", [0.3, 2.0])
-def test_inverse_temperature(temperature):
-    """1/T says the same as T."""
-    baths = [
-        qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.1, 5.0), **kwargs)
-        for kwargs in ({"temperature": temperature}, {"inverse_temperature": 1 / temperature})
-    ]
-    np.testing.assert_allclose(baths[0].temperature, baths[1].temperature, rtol=1e-15)

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from helpers import ohmic_noise
+from contracts.registry import BATHS, GAPS, SHAPES, SPECTRA, correlated, machines, only
 from programs import machine, observed, random_machine
-from registry import BATHS, GAPS, SHAPES, SPECTRA, correlated, machines, only
+from reference.lindblad import assert_gksl, bohr_parts, choi, commutator, dissipator
+from reference.thermal import gibbs, ohmic_noise
 
 import qdbjax as qdb
 from qdbjax import Status
@@ -21,37 +22,18 @@ shapes = pytest.mark.parametrize(
 
 
 @ft.cache
-def whole(shape):
+def with_all_baths(shape):
     """Machines of a shape, with what was observed."""
     systems = machines(*shape)
     return list(zip(systems, observed(systems), strict=True))
 
 
 @ft.cache
-def alone(shape):
+def with_single_baths(shape):
     """The same machines with one bath at a time."""
     systems = [only(system, bath) for system in machines(*shape) for bath in range(shape[1])]
     baths = [bath for _ in machines(*shape) for bath in range(shape[1])]
     return list(zip(systems, baths, observed(systems), strict=True))
-
-
-def turning(hamiltonian):
-    """-i[H, ·] on row-major vec."""
-    unit = np.eye(len(hamiltonian))
-    return -1j * (np.kron(hamiltonian, unit) - np.kron(unit, hamiltonian.T))
-
-
-def gibbs(hamiltonian, temperature):
-    """e^{-H/T}/Z."""
-    energies, basis = np.linalg.eigh(hamiltonian)
-    weights = np.exp(-(energies - energies[0]) / temperature)
-    return (basis * (weights / weights.sum())) @ basis.conj().T
-
-
-def choi(channel):
-    """Choi matrix of a map given on row-major vec."""
-    d = round(len(channel) ** 0.5)
-    return channel.reshape(d, d, d, d).transpose(0, 2, 1, 3).reshape(d * d, d * d)
 
 
 def largest(matrix):
@@ -60,39 +42,43 @@ def largest(matrix):
 
 def check_channel(liouvillian, d):
     """Trace, Hermiticity and complete positivity."""
-    scale = largest(liouvillian)
-    assert largest(np.eye(d).reshape(-1) @ liouvillian) <= 1e-13 * scale
-    block = liouvillian.reshape(d, d, d, d)
-    assert largest(block - block.conj().transpose(1, 0, 3, 2)) <= 1e-13 * scale
+    assert_gksl(liouvillian)
     for time in (0.3, 3.0):
-        matrix = choi(scipy.linalg.expm(time / scale * liouvillian))
+        matrix = choi(scipy.linalg.expm(time / largest(liouvillian) * liouvillian))
         assert largest(matrix - matrix.conj().T) <= 1e-13
         assert np.linalg.eigvalsh(matrix)[0] >= -1e-12 * d
+
+
+def gns_asymmetry(dissipation, sigma):
+    """How far D is from self-adjoint in Tr[σA†B]."""
+    product = np.kron(np.eye(len(sigma)), sigma.T) @ dissipation.conj().T
+    return largest(product - product.conj().T)
 
 
 @shapes
 def test_trace_hermiticity_positivity(shape):
     """1ᵀL = 0, L(ρ†) = L(ρ)†, Choi of e^{tL} positive."""
-    for _, seen in whole(shape):
+    for _, seen in with_all_baths(shape):
         check_channel(seen["liouvillian"], shape[0])
 
 
 @shapes
 def test_single_bath_gibbs_and_detailed_balance(shape):
     """One bath: L(ρ_β) = 0; D self-adjoint in Tr[σA†B]; D commutes with [H, ·]."""
-    d = shape[0]
-    for (hamiltonian, _, _, _, temperatures), bath, seen in alone(shape):
+    for (hamiltonian, _, _, _, temperatures), bath, seen in with_single_baths(shape):
         liouvillian = seen["liouvillian"]
         thermal = gibbs(hamiltonian, temperatures[bath])
         assert largest(liouvillian @ thermal.reshape(-1)) <= 1e-13 * np.linalg.norm(liouvillian, 2)
-        dissipator = liouvillian - turning(hamiltonian)
-        scale = np.linalg.norm(dissipator, 2)
-        product = np.kron(np.eye(d), thermal.T) @ dissipator.conj().T
-        assert largest(product - product.conj().T) <= 1e-12 * scale
-        near = (np.diff(np.linalg.eigvalsh(hamiltonian)) > 1e-14) & (np.diff(np.linalg.eigvalsh(hamiltonian)) < 1e-9)
+        turning = commutator(hamiltonian)
+        dissipation = liouvillian - turning
+        scale = np.linalg.norm(dissipation, 2)
+        assert gns_asymmetry(dissipation, thermal) <= 1e-12 * scale
+        spacings = np.diff(np.linalg.eigvalsh(hamiltonian))
+        near = (spacings > 1e-14) & (spacings < 1e-9)
         slack = 1e-10 if near.any() else 1e-12  # inside a cluster the levels differ a little, and so must the two
-        commutator = dissipator @ turning(hamiltonian) - turning(hamiltonian) @ dissipator
-        assert largest(commutator) <= slack * scale * max(1.0, np.linalg.norm(hamiltonian, 2))
+        assert largest(dissipation @ turning - turning @ dissipation) <= slack * scale * max(
+            1.0, np.linalg.norm(hamiltonian, 2)
+        )
 
 
 @pytest.mark.parametrize(("d", "baths"), [(3, 2), (2, 1)])
@@ -114,9 +100,10 @@ def test_gibbs_near_degeneracy(d, baths):
 def test_dissipators_add(shape):
     """L of all baths is the sum of the single ones."""
     d, baths = shape
-    for n, (system, seen) in enumerate(whole(shape)):
-        parts = [entry["liouvillian"] - turning(system[0]) for _, _, entry in alone(shape)[n * baths : (n + 1) * baths]]
-        found = seen["liouvillian"] - turning(system[0])
+    for n, (system, seen) in enumerate(with_all_baths(shape)):
+        single = with_single_baths(shape)[n * baths : (n + 1) * baths]
+        parts = [entry["liouvillian"] - commutator(system[0]) for _, _, entry in single]
+        found = seen["liouvillian"] - commutator(system[0])
         assert largest(found - sum(parts)) <= 1e-13 * largest(seen["liouvillian"])
         assert found.shape == (d * d, d * d)
 
@@ -124,7 +111,7 @@ def test_dissipators_add(shape):
 @shapes
 def test_steady_state(shape):
     """Residual, trace, positivity; unique exactly where the singular values of L say so."""
-    for system, seen in whole(shape):
+    for system, seen in with_all_baths(shape):
         values = np.linalg.svd(seen["liouvillian"], compute_uv=False)
         kernel = np.sum(values < 1e-11 * values[0])
         slow = np.diff(np.linalg.eigvalsh(system[0]))
@@ -144,14 +131,14 @@ def test_steady_state(shape):
         assert seen["residual"] <= 1e-12
 
 
-def unique(shape):
-    return [(system, seen) for system, seen in whole(shape) if seen["kernel"] == 1]
+def with_a_unique_state(shape):
+    return [(system, seen) for system, seen in with_all_baths(shape) if seen["kernel"] == 1]
 
 
 @shapes
 def test_laws(shape):
     """First law, second law; heat is the sum of ω times micro-currents, which are antisymmetric."""
-    for (_, _, _, _, temperatures), seen in unique(shape):
+    for (_, _, _, _, temperatures), seen in with_a_unique_state(shape):
         heat, micro, energies = seen["heat"], seen["micro"], seen["energies"]
         # A single bath carries nothing; its scale is what flows to and fro.
         exchanged = (seen["rates"] * seen["populations"]).max() * np.abs(energies).max()
@@ -178,7 +165,7 @@ def test_equal_temperatures(shape):
 
 def test_laws_see_a_current():
     """The laws above are not vacuous: currents between different temperatures are far from zero and flow downhill."""
-    for (_, _, _, _, temperatures), seen in unique((3, 2)):
+    for (_, _, _, _, temperatures), seen in with_a_unique_state((3, 2)):
         if np.ptp(seen["energies"]) > 0.1:
             assert np.abs(seen["heat"]).max() > 1e-4
             assert seen["heat"][np.argmax(temperatures)] > 0
@@ -189,23 +176,14 @@ def correlated_reference(hamiltonian, couplings, correlation, strength=0.05, cut
 
     γ_ab(ω) = γ(ω) M_ab for ω > 0, γ(ω) M_ba for ω < 0, γ(0) Re M_ab.
     """
-    energies, basis = np.linalg.eigh(hamiltonian)
-    omega, unit = energies[None, :] - energies[:, None], np.eye(len(energies))
-    distinct = []
-    for value in np.sort(omega.reshape(-1)):
-        if not distinct or value - distinct[-1] > 1e-6:
-            distinct.append(value)
-    total = turning(hamiltonian)
-    for value in distinct:
-        framed = [np.where(np.abs(omega - value) < 1e-5, basis.conj().T @ s @ basis, 0) for s in couplings]
-        parts = [basis @ s @ basis.conj().T for s in framed]
-        weights = correlation.real if abs(value) < 1e-5 else correlation if value > 0 else correlation.T
-        gamma = ohmic_noise(0.0 if abs(value) < 1e-5 else value, strength, cutoff, temperature) * weights
-        for a, left in enumerate(parts):
-            for b, right in enumerate(parts):
-                product = left.conj().T @ right
-                gain = np.kron(right, left.conj())
-                total = total + gamma[a, b] * (gain - 0.5 * np.kron(product, unit) - 0.5 * np.kron(unit, product.T))
+    total = commutator(hamiltonian)
+    for pieces in zip(*(bohr_parts(hamiltonian, coupling) for coupling in couplings), strict=True):
+        frequency = pieces[0][0]
+        weights = correlation if frequency > 0 else correlation.T if frequency < 0 else correlation.real
+        gamma = ohmic_noise(frequency, strength, cutoff, temperature) * weights
+        for a, (_, left) in enumerate(pieces):
+            for b, (_, right) in enumerate(pieces):
+                total = total + gamma[a, b] * dissipator(right, left)
     return total
 
 
@@ -244,9 +222,8 @@ def test_correlated_couplings():
         check_channel(liouvillian, 3)
         thermal = gibbs(hamiltonian, 0.6)
         assert largest(liouvillian @ thermal.reshape(-1)) <= 1e-13 * np.linalg.norm(liouvillian, 2)
-        dissipator = liouvillian - turning(hamiltonian)
-        product = np.kron(np.eye(3), thermal.T) @ dissipator.conj().T
-        assert largest(product - product.conj().T) <= 1e-12 * np.linalg.norm(dissipator, 2)
+        dissipation = liouvillian - commutator(hamiltonian)
+        assert gns_asymmetry(dissipation, thermal) <= 1e-12 * np.linalg.norm(dissipation, 2)
         assert np.all(rates >= 0)
         assert kernel == 1
         np.testing.assert_allclose(rho, thermal, rtol=0, atol=1e-10)

@@ -5,28 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import qutip
-from helpers import Reference, ohmic_noise
+from contracts.registry import machines
 from programs import observe, observed, random_machine
-from registry import machines
+from reference.lindblad import Davies, bohr_parts
+from reference.thermal import ohmic_noise
 
 
-def collapse_operators(system, tolerance=1e-6):
+def collapse_operators(system):
     """√γ(ω) S(ω) of every bath and every distinct Bohr frequency, from the Davies formula in NumPy."""
     hamiltonian, couplings, strengths, cutoffs, temperatures = system
-    energies, basis = np.linalg.eigh(hamiltonian)
-    omega = energies[None, :] - energies[:, None]
-    distinct = []
-    for value in np.sort(omega.reshape(-1)):
-        if not distinct or value - distinct[-1] > tolerance:
-            distinct.append(value)
-    operators = []
-    for s, eta, cutoff, heat in zip(couplings, strengths, cutoffs, temperatures, strict=True):
-        framed = basis.conj().T @ s @ basis
-        for value in distinct:
-            part = np.where(np.abs(omega - value) <= 2 * tolerance, framed, 0)
-            rate = ohmic_noise(value if abs(value) > tolerance else 0.0, eta, cutoff, heat)
-            operators.append(np.sqrt(rate) * basis @ part @ basis.conj().T)
-    return operators
+    return [
+        np.sqrt(ohmic_noise(frequency, eta, cutoff, heat)) * part
+        for s, eta, cutoff, heat in zip(couplings, strengths, cutoffs, temperatures, strict=True)
+        for frequency, part in bohr_parts(hamiltonian, s)
+    ]
 
 
 def against_qutip(systems):
@@ -80,12 +72,12 @@ def test_reference(shape):
         hamiltonian, couplings, *vectors = system
         if np.any(np.abs(np.diff(np.linalg.eigvalsh(hamiltonian)) - 1e-11) < 1e-12):
             continue  # the two divide the noise of a nearly equal pair differently
-        reference = Reference(hamiltonian, list(zip(couplings, *vectors, strict=True)))
-        scale = np.abs(reference.liouvillian).max()
-        assert np.abs(seen["liouvillian"] - reference.liouvillian).max() <= 1e-12 * scale
+        dense = Davies(hamiltonian, list(zip(couplings, *vectors, strict=True)))
+        scale = np.abs(dense.liouvillian).max()
+        assert np.abs(seen["liouvillian"] - dense.liouvillian).max() <= 1e-12 * scale
         if seen["kernel"] == 1:
-            np.testing.assert_allclose(seen["rho"], reference.steady_state(), rtol=0, atol=1e-10)
-            np.testing.assert_allclose(seen["heat"], reference.heat_currents(), rtol=0, atol=1e-10)
+            np.testing.assert_allclose(seen["rho"], dense.steady_state(), rtol=0, atol=1e-10)
+            np.testing.assert_allclose(seen["heat"], dense.heat_currents(), rtol=0, atol=1e-10)
 
 
 @pytest.mark.slow
@@ -103,3 +95,10 @@ def test_single_precision():
         np.testing.assert_allclose(single["populations"][n], seen["populations"], rtol=0, atol=5e-6)
         np.testing.assert_allclose(single["heat"][n], seen["heat"], rtol=0, atol=1e-4 * np.abs(seen["heat"]).max())
         assert single["status"][n] == seen["status"]
+
+
+def test_noise_of_the_reference():
+    """The γ(ω) used here as a reference obeys KMS."""
+    w = np.array([0.3, 1.0, 4.0])
+    up, down = ohmic_noise(-w, 0.1, 5.0, 0.7), ohmic_noise(w, 0.1, 5.0, 0.7)
+    np.testing.assert_allclose(up, np.exp(-w / 0.7) * down, rtol=1e-14)

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference.differences import STENCIL, slope_of
 
 import qdbjax as qdb
 from qdbjax import balance, thermodynamics as thermo
@@ -26,7 +27,7 @@ def hamiltonian(parameters, pattern):
     return frame @ jnp.diag(parameters[3] * pattern) @ frame.T
 
 
-def machine(parameters, pattern):
+def solved_machine(parameters, pattern):
     hot, cold, strength, *_ = parameters
     baths = [
         qdb.Bath(COUPLINGS[0], qdb.Ohmic(strength, 8.0), temperature=hot, name="hot"),
@@ -38,7 +39,7 @@ def machine(parameters, pattern):
 
 def counting(parameters, pattern):
     """Cumulants, noise, large deviations."""
-    generator, steady = machine(parameters, pattern)
+    generator, steady = solved_machine(parameters, pattern)
     both = [thermo.counter(generator, "energy", name) for name in ("hot", "cold")]
     return {
         "cumulants": qdb.cumulants(generator, steady, "hot", order=4),
@@ -54,7 +55,7 @@ def counting(parameters, pattern):
 
 def cost(parameters, pattern):
     """Entropy, free energy, what a machine achieves."""
-    generator, steady = machine(parameters, pattern)
+    generator, steady = solved_machine(parameters, pattern)
     rates, other = thermo.entropy_rates(generator, steady, steady), thermo.entropy_rates(generator, OTHER, steady)
     found = thermo.performance(generator, steady)
     return {
@@ -70,7 +71,7 @@ def cost(parameters, pattern):
 
 def symmetry(parameters, pattern):
     """Self-adjointness, and the adjoint of the generator."""
-    generator, steady = machine(parameters, pattern)
+    generator, steady = solved_machine(parameters, pattern)
     residuals = balance.symmetry_residuals(generator, steady)
     return {
         "residuals": (residuals.total, residuals.baths),
@@ -83,7 +84,7 @@ CYCLES = (((0, 1, 0), (1, 0, 1)), ((0, 1, 0), (0, 2, 1), (1, 0, 2)))
 
 def levels(parameters, pattern):
     """What is said of single levels and transitions; it asks for levels that differ."""
-    generator, steady = machine(parameters, pattern)
+    generator, steady = solved_machine(parameters, pattern)
     cycles, dynamical = balance.cycle_analysis(generator, steady, CYCLES), balance.dynamical_balance(generator, steady)
     split, bounds = balance.entropy_split(generator, steady), balance.domination_bounds(generator, steady)
     return {
@@ -110,9 +111,9 @@ def known(parameters, pattern):
     )
     found = qdb.generalized_gibbs([energy], averages=[0.5])
     window = qdb.states.microcanonical(energy, energy=parameters[1], width=0.8)
-    whole = jnp.kron(energy, jnp.eye(2)) + jnp.kron(jnp.eye(3), jnp.diag(jnp.asarray([0.4, -0.4])))
-    whole = whole + parameters[2] * jnp.kron(COUPLINGS[0], jnp.asarray([[0.0, 1.0], [1.0, 0.0]]))
-    exact = qdb.mean_force(whole, jnp.diag(jnp.asarray([0.4, -0.4])), temperature=temperature)
+    total = jnp.kron(energy, jnp.eye(2)) + jnp.kron(jnp.eye(3), jnp.diag(jnp.asarray([0.4, -0.4])))
+    total = total + parameters[2] * jnp.kron(COUPLINGS[0], jnp.asarray([[0.0, 1.0], [1.0, 0.0]]))
+    exact = qdb.mean_force(total, jnp.diag(jnp.asarray([0.4, -0.4])), temperature=temperature)
     strong = qdb.states.ultrastrong_mean_force(energy, COUPLINGS[1], temperature=temperature)
     return {
         "canonical": (gibbs.density_matrix, gibbs.free_energy, gibbs.entropy, gibbs.heat_capacity),
@@ -127,7 +128,7 @@ def known(parameters, pattern):
 
 def respond(parameters, pattern):
     """Response, and what the exchange of two temperatures does: derivatives of derivatives."""
-    generator, steady = machine(parameters, pattern)
+    generator, steady = solved_machine(parameters, pattern)
     return {
         "onsager": thermo.onsager_matrix(generator),
         "rectification": thermo.rectification(generator).coefficient,
@@ -144,7 +145,7 @@ def test_batches_and_derivatives(group):
     """A batch of parameters and spectra: in another order the same (1e-13), slopes by five-point differences (1e-7)."""
     read, names = GROUPS[group], list(DIFFERENT if group == "levels" else PATTERNS)
     patterns = jnp.asarray([PATTERNS[name] for name in names])
-    shifts = [sign * STEPS * np.eye(5)[n] for n in range(5) for sign in (1, -1, 2, -2)]
+    shifts = [sign * STEPS * np.eye(5)[n] for n in range(5) for sign in STENCIL]
     points = jnp.asarray(POINT + np.array([np.zeros(5), *shifts]))
     grid = jax.jit(jax.vmap(jax.vmap(read, (0, None)), (None, 0)))
     found, turned = grid(points, patterns), grid(points[::-1], patterns[::-1])
@@ -155,7 +156,7 @@ def test_batches_and_derivatives(group):
             where = f"{name} {jax.tree_util.keystr(path)}"
             many, other, slope = np.asarray(many)[n], np.asarray(other)[-1 - n, ::-1], np.asarray(slope)[n]
             np.testing.assert_allclose(many, other, rtol=0, atol=1e-13 * np.abs(many).max(), err_msg=where)
-            near, far = (many[k::4] - many[k + 1 :: 4] for k in (1, 3))
-            wanted = np.moveaxis((8 * near - far) / (12 * STEPS.reshape(5, *[1] * (many.ndim - 1))), 0, -1)
+            steps = STEPS.reshape(5, *[1] * (many.ndim - 1))
+            wanted = np.moveaxis(slope_of([many[k::4] for k in (1, 2, 3, 4)], steps), 0, -1)
             size = max(np.abs(wanted).max(), np.abs(many[0]).max())
             np.testing.assert_allclose(slope, wanted, rtol=0, atol=1e-7 * size, err_msg=where)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray
+from reference import rates
 
 import qdbjax as qdb
 from qdbjax.cli.main import main
@@ -32,15 +33,11 @@ def current(T_hot, flux):
 def by_rates(T_hot, T_cold, flux):
     """Heat from the hot bath by plain NumPy: golden-rule rates between Fourier levels, |⟨m|S|n⟩|² = 1/9."""
     energies = np.cos(2 * np.pi * (flux + np.arange(3)) / 3)
-    omega = energies[None, :] - energies[:, None] + np.eye(3)
-    size = np.abs(omega)
-    rates = []
-    for T in (T_hot, T_cold):
-        quanta = 1 / np.expm1(size / T) + (omega > 0)
-        rates.append(2 * np.pi * 0.01 * size * np.exp(-size / 10) * quanta / 9 * (1 - np.eye(3)))
-    total = sum(rates) - np.diag(sum(rates).sum(axis=0))
-    populations = np.linalg.lstsq(np.vstack([total, np.ones(3)]), np.r_[0, 0, 0, 1], rcond=None)[0]
-    return -np.sum(omega * rates[0] * populations[None, :])
+    tables = [
+        rates.golden_rule(energies, (1 - np.eye(3)) / 3, lambda w: 0.01 * w * np.exp(-w / 10), lambda w, T=T: 1 / T)
+        for T in (T_hot, T_cold)
+    ]
+    return rates.heat(energies, tables[0], rates.stationary(sum(tables)))
 
 
 def test_example_01_runs_in_time_and_agrees_with_the_dense_solver(tmp_path):

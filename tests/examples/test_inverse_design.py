@@ -11,6 +11,7 @@ matplotlib.use("agg")
 import jax
 import numpy as np
 import pytest
+from reference.rates import golden_rule, heat, stationary
 from scipy.optimize import brentq, minimize
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -23,25 +24,6 @@ def run(name, folder, capsys):
         found = names["main"](folder)
     assert (folder / f"{name}.png").stat().st_size > 15_000
     return found, capsys.readouterr().out, names
-
-
-def rates(energies, coupling, density, beta):
-    """Golden-rule rates k[m, n] from n to m: 2πJ(ω)|S_mn|²(n(ω) + 1) down, with n(ω) up."""
-    omega = energies[None, :] - energies[:, None]
-    size = np.where(omega == 0, 1.0, np.abs(omega))
-    quanta = 1 / np.expm1(beta(size) * size)
-    return np.where(omega == 0, 0.0, 2 * np.pi * density(size) * (quanta + (omega > 0)) * coupling**2)
-
-
-def stationary(tables):
-    """Populations, and the heat per time from each bath."""
-    total = sum(tables.values())
-    balance = np.vstack([total - np.diag(total.sum(axis=0)), np.ones(len(total))])
-    return np.linalg.lstsq(balance, np.r_[np.zeros(len(total)), 1.0], rcond=None)[0]
-
-
-def heat(energies, table, populations):
-    return np.sum((energies[:, None] - energies[None, :]) * table * populations[None, :])
 
 
 def ohmic(strength, cutoff):
@@ -103,8 +85,8 @@ def test_15_population_inversion(tmp_path, capsys):
         return np.log1p(1 / quanta) / w
 
     energies = names["ENERGIES"]
-    table = rates(energies, flip(0, 2) + flip(1, 2) + names["WEAK"] * flip(0, 1), ohmic(0.01, 10.0), beta)
-    p = stationary({"light": table})
+    table = golden_rule(energies, flip(0, 2) + flip(1, 2) + names["WEAK"] * flip(0, 1), ohmic(0.01, 10.0), beta)
+    p = stationary(table)
     assert fit.verdict == "converged" and p[1] > 2 * p[0]
     np.testing.assert_allclose(p, names["WANTED"], atol=1e-6)
     tree = np.exp(beta(1.5) * 1.5 - beta(2.5) * 2.5)
@@ -131,8 +113,8 @@ def test_16_heat_diode(tmp_path, capsys):
         found = []
         for temperatures in ((names["HOT"], names["COLD"]), (names["COLD"], names["HOT"])):
             each = zip(flips, (density, ohmic(0.01, 20.0)), temperatures, strict=True)
-            tables = [rates(energies, s, J, lambda w, T=T: 1 / T) for s, J, T in each]
-            found.append(heat(energies, tables[0], stationary(dict(enumerate(tables)))))
+            tables = [golden_rule(energies, s, J, lambda w, T=T: 1 / T) for s, J, T in each]
+            found.append(heat(energies, tables[0], stationary(sum(tables))))
         forward, backward = found
         return forward, abs(forward + backward) / max(abs(forward), abs(backward))
 
@@ -166,8 +148,8 @@ def test_17_efficiency_and_power(tmp_path, capsys):
     def engine(hot_gap, share):
         energies = np.array([0.0, share * hot_gap, hot_gap])
         each = zip(couplings, names["STRENGTHS"], temperatures, strict=True)
-        tables = [rates(energies, s, ohmic(eta, 20.0), lambda w, T=T: 1 / T) for s, eta, T in each]
-        p = stationary(dict(enumerate(tables)))
+        tables = [golden_rule(energies, s, ohmic(eta, 20.0), lambda w, T=T: 1 / T) for s, eta, T in each]
+        p = stationary(sum(tables))
         hot, cold, work = (heat(energies, table, p) for table in tables)
         return np.array([-work / (max(hot, 0) + max(cold, 0)), -work])
 

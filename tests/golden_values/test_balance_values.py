@@ -3,7 +3,9 @@
 import equinox as eqx
 import numpy as np
 import pytest
-from helpers import array, cases
+from golden_cases import array, cases
+from reference.lindblad import commutator
+from reference.thermal import gibbs
 
 import qdbjax as qdb
 
@@ -11,7 +13,7 @@ BALANCE = qdb.balance
 
 
 @eqx.filter_jit
-def seen(hamiltonian, baths):
+def readings(hamiltonian, baths):
     generator = qdb.davies(hamiltonian, baths)
     steady = qdb.steady_state(generator)
     found = {"liouvillian": generator.liouvillian()}
@@ -29,9 +31,8 @@ def test_symmetry_residuals(case):
         qdb.Bath(array(coupling), qdb.Ohmic(eta, given["wc"]), temperature=temperature)
         for coupling, eta, temperature in zip(given["S"], given["eta"], given["T"], strict=True)
     ]
-    found = seen(array(given["H"]), baths)
-    hamiltonian, unit = array(given["H"]), np.eye(3)
-    turning = 1j * (np.kron(hamiltonian, unit) - np.kron(unit, hamiltonian.T))
+    found = readings(array(given["H"]), baths)
+    turning = -commutator(array(given["H"]))
     for product in ("GNS", "KMS"):
         wanted = expected["QDB_residual_Frobenius"]
         residuals, adjoint = found[product]
@@ -50,8 +51,7 @@ def test_kms_without_gns():
     (case,) = cases("kms_vs_gns")
     given, expected = case["inputs"], case["outputs"]
     generator = qdb.lindblad(array(expected["G"]), array(expected["K"]))
-    weights = np.exp(-given["beta"] * np.diag(array(given["H"])).real)
-    sigma = np.diag(weights / weights.sum())
+    sigma = gibbs(array(given["H"]).real, 1 / given["beta"])
     assert np.abs(generator.apply(sigma)).max() < 1e-15
     heisenberg = np.asarray(generator.liouvillian()).conj().T
     for product, wanted in (("KMS", expected["KMS_residual"]), ("GNS", expected["GNS_residual"])):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import array, cases
+from golden_cases import array, cases
 
 import qdbjax as qdb
 
@@ -20,7 +20,7 @@ ENDS = qdb.embed(qdb.sigma_x(), 0, SITES), qdb.embed(qdb.sigma_x(), 2, SITES)
 NAMES = ("J", "Delta", "h1", "h2", "h3", "T1", "T2", "eta1", "eta2", "wc")
 
 
-def observe(parameters):
+def solve(parameters):
     """Generator and state of the chain from its parameter vector, in the order of NAMES."""
     exchange, anisotropy, h1, h2, h3, *heat, eta1, eta2, cutoff = parameters
     chain = qdb.models.xxz_chain(jnp.stack([h1, h2, h3]), exchange, anisotropy)
@@ -34,14 +34,14 @@ def observe(parameters):
 
 
 @jax.jit
-def look(parameters):
-    generator, state, heat, hamiltonian = observe(parameters)
+def readings(parameters):
+    generator, state, heat, hamiltonian = solve(parameters)
     return generator.spectrum.energies, state, heat, qdb.entropy_production(generator, state), hamiltonian
 
 
 def outputs(parameters):
     """Heat from the first bath and energy, the two outputs whose derivatives are golden."""
-    _, state, heat, hamiltonian = observe(parameters)
+    _, state, heat, hamiltonian = solve(parameters)
     energy = jnp.sum(hamiltonian.T * jnp.real(state.density_matrix))
     return jnp.stack([heat[0], energy])
 
@@ -62,7 +62,7 @@ def parameters(inputs):
 def test_chain(case):
     """Energies, populations, heat, entropy production, magnetisation, energy, purity (1e-8)."""
     expected = case["outputs"]
-    energies, state, heat, production, hamiltonian = look(parameters(case["inputs"]))
+    energies, state, heat, production, hamiltonian = readings(parameters(case["inputs"]))
     assert int(state.status) & ~int(qdb.Status.NEAR_DEGENERATE) == 0
     assert float(state.kernel_dimension) == expected["kernel_dimension"]
     np.testing.assert_allclose(energies, expected["energies"], rtol=0, atol=1e-12)
@@ -95,7 +95,7 @@ def test_chain_derivatives(mode):
 
 def outputs_at(point):
     """Value without another compilation: from the program of the first test."""
-    _, state, heat, _, hamiltonian = look(point)
+    _, state, heat, _, hamiltonian = readings(point)
     return [float(heat[0]), float(np.trace(np.asarray(hamiltonian) @ np.asarray(state.density_matrix)).real)]
 
 

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import cases
+from golden_cases import cases
+from reference.machines import links
 
 import qdbjax as qdb
 from qdbjax.thermodynamics import (
@@ -57,8 +58,9 @@ def refrigerator(energies, temperatures, strengths, cutoff):
     pairs = {"cold": (0, 1), "hot": (1, 2), "room": (0, 2)}
     baths = []
     for n, (name, (low, high)) in enumerate(pairs.items()):
-        coupling = qdb.transition(low, high, 3) + qdb.transition(high, low, 3)
-        baths.append(qdb.Bath(coupling, qdb.Ohmic(strengths[n], cutoff), temperature=temperatures[n], name=name))
+        baths.append(
+            qdb.Bath(links((low, high)), qdb.Ohmic(strengths[n], cutoff), temperature=temperatures[n], name=name)
+        )
     generator = qdb.davies(qdb.models.three_level(energies), baths)
     steady = qdb.steady_state(generator)
     return {name: qdb.cumulants(generator, steady, name, order=3) for name in pairs}

@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import array, cases
+from golden_cases import array, cases
 from programs import golden_degenerate as degenerate, golden_qubit as qubit
+from reference.lindblad import commutator
 from scipy.optimize import linear_sum_assignment
 
 import qdbjax as qdb
@@ -35,9 +36,7 @@ noise = jax.jit(lambda bath, frequency: bath.noise(frequency))
 
 def bare(outputs):
     """The golden Liouvillian without its Lamb shift, L + i[H_LS, ·]."""
-    shift = array(outputs["H_LS"])
-    unit = np.eye(len(shift))
-    return array(outputs["L"]) + 1j * (np.kron(shift, unit) - np.kron(unit, shift.T))
+    return array(outputs["L"]) - commutator(array(outputs["H_LS"]))
 
 
 def same_spectrum(found, expected, tolerance):

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from helpers import array, cases
+from golden_cases import array, cases
 
 import qdbjax as qdb
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import cases
+from golden_cases import cases
 
 import qdbjax as qdb
 

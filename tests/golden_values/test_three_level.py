@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import array, cases
+from golden_cases import array, cases
 
 import qdbjax as qdb
 
@@ -38,7 +38,7 @@ PROFILES = {
 
 
 @eqx.filter_jit
-def observe(energies, fields):
+def readings(energies, fields):
     generator = qdb.davies(qdb.models.three_level(energies), fields)
     state = qdb.steady_state(generator)
     return {
@@ -102,7 +102,7 @@ def check(expected, found):
 def test_two_fields(case):
     """Different temperatures and chemical potentials; equal ones still carry current if μ ≠ 0 (1e-10)."""
     fields = build(case, lambda bath: {"temperature": bath["T"], "chemical_potential": bath["mu"]})
-    found = observe(*fields)
+    found = readings(*fields)
     check(case["outputs"], found)
     np.testing.assert_allclose(found["production"], case["outputs"]["entropy_production"], rtol=1e-10, atol=1e-15)
     potentials = np.array([bath["mu"] for bath in case["inputs"]["baths"]])
@@ -122,7 +122,7 @@ def test_local_kms(case):
     """One field with a temperature for each frequency: steady state, current and its direction, inversion."""
     expected, profile = case["outputs"], PROFILES[case["inputs"]["beta_function"]]
     energies, fields = build(case, lambda bath: {"inverse_temperature": profile})
-    found = observe(energies, fields)
+    found = readings(energies, fields)
     check(expected, found)
     assert np.isnan(found["production"])
     populations = np.asarray(found["state"].populations)

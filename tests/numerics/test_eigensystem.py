@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference.random_matrices import random_hermitian, with_spectrum
 
 from qdbjax.numerics.eigensystem import eigensystem
 from qdbjax.numerics.matrix_functions import expm_hermitian
@@ -62,18 +63,10 @@ def derivatives(route, order=2):
     return jax.jit(jax.vmap(everything))
 
 
-def hermitian(rng, count):
-    matrix = rng.normal(size=(count, 3, 3)) + 1j * rng.normal(size=(count, 3, 3))
-    return (matrix + np.swapaxes(matrix.conj(), 1, 2)) / 2
-
-
 def points(rng, gaps):
     """Hamiltonians with levels 0, gap, 2, two directions and a probe."""
-    basis = np.linalg.qr(rng.normal(size=(len(gaps), 3, 3)) + 1j * rng.normal(size=(len(gaps), 3, 3)))[0]
-    energies = np.stack([0 * gaps, gaps, 0 * gaps + 2], axis=1)
-    matrix = (basis * energies[:, None, :]) @ np.swapaxes(basis.conj(), 1, 2)
-    matrix = (matrix + np.swapaxes(matrix.conj(), 1, 2)) / 2
-    return tuple(jnp.asarray(x) for x in (matrix, *(hermitian(rng, len(gaps)) for _ in range(3))))
+    matrix = with_spectrum(rng, np.stack([0 * gaps, gaps, 0 * gaps + 2], axis=1))
+    return tuple(jnp.asarray(x) for x in (matrix, *(random_hermitian(rng, 3, len(gaps)) for _ in range(3))))
 
 
 @pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.slow)])

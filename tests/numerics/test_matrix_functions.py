@@ -5,7 +5,8 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
-from helpers import random_hermitian, with_spectrum
+from reference import differences
+from reference.random_matrices import random_hermitian, with_spectrum
 
 from qdbjax.numerics.matrix_functions import (
     exp_second_difference,
@@ -46,12 +47,10 @@ PROGRAMS = {name: line(pair[0]) for name, pair in PAIRS.items()}
 @pytest.mark.parametrize("name", PAIRS)
 def test_two_derivatives(name, place):
     """Against scipy and its central differences."""
-    at = lambda n, h: PAIRS[name][1](PLACES[place] + n * h * MOVE)  # noqa: E731
+    known = lambda x: PAIRS[name][1](PLACES[place] + x * MOVE)  # noqa: E731
     value, first, second = PROGRAMS[name](PLACES[place])
-    h = 1e-3
-    np.testing.assert_allclose(value, at(0, h), rtol=0, atol=1e-13)
-    slope = (8 * (at(1, h) - at(-1, h)) - (at(2, h) - at(-2, h))) / (12 * h)
-    bend = (16 * (at(1, h) + at(-1, h)) - at(2, h) - at(-2, h) - 30 * at(0, h)) / (12 * h * h)
+    np.testing.assert_allclose(value, known(0.0), rtol=0, atol=1e-13)
+    slope, bend = differences.slope(known, 0.0, 1e-3), differences.curvature(known, 0.0, 1e-3)
     np.testing.assert_allclose(first, slope, rtol=0, atol=1e-7 * np.abs(slope).max())
     np.testing.assert_allclose(second, bend, rtol=0, atol=1e-6 * np.abs(bend).max())
 

@@ -36,7 +36,7 @@ def stable(rng, kernel):
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3])
-def test_nullspace_projector(rng, kernel):
+def test_kernel_projector(rng, kernel):
     """The projector on the kernel along the range, known from the frame it was built in; its trace counts."""
     frame, matrix = stable(rng, kernel)
     found = projector(jnp.asarray(matrix), jnp.array(1e-12))
@@ -45,7 +45,7 @@ def test_nullspace_projector(rng, kernel):
     np.testing.assert_allclose(np.trace(found), kernel, rtol=0, atol=1e-10)
 
 
-def test_nullspace_projector_derivative(rng):
+def test_kernel_projector_derivative(rng):
     """Along a similarity, A(t) = e^{tX} A e^{-tX}, the projector turns: dP = [X, P]; forward and reverse."""
     _, matrix = stable(rng, 2)
     x, probe = rng.normal(size=(SIZE, SIZE)), rng.normal(size=(SIZE, SIZE))
@@ -54,6 +54,6 @@ def test_nullspace_projector_derivative(rng):
     tolerance = jnp.array(1e-12)
     forward = jax.jvp(lambda a: projector(a, tolerance), (jnp.asarray(matrix),), (jnp.asarray(along),))[1]
     np.testing.assert_allclose(forward, wanted, rtol=0, atol=1e-9)
-    observe = lambda a: jnp.sum(jnp.asarray(probe) * nullspace_projector(a, tolerance))  # noqa: E731
-    grad = jax.jit(jax.grad(observe))(jnp.asarray(matrix))
+    probed = lambda a: jnp.sum(jnp.asarray(probe) * nullspace_projector(a, tolerance))  # noqa: E731
+    grad = jax.jit(jax.grad(probed))(jnp.asarray(matrix))
     np.testing.assert_allclose(np.sum(np.asarray(grad) * along), np.sum(probe * wanted), rtol=1e-9)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from helpers import random_hermitian
+from reference.random_matrices import random_hermitian
 
 from qdbjax.states import fidelity, trace_distance
 

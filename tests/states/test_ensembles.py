@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.optimize
-from helpers import random_hermitian, with_spectrum
+from reference.random_matrices import random_hermitian, with_spectrum
 
 import qdbjax as qdb
 from qdbjax import Status, states

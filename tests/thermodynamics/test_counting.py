@@ -7,26 +7,23 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
-from helpers import Reference
+from reference.differences import two_point_slope
+from reference.lindblad import Davies
+from reference.machines import SITES, ring_hamiltonian
 
 import qdbjax as qdb
 from qdbjax.thermodynamics import (
-    affinities,
-    conductances,
     counter,
     fluctuation_symmetry,
     generating_function,
     joint_cumulants,
-    kubo_matrix,
     noise_matrix,
     noise_spectrum,
     onsager_matrix,
-    second_order_response,
     uncertainty_ratio,
 )
 
 TAU, ETA, CUTOFF = 0.5, 0.01, 10.0
-SITES = np.stack([np.diag([1.0, 0.0, 0.0]), np.diag([0.0, 1.0, 0.0])])
 FREQUENCIES = np.array([0.0, 0.02, 0.3])
 
 
@@ -42,7 +39,7 @@ def ring(flux, hot, cold):
     return qdb.davies(hamiltonian(jnp.asarray(flux)), baths)
 
 
-def seen(flux, hot, cold):
+def readings(flux, hot, cold):
     generator = ring(flux, hot, cold)
     steady = qdb.steady_state(generator)
     both = [counter(generator, "energy", name) for name in "01"]
@@ -60,21 +57,21 @@ def seen(flux, hot, cold):
     }
 
 
-compute = jax.jit(jax.vmap(seen))
+readings_of_many = jax.jit(jax.vmap(readings))
 FLUXES = [0.3, 0.7, 0.0, 0.5, 1.5]
 HOT, COLD = 1.0, 0.4
 
 
 @pytest.fixture(scope="module")
-def found():
+def batch():
     """All fluxes in one batch, level crossings among them."""
-    table = compute(jnp.asarray(FLUXES), jnp.full(len(FLUXES), HOT), jnp.full(len(FLUXES), COLD))
+    table = readings_of_many(jnp.asarray(FLUXES), jnp.full(len(FLUXES), HOT), jnp.full(len(FLUXES), COLD))
     return [jax.tree.map(lambda leaf, n=n: np.asarray(leaf[n]), table) for n in range(len(FLUXES))]
 
 
 def reference(flux, hot=HOT, cold=COLD):
     baths = [(SITES[n], ETA, CUTOFF, t) for n, t in enumerate((hot, cold))]
-    return Reference(np.asarray(hamiltonian(jnp.asarray(flux))), baths, tolerance=1e-4)
+    return Davies(ring_hamiltonian(flux, TAU), baths, tolerance=1e-4)
 
 
 def cumulants_in_many_digits(rates, energies, order):
@@ -103,18 +100,18 @@ def cumulants_in_many_digits(rates, energies, order):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1])
-def test_six_cumulants(found, index):
+def test_six_cumulants(batch, index):
     """c_1 … c_6 of the energy from one bath (1e-10 of each)."""
-    one = found[index]
+    one = batch[index]
     wanted = cumulants_in_many_digits(one["rates"], one["energies"], 6)
     np.testing.assert_allclose(one["cumulants"], wanted, rtol=1e-10)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", range(len(FLUXES)))
-def test_against_the_dense_tilted_liouvillian(found, index):
+def test_against_the_dense_tilted_liouvillian(batch, index):
     """Cumulants, joint cumulants and λ(χ); coherences between equal levels included."""
-    one, dense = found[index], reference(FLUXES[index])
+    one, dense = batch[index], reference(FLUXES[index])
     np.testing.assert_allclose(one["cumulants"][:4], dense.cumulants(0, 4), rtol=1e-8, atol=1e-11)
     np.testing.assert_allclose(one["heat"][0], one["cumulants"][0], rtol=1e-12)
     np.testing.assert_allclose(one["tilted"], dense.generating_function([0.3, -0.2]).real, rtol=1e-10)
@@ -126,9 +123,9 @@ def test_against_the_dense_tilted_liouvillian(found, index):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", range(len(FLUXES)))
-def test_laws(found, index):
+def test_laws(batch, index):
     """Gallavotti-Cohen symmetry (1e-10), S(0) = noise, S(ω) Hermitian and positive, precision has its price."""
-    one = found[index]
+    one = batch[index]
     assert np.abs(one["symmetry"]).max() < 1e-10 * np.abs(one["rates"]).max()
     spectrum = one["spectrum"]
     np.testing.assert_allclose(spectrum[0], one["noise"], rtol=1e-9, atol=1e-15)
@@ -139,9 +136,9 @@ def test_laws(found, index):
 
 
 @pytest.mark.slow
-def test_noise_spectrum_against_time(found):
+def test_noise_spectrum_against_time(batch):
     """S(ω) from the correlations of single jumps, integrated over time by quadrature of a matrix exponential."""
-    one = found[0]
+    one = batch[0]
     rates, energies = one["rates"], one["energies"]
     lift = energies[:, None] - energies[None, :]
     total = rates.sum(axis=0)
@@ -193,127 +190,8 @@ def test_gradient_of_noise():
     grads = np.asarray(slopes(points))
     for flux, grad in zip(FLUXES, grads, strict=True):
         for n, step in enumerate((1e-6, 1e-4, 1e-4)):
-            moved = np.eye(3)[n] * step
-            ends = [dense_noise(np.array([flux, HOT, COLD]) + sign * moved) for sign in (1, -1)]
-            np.testing.assert_allclose(grad[n], (ends[0] - ends[1]) / (2 * step), rtol=2e-6, atol=3e-8)
-
-
-SPINS = np.stack([qdb.fermion_destroy(0, 2), qdb.fermion_destroy(1, 2)])
-
-
-@jax.jit
-def dot(zeeman, temperatures, potentials):
-    leads = [
-        qdb.Lead(
-            SPINS,
-            qdb.LorentzianBand(0.01 * (1 + n), 0.2, 1.5),
-            temperature=temperatures[n],
-            chemical_potential=potentials[n],
-        )
-        for n in range(2)
-    ]
-    generator = qdb.davies(qdb.models.spinful_dot(-0.3, 1.1, zeeman), leads)
-    steady = qdb.steady_state(generator)
-    return {
-        "onsager": onsager_matrix(generator),
-        "noise": noise_matrix(generator, steady),
-        "kubo": kubo_matrix(generator, steady),
-        "cumulants": qdb.cumulants(generator, steady, 0, of="particles", order=3),
-        "particles": qdb.particle_currents(generator, steady),
-        "entropy": qdb.cumulants(generator, steady, None, of="entropy", order=2),
-        "production": qdb.entropy_production(generator, steady),
-    }
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("zeeman", [0.4, 0.0], ids=["split", "degenerate"])
-def test_three_routes_to_conductance(zeeman):
-    """A dot between equal leads: derivatives, noise, and Kubo's correlation functions agree and are symmetric."""
-    found = dot(zeeman, jnp.asarray([0.7, 0.7]), jnp.asarray([0.4, 0.4]))
-    onsager, size = np.asarray(found["onsager"]), np.abs(found["onsager"]).max()
-    assert np.abs(onsager - onsager.T).max() < 1e-10 * size
-    assert np.abs(onsager - 0.5 * np.asarray(found["noise"])).max() < 1e-10 * size
-    assert np.abs(onsager - np.asarray(found["kubo"])).max() < 1e-10 * size
-    assert np.linalg.eigvalsh(onsager).min() > -1e-12 * size
-
-
-@pytest.mark.slow
-def test_driven_dot():
-    """Out of equilibrium the routes part; first cumulants are currents and entropy production."""
-    found = dot(0.4, jnp.asarray([0.7, 0.5]), jnp.asarray([0.6, 0.1]))
-    np.testing.assert_allclose(found["cumulants"][0], found["particles"][0], rtol=1e-12)
-    np.testing.assert_allclose(found["entropy"][0], found["production"], rtol=1e-12)
-    onsager = np.asarray(found["onsager"])
-    assert np.abs(onsager - 0.5 * np.asarray(found["noise"])).max() > 1e-3 * np.abs(onsager).max()
-
-
-def level_currents(reservoirs):
-    """(μ, T) of two leads in turn → particles and heat of each, one level between them in closed form."""
-    found = []
-    occupations, rates = [1 / (np.exp((0.1 - m) / t) + 1) for m, t in reservoirs], [1e-3, 2e-3]
-    flow = rates[0] * rates[1] * 2 * np.pi / sum(rates) * (occupations[0] - occupations[1])
-    for sign, (potential, _) in zip((1, -1), reservoirs, strict=True):
-        found += [sign * flow, sign * flow * (0.1 - potential)]
-    return np.array(found)
-
-
-RESERVOIRS = np.array([[0.2, 0.05], [-0.1, 0.08]])
-
-
-def one_level():
-    leads = [
-        qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(rate), temperature=t, chemical_potential=m, name=str(n))
-        for n, (rate, (m, t)) in enumerate(zip((1e-3, 2e-3), RESERVOIRS, strict=True))
-    ]
-    return qdb.davies(qdb.models.quantum_dot(0.1), leads)
-
-
-def test_conductances():
-    """Particles and heat against μ and T of each lead, driven, against differences of the closed form."""
-    found = np.asarray(conductances(one_level()))
-    for column in range(4):
-        step = 1e-5 * np.eye(4)[column].reshape(2, 2)
-        wanted = (level_currents(RESERVOIRS + step) - level_currents(RESERVOIRS - step)) / 2e-5
-        np.testing.assert_allclose(found[:, column], wanted, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.slow
-def test_second_order_response():
-    """∂²J/∂X∂X of a driven dot against second differences of the closed form in the affinities (μ/T, -1/T)."""
-    generator = one_level()
-    found = np.asarray(second_order_response(generator))
-    forces = np.asarray(affinities(generator))
-
-    def currents(x):
-        pairs = np.array([[-x[0] / x[1], -1 / x[1]], [-x[2] / x[3], -1 / x[3]]])
-        particles, _, back, _ = level_currents(pairs)
-        return np.array([particles, 0.1 * particles, back, 0.1 * back])
-
-    for j in range(4):
-        for k in range(4):
-            a, b = 1e-3 * np.eye(4)[j], 1e-3 * np.eye(4)[k]
-            corners = [s * t * currents(forces + s * a + t * b) for s in (1, -1) for t in (1, -1)]
-            np.testing.assert_allclose(found[:, j, k], sum(corners) / 4e-6, rtol=1e-5, atol=1e-10)
-
-
-@pytest.mark.slow
-def test_precision_has_its_price():
-    """Q >= 1 for the energy from every bath of 2000 random classical machines."""
-    rng = np.random.default_rng(4)
-    energies = np.sort(rng.uniform(0.0, 3.0, size=(2000, 3)), axis=1) + np.array([0.0, 0.1, 0.2])
-    couplings = rng.normal(size=(2000, 2, 3, 3))
-    temperatures = np.exp(rng.uniform(np.log(0.2), np.log(5.0), size=(2000, 2)))
-
-    def ratio(levels, couplings, temperatures):
-        baths = [
-            qdb.Bath(couplings[n] + couplings[n].T, qdb.Ohmic(0.01, 10.0), temperature=temperatures[n], name=str(n))
-            for n in range(2)
-        ]
-        generator = qdb.davies(qdb.models.three_level(levels), baths)
-        return uncertainty_ratio(generator, qdb.steady_state(generator), 0)
-
-    found = np.asarray(jax.jit(jax.vmap(ratio))(energies, couplings, temperatures))
-    assert found.min() >= 1 - 1e-9 and np.median(found) > 1.001
+            wanted = two_point_slope(dense_noise, np.array([flux, HOT, COLD]), step, np.eye(3)[n])
+            np.testing.assert_allclose(grad[n], wanted, rtol=2e-6, atol=3e-8)
 
 
 def test_what_is_refused():

@@ -7,8 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from helpers import Reference
 from programs import generator_of, random_machine
+from reference import differences
+from reference.differences import slope_of
+from reference.lindblad import Davies
+from reference.machines import KET, three_level_machine
+from reference.random_matrices import random_hermitian, random_state
+from reference.thermal import entropy, relative_entropy
 
 import qdbjax as qdb
 from qdbjax import thermodynamics
@@ -32,9 +37,7 @@ def ensemble(name):
     machines = [random_machine(rng, 3, 2, LEVELS[name]) for _ in range(COUNT)]
     if name == "equal gaps":  # half of them in equilibrium
         machines[: COUNT // 2] = [(*machine[:4], np.full(2, machine[4][0])) for machine in machines[: COUNT // 2]]
-    factor = rng.normal(size=(COUNT, 3, 3)) + 1j * rng.normal(size=(COUNT, 3, 3))
-    states = factor @ factor.conj().swapaxes(1, 2)
-    states /= np.trace(states, axis1=1, axis2=2)[:, None, None]
+    states = random_state(rng, 3, COUNT)
     batch = tuple(np.stack(leaf) for leaf in zip(*machines, strict=True))
     return machines, states, *jax.tree.map(np.asarray, rates(batch, states))
 
@@ -58,32 +61,33 @@ def test_every_part_is_positive(name):
     assert "batch=(300,), baths=2" in repr(found)
 
 
+def evolved(liouvillian, rho, time):
+    """e^{tL} ρ."""
+    return (scipy.linalg.expm(time * liouvillian) @ rho.reshape(-1)).reshape(rho.shape)
+
+
 @pytest.mark.parametrize("name", ["generic", "equal levels"])
 def test_against_matrix_logarithms(name):
     """-Tr[D_b(ρ)(ln ρ - ln ρ_b)], the same with ρ_ss, and dS/dt as a difference of S along e^{tL}."""
     machines, states, found, steady = ensemble(name)
     for n in range(0, COUNT, 30):
         hamiltonian, couplings, *rest = machines[n]
-        reference = Reference(hamiltonian, list(zip(couplings, *rest, strict=True)))
+        dense = Davies(hamiltonian, list(zip(couplings, *rest, strict=True)))
         rho, logarithm = states[n], scipy.linalg.logm(states[n])
         for b, temperature in enumerate(rest[-1]):
-            change = (reference.dissipators[b] @ rho.reshape(-1)).reshape(3, 3)
+            change = (dense.dissipators[b] @ rho.reshape(-1)).reshape(3, 3)
             part = -np.trace(change @ (logarithm + hamiltonian / temperature)).real
             np.testing.assert_allclose(found.by_bath[n, b], part, rtol=1e-9)
             flow = np.trace(change @ hamiltonian).real / temperature
             np.testing.assert_allclose(found.flow[n, b], flow, rtol=1e-9, atol=1e-13)
-        moved = (reference.liouvillian @ rho.reshape(-1)).reshape(3, 3)
-        final = reference.steady_state()
+        moved = (dense.liouvillian @ rho.reshape(-1)).reshape(3, 3)
+        final = dense.steady_state()
         relaxing = -np.trace(moved @ (logarithm - scipy.linalg.logm(final))).real
         np.testing.assert_allclose(found.nonadiabatic[n], relaxing, rtol=1e-7)
-        entropies = []
-        for time in (-2e-3, -1e-3, 1e-3, 2e-3):
-            after = (scipy.linalg.expm(time * reference.liouvillian) @ rho.reshape(-1)).reshape(3, 3)
-            values = np.linalg.eigvalsh((after + after.conj().T) / 2)
-            entropies.append(-np.sum(values * np.log(values)))
-        slope = (entropies[0] - 8 * entropies[1] + 8 * entropies[2] - entropies[3]) / 12e-3
-        np.testing.assert_allclose(found.change[n], slope, rtol=1e-5, atol=1e-8)
-        kept = -np.sum(reference.heat_currents() / rest[-1])
+
+        after = lambda time, dense=dense, rho=rho: entropy(evolved(dense.liouvillian, rho, time))  # noqa: E731
+        np.testing.assert_allclose(found.change[n], differences.slope(after, 0.0, 1e-3), rtol=1e-5, atol=1e-8)
+        kept = -np.sum(dense.heat_currents() / rest[-1])
         np.testing.assert_allclose(steady.production[n], kept, rtol=1e-8)
 
 
@@ -97,16 +101,13 @@ def test_split_with_a_lamb_shift():
         for s, t in zip(couplings, (0.4, 2.0), strict=True)
     ]
     generator = qdb.davies(hamiltonian, baths, lamb_shift=True)
-    factor = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))
-    rho = factor @ factor.conj().T / np.trace(factor @ factor.conj().T)
+    rho = random_state(rng, 3)
     steady = np.asarray(qdb.steady_state(generator).density_matrix)
     liouvillian = np.asarray(generator.liouvillian())
-    distance = []
-    for time in (-1e-4, 1e-4):
-        after = (scipy.linalg.expm(time * liouvillian) @ rho.reshape(-1)).reshape(3, 3)
-        distance.append(np.trace(after @ (scipy.linalg.logm(after) - scipy.linalg.logm(steady))).real)
+
+    distance = lambda time: relative_entropy(evolved(liouvillian, rho, time), steady)  # noqa: E731
     found = thermodynamics.spohn_entropy_production(generator, rho)
-    np.testing.assert_allclose(found, (distance[0] - distance[1]) / 2e-4, rtol=1e-5)
+    np.testing.assert_allclose(found, -differences.two_point_slope(distance, 0.0, 1e-4), rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ def test_derivatives():
     """Of every rate by the temperature of a bath, in the stationary state and in another (central differences)."""
 
     @jax.jit
-    def seen(temperature):
+    def entropies_of(temperature):
         baths = [
             qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, 5.0), temperature=t, name=n)
             for t, n in ((temperature, "moved"), (0.3, "fixed"))
@@ -178,16 +179,15 @@ def test_derivatives():
         kept = thermodynamics.entropy_rates(generator, steady, steady)
         return jnp.concatenate([other.by_bath, jnp.stack([other.nonadiabatic, other.adiabatic]), kept.by_bath])
 
-    step = 1e-4
-    slope = (seen(0.7 + step) - seen(0.7 - step)) / (2 * step)
+    slope = differences.two_point_slope(entropies_of, 0.7, 1e-4)
     assert np.abs(slope[np.array([0, 2, 3, 4, 5])]).min() > 1e-4
     for derivative in (jax.jacfwd, jax.jacrev):
-        np.testing.assert_allclose(jax.jit(derivative(seen))(0.7), slope, rtol=1e-6, atol=1e-10)
+        np.testing.assert_allclose(jax.jit(derivative(entropies_of))(0.7), slope, rtol=1e-6, atol=1e-10)
 
 
 @jax.jit
 @jax.vmap
-def laws(hamiltonian, couplings, strengths, cutoffs, temperatures):
+def both_laws(hamiltonian, couplings, strengths, cutoffs, temperatures):
     generator = generator_of(hamiltonian, couplings, strengths, cutoffs, temperatures)
     steady = qdb.steady_state(generator)
     one_way = generator.rates * steady.populations[None, None, :]
@@ -201,14 +201,10 @@ def test_two_laws_for_ten_thousand_machines(levels, baths):
     """Energies sum to 0 and no entropy is destroyed, temperatures 0.05 to 20 (1e-12 of the terms; 1e-15 of what
     goes both ways where nearly equal temperatures leave a current of 1e-8 of that)."""
     rng, count = np.random.default_rng(levels), 10_000
-
-    def hermitian(*shape):
-        matrix = rng.normal(size=(*shape, levels, levels)) + 1j * rng.normal(size=(*shape, levels, levels))
-        return (matrix + matrix.conj().swapaxes(-1, -2)) / 2
-
     temperatures = np.exp(rng.uniform(np.log(0.05), np.log(20.0), (count, baths)))
     strengths, cutoffs = 10 ** rng.uniform(-4, -1, (count, baths)), rng.uniform(3.0, 10.0, (count, baths))
-    found = laws(hermitian(count), hermitian(count, baths), strengths, cutoffs, temperatures)
+    matrices = random_hermitian(rng, levels, count), random_hermitian(rng, levels, count, baths)
+    found = both_laws(*matrices, strengths, cutoffs, temperatures)
     energy, production, traffic, status = map(np.asarray, found)
     assert np.all(np.isfinite(energy)) and np.all(status & ~int(qdb.Status.NEAR_DEGENERATE) == 0)
     off = np.abs(energy.sum(axis=1))
@@ -218,3 +214,25 @@ def test_two_laws_for_ten_thousand_machines(levels, baths):
     assert np.all(production >= -1e-12 * terms) and np.median(production / terms) > 1e-2
     rounding = 1e-12 * terms + 1e-15 * np.sum(traffic / temperatures, axis=1)
     assert np.all(np.abs(production + flows.sum(axis=1)) <= rounding)
+
+
+START = 0.9 * np.outer(KET, KET.conj()) + 0.1 * np.eye(3) / 3
+TIMES = np.linspace(0.0, 30.0, 61)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("energies", [[0.0, 1.0, 2.3], [0.0, 1.0, 1.0]], ids=str)
+def test_relative_entropy_never_grows(energies):
+    """Towards the stationary state of two baths; its slope for one bath is minus the entropy production."""
+    generator = three_level_machine((0.7, 1.5), energies)
+    steady = qdb.steady_state(generator).density_matrix
+    states = qdb.evolve(generator, START, TIMES).density_matrix
+    distances = jax.vmap(lambda rho: qdb.relative_entropy(rho, steady))(states)
+    assert np.all(np.diff(distances) < 1e-8) and distances[0] > 0.1
+    single = three_level_machine((0.7,), energies)
+    thermal = qdb.gibbs(np.diag(energies), temperature=0.7).density_matrix
+    fine = np.linspace(2.0, 2.2, 5)
+    states = qdb.evolve(single, START, fine, rtol=1e-12, atol=1e-14).density_matrix
+    distance = np.asarray(jax.vmap(lambda rho: qdb.relative_entropy(rho, thermal))(states))
+    slope = slope_of(distance[[0, 1, 3, 4]], 0.05)
+    np.testing.assert_allclose(qdb.entropy_production(single, states[2]), -slope, rtol=1e-6)

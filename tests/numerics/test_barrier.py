@@ -1,0 +1,33 @@
+"""The optimisation barrier: numbers and derivatives go through it, and the compiler keeps it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from qdbjax.numerics.barrier import materialize, optimization_barrier_cond
+
+
+@pytest.mark.parametrize("d", [1, 3, 5])
+def test_a_vector_goes_through(d):
+    """Value, forward and reverse derivative are those of the identity."""
+    vector, change = np.linspace(1.0, 2.0, d), np.linspace(-1.0, 1.0, d)
+    value, slope = jax.jit(lambda x, dx: jax.jvp(materialize, (x,), (dx,)))(vector, change)
+    np.testing.assert_array_equal(value, vector)
+    np.testing.assert_array_equal(slope, change)
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(materialize(x) ** 2)))(vector)
+    np.testing.assert_array_equal(gradient, 2 * vector)
+
+
+def test_dead_batches():
+    """Results are NaN where no cell of a batch is alive, and all there where one is."""
+    program = jax.jit(jax.vmap(lambda alive, x: optimization_barrier_cond(jnp.cos, alive, x)))
+    x = np.array([0.0, 1.0])
+    np.testing.assert_allclose(program(np.array([True, False]), x), np.cos(x), rtol=1e-15)
+    assert np.all(np.isnan(program(np.array([False, False]), x)))
+
+
+def test_the_compiler_keeps_it():
+    """A conditional is left in the compiled program."""
+    program = jax.jit(lambda x: materialize(jnp.cos(x)) ** 2)
+    assert "conditional(" in program.lower(np.ones(3)).compile().as_text()
