@@ -20,7 +20,7 @@ from qdbjax import fitting
 jax.config.update("jax_enable_x64", True)
 
 SPACINGS, HOT, COLD, NOISE = np.linspace(0.4, 4.0, 24), 2.0, (0.3, 0.8), 0.01
-HIDDEN = qdb.Sum(qdb.Ohmic(0.004, cutoff=2.0), qdb.UnderdampedLorentzian(0.1, frequency=2.2, width=0.5))
+HIDDEN = qdb.baths.Sum(qdb.Ohmic(0.004, cutoff=2.0), qdb.UnderdampedLorentzian(0.1, frequency=2.2, width=0.5))
 
 
 class Network(eqx.Module):
@@ -51,7 +51,7 @@ def main(folder: pathlib.Path, steps: int = 300) -> None:
     data = exact + error * np.random.default_rng(0).normal(size=exact.shape)
 
     def model(spacing, cold, density):
-        return current(spacing, cold, qdb.Custom(density))
+        return current(spacing, cold, qdb.baths.Custom(density))
 
     start = Network(eqx.nn.MLP(1, 1, 6, 1, activation=jnp.tanh, key=jax.random.key(1)))
     fit = qdb.fit(

@@ -35,7 +35,7 @@ def model(hot, cold):
         qdb.Bath(flip(0, 1) + LEAK * flip(1, 2), DENSITY, temperature=cold, name="cold"),
     ]
     generator = qdb.davies(qdb.models.three_level(ENERGIES), baths)
-    steady = qdb.steady_state(generator, qdb.Populations())  # no two levels are degenerate
+    steady = qdb.steady_state(generator, qdb.solvers.Populations())  # no two levels are degenerate
     return {"state": steady.density_matrix, "entropy_production": qdb.entropy_production(generator, steady)}
 
 

@@ -51,7 +51,7 @@ def lit(light, weak):
 
 def populations(light, weak=WEAK):
     """Of the stationary state."""
-    return qdb.steady_state(lit(light, weak), qdb.Populations()).populations
+    return qdb.steady_state(lit(light, weak), qdb.solvers.Populations()).populations
 
 
 def without_loop(light):

@@ -40,7 +40,7 @@ def device(density, left, right):
 def heat(density, left, right):
     """Heat per time from the left bath in the stationary state."""
     generator = device(density, left, right)
-    return qdb.heat_currents(generator, qdb.steady_state(generator, qdb.Populations()))[0]
+    return qdb.heat_currents(generator, qdb.steady_state(generator, qdb.solvers.Populations()))[0]
 
 
 def diode(density):

@@ -29,7 +29,7 @@ def engine(hot_gap, share):
     system, (hot, cold, work) = qdb.models.three_level_maser(energies, [HOT, COLD, WORK], strengths=STRENGTHS)
     leaking = eqx.tree_at(lambda bath: bath.coupling, hot, hot.coupling + LEAK * cold.coupling)
     generator = qdb.davies(system, [leaking, cold, work])
-    steady = qdb.steady_state(generator, qdb.Populations())
+    steady = qdb.steady_state(generator, qdb.solvers.Populations())
     found = thermodynamics.performance(generator, steady, cold="cold", hot="hot", work="work")
     return {"efficiency": found.efficiency, "power": found.power}
 

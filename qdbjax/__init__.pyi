@@ -2,33 +2,28 @@
 
 from . import (
     balance as balance,
+    baths as baths,
     compilation as compilation,
     fitting as fitting,
     interop as interop,
     models as models,
+    solvers as solvers,
     states as states,
     thermodynamics as thermodynamics,
 )
 from ._status import Status as Status, explain as explain
 from .balance import balance_report as balance_report
 from .baths import (
-    AbstractSpectralDensity as AbstractSpectralDensity,
-    Algebraic as Algebraic,
     Bath as Bath,
-    Custom as Custom,
     DrudeLorentz as DrudeLorentz,
     Field as Field,
     Flat as Flat,
     Gas as Gas,
     Lead as Lead,
-    LorentzianBand as LorentzianBand,
     Ohmic as Ohmic,
     PowerLaw as PowerLaw,
-    Sum as Sum,
     Tabulated as Tabulated,
     UnderdampedLorentzian as UnderdampedLorentzian,
-    bath_correlation as bath_correlation,
-    memory_time as memory_time,
 )
 from .fitting import fit as fit
 from .generators import (
@@ -41,11 +36,14 @@ from .generators import (
     universal_lindblad as universal_lindblad,
 )
 from .operators import (
+    basis_state as basis_state,
+    create as create,
     destroy as destroy,
     embed as embed,
     fermion_destroy as fermion_destroy,
-    identity as identity,
+    partial_trace as partial_trace,
     sigma_minus as sigma_minus,
+    sigma_plus as sigma_plus,
     sigma_x as sigma_x,
     sigma_y as sigma_y,
     sigma_z as sigma_z,
@@ -59,10 +57,9 @@ from .plotting import (
     plot_map as plot_map,
 )
 from .solvers import (
-    Auto as Auto,
-    DegenerateBlock as DegenerateBlock,
-    Dense as Dense,
-    Populations as Populations,
+    AsymptoticState as AsymptoticState,
+    Evolution as Evolution,
+    SteadyState as SteadyState,
     asymptotic_state as asymptotic_state,
     correlation as correlation,
     correlation_spectrum as correlation_spectrum,
@@ -73,10 +70,14 @@ from .solvers import (
     steady_state as steady_state,
 )
 from .states import (
+    State as State,
+    expect as expect,
+    fidelity as fidelity,
     generalized_gibbs as generalized_gibbs,
     gibbs as gibbs,
     mean_force as mean_force,
     relative_entropy as relative_entropy,
+    trace_distance as trace_distance,
     von_neumann_entropy as von_neumann_entropy,
 )
 from .sweeps import sweep as sweep

@@ -91,11 +91,6 @@ def fermion_destroy(mode: int, modes: int) -> np.ndarray:
     return ft.reduce(np.kron, factors)
 
 
-def identity(levels: int) -> np.ndarray:
-    """Unit operator; shape (levels, levels)."""
-    return np.eye(_dimension(levels, "levels"))
-
-
 def transition(to: int, origin: int, levels: int) -> np.ndarray:
     """|to⟩⟨origin|; shape (levels, levels). Raises ValueError for states that are not between 0 and levels - 1."""
     levels = _dimension(levels, "levels")

@@ -103,6 +103,49 @@ def test_size_and_docstring(path):
             assert length <= FUNCTION, f"{name_of(path)}: {node.name} has {length} lines"
 
 
+def exported(package):
+    """The names that a package re-exports."""
+    stub = package / "__init__.pyi"
+    module = tree(stub if stub.exists() else package / "__init__.py")
+    for node in module.body:
+        if isinstance(node, ast.ImportFrom):
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+PACKAGES = sorted({path.parent for path in FILES})
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=name_of)
+def test_no_module_is_hidden(package):
+    """No re-exported function or class has the name of a module beside it, which it would hide."""
+    if not (package / "__init__.py").exists():
+        return
+    modules = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/*.py")}
+    own = ("", ".", "qdbjax")
+    assert not modules & {name for origin, name in exported(package) if origin not in own}
+
+
+def test_dimension_branches_stay_in_numerics():
+    """Which sizes are written out is known to numerics alone; what may be formed on d² entries, to one file."""
+    layout = {"UNROLL", "UNROLLED_STATES", "DIRECT", "ENTRIES", "PAIRWISE"}
+    for path in FILES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ImportFrom) and room_of(path) != "numerics":
+                assert not layout & {alias.name for alias in node.names}, name_of(path)
+            if isinstance(node, ast.Name) and node.id == "BLOCK_LIMIT":
+                raise AssertionError(f"{name_of(path)}: the limit is generators.block.DENSE_LIMIT")
+
+
+def test_a_constant_has_one_name_and_one_value():
+    """No name in capitals is given twice."""
+    places = {}
+    for path in FILES:
+        for node in tree(path).body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
+                places.setdefault(node.targets[0].id, []).append(name_of(path))
+    assert not {name: where for name, where in places.items() if len(where) > 1}
+
+
 LAZY = """
 import lazy_loader as _lazy
 __getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -24,8 +24,8 @@ from qdbjax.thermodynamics import (
 )
 from qdbjax.thermodynamics.currents import gross_currents, zero_below_rounding
 
-ROUNDING = 1e-9  # currents below this part of the traffic, and affinities below it, count as zero
-VERDICTS = {
+BALANCE_ROUNDING = 1e-9  # currents below this part of the traffic, and affinities below it, count as zero
+BALANCE_VERDICTS = {
     "equilibrium": "equilibrium: detailed balance holds, nothing flows",
     "driven": "driven steady state: each bath obeys detailed balance, the baths together do not",
     "broken": "detailed balance is broken within a bath: it drives a cycle by itself",
@@ -69,7 +69,10 @@ class BalanceReport(eqx.Module):
     secular_ratio: float
 
     def __repr__(self) -> str:
-        lines = [f"Balance report: {len(self.populations)} levels; {self._baths()}", f"  {VERDICTS[self.verdict]}."]
+        lines = [
+            f"Balance report: {len(self.populations)} levels; {self._baths()}",
+            f"  {BALANCE_VERDICTS[self.verdict]}.",
+        ]
         if self.verdict == "undecided":
             return "\n".join([*lines, f"  {explain(self.status)}"])
         for title, words in (
@@ -92,13 +95,13 @@ class BalanceReport(eqx.Module):
         return ", ".join(words)
 
     def _flows(self) -> list[str]:
-        if self.imbalance <= ROUNDING:
+        if self.imbalance <= BALANCE_ROUNDING:
             return [f"none: the largest micro-current is {_part(self.imbalance)} of the largest one-way flow"]
         currents = self.micro_currents
         lines = [f"the largest micro-current is {_part(self.imbalance)} of the largest one-way flow"]
         order = np.argsort(currents, axis=None)[::-1][:3]
         for b, m, n in (np.unravel_index(k, currents.shape) for k in order):
-            if currents[b, m, n] > ROUNDING * currents.max():
+            if currents[b, m, n] > BALANCE_ROUNDING * currents.max():
                 lines.append(f"{self.names[b]} moves the system {n} → {m}, net {currents[b, m, n]:.4g} per time")
         # What is 0 to rounding is said to be 0: all heat of a bath that drives a cycle by itself.
         shown = np.asarray(zero_below_rounding(self.heat_currents, self.traffic))
@@ -121,14 +124,14 @@ class BalanceReport(eqx.Module):
             return ["entropy production unknown: a bath has no one temperature"]
         warm = self.temperatures > 0
         carried = np.sum(self.traffic[warm] / self.temperatures[warm])
-        none = self.verdict == "equilibrium" and abs(self.entropy_production) <= ROUNDING * carried
+        none = self.verdict == "equilibrium" and abs(self.entropy_production) <= BALANCE_ROUNDING * carried
         shown = 0.0 if none else float(zero_below_rounding(np.asarray(self.entropy_production), carried))
         words = [f"entropy production {shown:.4g} per time"]
         counted = self.rates_production
-        if self.imbalance > ROUNDING and abs(counted - self.entropy_production) > 1e-6 * abs(counted):
+        if self.imbalance > BALANCE_ROUNDING and abs(counted - self.entropy_production) > 1e-6 * abs(counted):
             reason = (
                 "coherence between levels makes the difference"
-                if self.coherence > ROUNDING
+                if self.coherence > BALANCE_ROUNDING
                 else "their ratios are not those of the bath"
             )
             words.append(f"the rates alone (Schnakenberg) count {counted:.4g}: {reason}")
@@ -145,17 +148,21 @@ class BalanceReport(eqx.Module):
             f"the dissipator misses its GNS adjoint by {_part(share)} of its norm",
             f"bath by bath, in this state: {each}",
         ]
-        if self.verdict == "driven" and share <= ROUNDING:
+        if self.verdict == "driven" and share <= BALANCE_ROUNDING:
             lines.append("all baths together pass for one in equilibrium: only bath by bath is the drive seen")
         return lines
 
     def _cycles(self) -> list[str]:
         lines = []
         for name, affinity in zip(self.names, self.own_affinities, strict=True):
-            alone = "obeys detailed balance" if affinity <= ROUNDING else f"drives a cycle of affinity {affinity:.4g}"
+            alone = (
+                "obeys detailed balance"
+                if affinity <= BALANCE_ROUNDING
+                else f"drives a cycle of affinity {affinity:.4g}"
+            )
             lines.append(f"{name} by itself {alone}")
         affinities = np.abs(np.asarray(self.cycles.affinities))
-        if affinities.size and affinities.max() > ROUNDING:
+        if affinities.size and affinities.max() > BALANCE_ROUNDING:
             cost = np.where(np.isfinite(affinities), affinities, 0.0) * np.abs(np.asarray(self.cycles.currents))
             worst = int(np.argmax(cost if cost.max() > 0 else affinities))
             turns = f"affinity {affinities[worst]:.4g}, {self.cycles.turns(worst):.4g} turns per time"
@@ -245,12 +252,12 @@ def _read(generator: Generator, found: State) -> _Reading:
 def _verdict(reading: _Reading, imbalance: float, own: np.ndarray, cycles: CycleAnalysis) -> str:
     if not np.all(np.isfinite(np.asarray(reading.state.populations))):
         return "undecided"
-    if own.max(initial=0.0) > ROUNDING:
+    if own.max(initial=0.0) > BALANCE_ROUNDING:
         return "broken"
-    if float(reading.motion) > ROUNDING:
+    if float(reading.motion) > BALANCE_ROUNDING:
         return "transient"
-    driven = np.abs(np.asarray(cycles.affinities)).max(initial=0.0) > ROUNDING
-    return "driven" if driven or imbalance > ROUNDING else "equilibrium"
+    driven = np.abs(np.asarray(cycles.affinities)).max(initial=0.0) > BALANCE_ROUNDING
+    return "driven" if driven or imbalance > BALANCE_ROUNDING else "equilibrium"
 
 
 def balance_report(generator: Generator, state: StateLike | None = None) -> BalanceReport:

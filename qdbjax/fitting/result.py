@@ -10,7 +10,7 @@ import numpy as np
 from qdbjax._status import Status, explain
 from qdbjax.fitting.uncertainty import Identifiability, identifiability
 
-VERDICTS = {
+FIT_VERDICTS = {
     "converged": "converged, target attained",
     "stalled": "converged, target not attained: the optimum stays away from it",
     "unfinished": "not converged: the loss was still falling at the last step",
@@ -60,7 +60,7 @@ class Fit:
     identifiability: Identifiability
 
     def __repr__(self) -> str:
-        lines = [f"Fit: {VERDICTS[self.verdict]} (loss {self.loss:.4g} after {self.steps} steps)"]
+        lines = [f"Fit: {FIT_VERDICTS[self.verdict]} (loss {self.loss:.4g} after {self.steps} steps)"]
         for name, value in self.values.items():
             shown = np.array2string(value, precision=6, threshold=8)
             error = self.standard_errors.get(name)

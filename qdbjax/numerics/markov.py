@@ -21,7 +21,7 @@ from qdbjax.numerics.entries import matrix_entries, stack, unstack
 from qdbjax.numerics.matrix import entrywise, total
 
 RateMatrix = Float[Array, "d d"]
-UNROLL = 4  # largest dimension written out
+UNROLLED_STATES = 4  # largest dimension written out
 
 
 def off_diagonal(rates: RateMatrix) -> RateMatrix:
@@ -32,7 +32,7 @@ def off_diagonal(rates: RateMatrix) -> RateMatrix:
 def rate_matrix_vector(rates: RateMatrix, x: RealVector) -> RealVector:
     """W x, the diagonal being minus the column sums of the off-diagonal rates."""
     d = rates.shape[0]
-    if d <= UNROLL:
+    if d <= UNROLLED_STATES:
         w, v = matrix_entries(rates), unstack(x)
         rows = [[w[i][j] * v[j] - w[j][i] * v[i] for j in range(d) if j != i] for i in range(d)]
         return stack([sum(row[1:], row[0]) if row else jnp.zeros_like(v[0]) for row in rows])
@@ -107,7 +107,7 @@ def _factor(rates: RateMatrix) -> tuple[RateMatrix, RealVector]:
 
 def elimination_pivots(rates: RateMatrix) -> RealVector:
     """Outflow s_k of each state at its elimination (state 0: 1). All positive: one recurrent class, holding state 0."""
-    if rates.shape[0] <= UNROLL:
+    if rates.shape[0] <= UNROLLED_STATES:
         values = _factor_unrolled(rates)[1]
         return stack([jnp.ones((), rates.dtype), *values[1:]])
     return _factor(rates)[1]
@@ -129,7 +129,7 @@ def stationary(rates: RateMatrix) -> RealVector:
     rates (d, d) [to, from], non-negative off the diagonal (which is ignored). Right where all `pivots` are positive.
     """
     d = rates.shape[0]
-    if d > UNROLL:
+    if d > UNROLLED_STATES:
         return _normalised(_backfill(_factor(rates)[0]))
     factors, _ = _factor_unrolled(rates)
     x = [jnp.ones((), rates.dtype)]

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from qdbjax._types import Scalar
 from qdbjax.numerics.nullspace import Square, inverse, product, projector_tangent
 
-SQUARINGS = 64  # e^{2^64 hA}: a second eigenvalue only 1e-17 ‖A‖ away is told apart
-TERMS = 8  # of the exponential series: its polynomial has the eigenvectors of A whatever its accuracy
+PERRON_SQUARINGS = 64  # e^{2^64 hA}: a second eigenvalue only 1e-17 ‖A‖ away is told apart
+EXPONENTIAL_TERMS = 8  # of the exponential series: its polynomial has the eigenvectors of A whatever its accuracy
 
 
 @jax.custom_jvp
@@ -26,14 +26,14 @@ def perron_projector(matrix: Square) -> Square:
     scaled = matrix / jnp.where(size > 0, size, 1.0)
     unit = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
     power = unit
-    for n in range(TERMS, 0, -1):
+    for n in range(EXPONENTIAL_TERMS, 0, -1):
         power = unit + product(scaled, power) / n
 
     def square(_, power):
         power = product(power, power)
         return power / jnp.max(jnp.abs(power))
 
-    power = jax.lax.fori_loop(0, SQUARINGS, square, power)
+    power = jax.lax.fori_loop(0, PERRON_SQUARINGS, square, power)
     return power / jnp.trace(power)
 
 

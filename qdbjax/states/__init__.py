@@ -1,24 +1,5 @@
 """Equilibrium states in closed form, and what is read from any state: entropy and distances."""
 
-from qdbjax.states.distances import fidelity as fidelity, trace_distance as trace_distance
-from qdbjax.states.ensembles import (
-    GrandCanonicalState as GrandCanonicalState,
-    MicrocanonicalState as MicrocanonicalState,
-    grand_canonical as grand_canonical,
-    microcanonical as microcanonical,
-    susceptibility as susceptibility,
-)
-from qdbjax.states.entropy import relative_entropy as relative_entropy, von_neumann_entropy as von_neumann_entropy
-from qdbjax.states.generalized_gibbs_state import (
-    GeneralizedGibbs as GeneralizedGibbs,
-    generalized_gibbs as generalized_gibbs,
-)
-from qdbjax.states.gibbs_state import GibbsState as GibbsState, gibbs as gibbs
-from qdbjax.states.mean_force_state import (
-    MeanForce as MeanForce,
-    mean_force as mean_force,
-    ultrastrong_mean_force as ultrastrong_mean_force,
-)
-from qdbjax.states.oscillator import DampedOscillator as DampedOscillator, damped_oscillator as damped_oscillator
-from qdbjax.states.state import State as State, expect as expect
-from qdbjax.states.weak_mean_force_state import weak_mean_force as weak_mean_force
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -9,9 +9,9 @@ from qdbjax._types import Array, ArrayLike, Float, Scalar, as_scalar
 from qdbjax.baths.temperature import positive_temperature
 from qdbjax.compilation.eager import jit_if_eager
 
-TERMS = 16  # Matsubara terms summed one by one
-OCTAVES = 120  # the tail's integral, from the last of them on
-# Euler and Maclaurin: B_2k/2k; the poles lie TERMS or more steps away, so that the next one is below 1e-19 of a term.
+FREQUENCY_TERMS = 16  # Matsubara terms summed one by one
+FREQUENCY_OCTAVES = 120  # the tail's integral, from the last of them on
+# Euler and Maclaurin: B_2k/2k; the poles lie FREQUENCY_TERMS or more steps away: the next term is below 1e-19 of one.
 _BERNOULLI = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12, -3617 / 8160)
 _X, _W = np.polynomial.legendre.leggauss(16)
 
@@ -96,10 +96,10 @@ def _matsubara(top: list[Scalar], bottom: list[Scalar], spacing: Scalar) -> Scal
     def term(x):
         return _value(top, x) / _value(bottom, x)
 
-    head = jnp.sum(term(spacing * jnp.arange(1.0, TERMS, dtype=spacing.dtype)))
-    start = TERMS * spacing
+    head = jnp.sum(term(spacing * jnp.arange(1.0, FREQUENCY_TERMS, dtype=spacing.dtype)))
+    start = FREQUENCY_TERMS * spacing
     # Poles are at Re ν < 0: on a panel from a to 2a the integrand is a polynomial of low degree.
-    left = start * jnp.asarray(2.0 ** np.arange(OCTAVES), spacing.dtype)
+    left = start * jnp.asarray(2.0 ** np.arange(FREQUENCY_OCTAVES), spacing.dtype)
     nodes = left[:, None] * jnp.asarray(1.5 + 0.5 * _X, spacing.dtype)[None]
     tail = jnp.sum(0.5 * left[:, None] * jnp.asarray(_W, spacing.dtype)[None] * term(nodes))
     series = _quotient(_around(top, start, spacing), _around(bottom, start, spacing), 2 * len(_BERNOULLI))

@@ -10,7 +10,7 @@ import numpy as np
 from qdbjax._types import Array
 from qdbjax.generators.generator import Generator, PerBath
 
-QUANTITIES = ("energy", "particles", "heat", "entropy")
+COUNTED = ("energy", "particles", "heat", "entropy")
 
 
 class Counter(eqx.Module):
@@ -40,8 +40,8 @@ def counter(generator: Generator, of: str = "energy", bath: str | int | None = N
     bath: name or number; None for the sum over all. Particles: every jump of D† of a `Field` or `Lead` brings one.
     Raises ValueError for an unknown quantity or bath, and for particles where no bath exchanges any.
     """
-    if of not in QUANTITIES:
-        raise ValueError(f"of must be one of {QUANTITIES}; got {of!r}.")
+    if of not in COUNTED:
+        raise ValueError(f"of must be one of {COUNTED}; got {of!r}.")
     if of == "particles" and not generator.exchanges_particles:
         raise ValueError('of="particles" needs a Field or Lead among the baths; these exchange energy only.')
     temperatures, potentials = generator.temperatures, generator.chemical_potentials

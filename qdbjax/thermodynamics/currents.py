@@ -20,7 +20,7 @@ from qdbjax.states.entropy import logarithm
 from qdbjax.states.state import State, StateLike
 from qdbjax.systems import Spectrum
 
-ROUNDING = 256  # a current below this many eps of the two flows whose difference it is counts as none
+CURRENT_ROUNDING = 256  # a current below this many eps of the two flows whose difference it is counts as none
 
 
 def of_state_where_degenerate(
@@ -190,4 +190,4 @@ def gross_currents(generator: Generator, state: StateLike | None = None) -> PerB
 
 def zero_below_rounding(current: Array, gross: Array) -> Array:
     """The current, 0 where it is rounding of the two gross currents whose difference it is."""
-    return jnp.where(jnp.abs(current) <= ROUNDING * float(jnp.finfo(current.dtype).eps) * gross, 0.0, current)
+    return jnp.where(jnp.abs(current) <= CURRENT_ROUNDING * float(jnp.finfo(current.dtype).eps) * gross, 0.0, current)

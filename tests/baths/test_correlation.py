@@ -14,8 +14,8 @@ REMOVAL = np.array([[0.0, 1.0], [0.0, 0.0]])
 TIMES = np.array([-1.0, 0.0, 1e-3, 0.1, 1.0, 3.3, 10.0, 100.0, 1e4])
 ETA, CUTOFF = 0.01, 10.0
 
-correlation = jax.jit(qdb.bath_correlation)
-memory = jax.jit(qdb.memory_time)
+correlation = jax.jit(qdb.baths.bath_correlation)
+memory = jax.jit(qdb.baths.memory_time)
 
 
 def ohmic(temperature, time):
@@ -61,7 +61,7 @@ def test_a_narrow_mode_rings():
 
 def test_a_hot_lead_of_lorentzian_band():
     kappa, width, center = 0.4, 3.0, 0.7
-    band = qdb.LorentzianBand(kappa, center, width)
+    band = qdb.baths.LorentzianBand(kappa, center, width)
     found = np.asarray(correlation(qdb.Lead(REMOVAL, band, temperature=1e13, chemical_potential=0.2), TIMES))
     size = np.pi * kappa * width / 2 * np.exp(-width * np.abs(TIMES))
     assert np.abs(found[0, 0] - size * np.exp(-1j * center * TIMES)).max() < 1e-12
@@ -95,8 +95,8 @@ def test_correlated_couplings_that_diverge_at_once():
         (qdb.Bath(X, qdb.Ohmic(0.3, 4.0), temperature=0.0), 0.25),
         (qdb.Bath(X, qdb.DrudeLorentz(0.3, 4.0), temperature=1e9), 0.25 / np.sqrt(2)),
         (qdb.Bath(X, qdb.UnderdampedLorentzian(1.0, 5.0, 1e-3), temperature=1.0), np.sqrt(2) / 1e-3),
-        (qdb.Lead(REMOVAL, qdb.LorentzianBand(1.0, 0.5, 2.0), temperature=1e9), 0.5 / np.sqrt(2)),
-        (qdb.Lead(REMOVAL, qdb.LorentzianBand(1.0, 0.5, 2.0), temperature=0.0), np.inf),
+        (qdb.Lead(REMOVAL, qdb.baths.LorentzianBand(1.0, 0.5, 2.0), temperature=1e9), 0.5 / np.sqrt(2)),
+        (qdb.Lead(REMOVAL, qdb.baths.LorentzianBand(1.0, 0.5, 2.0), temperature=0.0), np.inf),
         (qdb.Bath(X, qdb.PowerLaw(0.3, 4.0, 0.5), temperature=1.0), np.inf),
         (qdb.Bath(X, qdb.Flat(0.3), temperature=1.0), 0.0),
     ],
@@ -118,8 +118,10 @@ def test_memory_time_is_the_width_of_the_correlation_function():
 
 
 def test_derivative_of_the_memory_time():
-    value = jax.jit(lambda t, c: qdb.memory_time(qdb.Bath(X, qdb.Ohmic(ETA, c), temperature=t)))
-    slopes = jax.jit(jax.grad(lambda t, c: qdb.memory_time(qdb.Bath(X, qdb.Ohmic(ETA, c), temperature=t)), (0, 1)))
+    value = jax.jit(lambda t, c: qdb.baths.memory_time(qdb.Bath(X, qdb.Ohmic(ETA, c), temperature=t)))
+    slopes = jax.jit(
+        jax.grad(lambda t, c: qdb.baths.memory_time(qdb.Bath(X, qdb.Ohmic(ETA, c), temperature=t)), (0, 1))
+    )
     found, step = slopes(0.8, 6.0), 1e-4
     assert abs(found[0] - (value(0.8 + step, 6.0) - value(0.8 - step, 6.0)) / (2 * step)) < 1e-9
     assert abs(found[1] - (value(0.8, 6.0 + step) - value(0.8, 6.0 - step)) / (2 * step)) < 1e-9
@@ -127,6 +129,6 @@ def test_derivative_of_the_memory_time():
 
 def test_bad_input():
     with pytest.raises(ValueError, match="density without end"):
-        qdb.bath_correlation(qdb.Bath(X, qdb.Flat(0.3), temperature=1.0), [0.0, 1.0])
+        qdb.baths.bath_correlation(qdb.Bath(X, qdb.Flat(0.3), temperature=1.0), [0.0, 1.0])
     with pytest.raises(ValueError, match="times must be a vector"):
-        qdb.bath_correlation(qdb.Bath(X, qdb.Ohmic(0.3, 4.0), temperature=1.0), jnp.zeros(()))
+        qdb.baths.bath_correlation(qdb.Bath(X, qdb.Ohmic(0.3, 4.0), temperature=1.0), jnp.zeros(()))

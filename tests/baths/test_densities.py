@@ -14,7 +14,7 @@ def test_strength(strength):
         lambda: qdb.Ohmic(strength, 5.0),
         lambda: qdb.PowerLaw(strength, 5.0, 0.5),
         lambda: qdb.DrudeLorentz(strength, 5.0),
-        lambda: qdb.Algebraic(strength, 5.0),
+        lambda: qdb.baths.Algebraic(strength, 5.0),
         lambda: qdb.UnderdampedLorentzian(strength, 1.0, 0.1),
         lambda: qdb.Flat(strength),
     ):
@@ -30,7 +30,7 @@ def test_parameters_of_densities():
         (lambda: qdb.DrudeLorentz(0.1, np.nan), "cutoff"),
         (lambda: qdb.PowerLaw(0.1, np.inf, 1.0), "cutoff"),
         (lambda: qdb.PowerLaw(0.1, 5.0, 0.0), "exponent"),
-        (lambda: qdb.Algebraic(0.1, 5.0, -1.0), "power"),
+        (lambda: qdb.baths.Algebraic(0.1, 5.0, -1.0), "power"),
         (lambda: qdb.UnderdampedLorentzian(0.1, 0.0, 1.0), "frequency"),
         (lambda: qdb.UnderdampedLorentzian(0.1, 1.0, 0.0), "width"),
         (lambda: qdb.Ohmic([0.1, 0.2], 5.0), r"strength.*\(2,\)"),
@@ -48,5 +48,5 @@ def test_parameters_of_densities():
 
 def test_no_cutoff():
     """ω_c = ∞ is the limit without a cutoff."""
-    for density in (qdb.Ohmic(0.1, np.inf), qdb.DrudeLorentz(0.1, np.inf), qdb.Algebraic(0.1, np.inf)):
+    for density in (qdb.Ohmic(0.1, np.inf), qdb.DrudeLorentz(0.1, np.inf), qdb.baths.Algebraic(0.1, np.inf)):
         np.testing.assert_allclose(density(jnp.array(3.0)), 0.3, rtol=1e-15)

@@ -53,7 +53,7 @@ def drude(frequency, eta, cutoff, temperature):
 def test_lead(frequency, channel):
     """A lead with a Lorentzian band against an independent integral, on both channels."""
     potential, temperature, strength, center, width = 0.3, 0.05, 0.02, -0.2, 1.5
-    density = qdb.LorentzianBand(strength, center, width)
+    density = qdb.baths.LorentzianBand(strength, center, width)
     lead = qdb.Lead(qdb.fermion_destroy(0, 1), density, temperature=temperature, chemical_potential=potential)
     found = shift(lead, jnp.array(frequency))[channel, channel]
     mpmath.mp.dps = 20

@@ -129,7 +129,7 @@ def field(x):
 def lead(x):
     removal = [qdb.fermion_destroy(0, 2), qdb.fermion_destroy(1, 2)]
     left = qdb.Lead(removal, qdb.Flat(0.01), temperature=0.5, chemical_potential=0.4, name="left")
-    right = qdb.Lead(removal, qdb.LorentzianBand(0.01, 0.2, 2.0), temperature=x, name="right")
+    right = qdb.Lead(removal, qdb.baths.LorentzianBand(0.01, 0.2, 2.0), temperature=x, name="right")
     return qdb.davies(qdb.models.spinful_dot(0.3, 1.0), [left, right])
 
 
@@ -255,8 +255,8 @@ temperature = 1.0
 def test_everything_that_the_package_has_can_be_named():
     """No list is kept by hand: a new class or function of these rooms is in run files at once."""
     classes = [thing for thing in vars(qdb.baths).values() if inspect.isclass(thing)]
-    densities = {thing for thing in classes if issubclass(thing, qdb.AbstractSpectralDensity)}
-    assert set(DENSITIES.values()) == densities - {qdb.AbstractSpectralDensity, qdb.Custom}
+    densities = {thing for thing in classes if issubclass(thing, qdb.baths.AbstractSpectralDensity)}
+    assert set(DENSITIES.values()) == densities - {qdb.baths.AbstractSpectralDensity, qdb.baths.Custom}
     assert set(BATHS.values()) == {qdb.Bath, qdb.Field, qdb.Lead, qdb.Gas}
     functions = {name for name, thing in vars(qdb.models).items() if inspect.isfunction(thing)}
     assert set(MODELS) == functions and set(MACHINES) == set(MACHINE_FILES)

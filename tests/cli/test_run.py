@@ -64,7 +64,7 @@ def done(tmp_path_factory):
 
 def by_hand(T, h):
     matrix = jnp.asarray([[0.5, -0.1j], [0.1j, -0.5]]) + h * jnp.asarray([[0, 1], [1, 0j]])
-    density = qdb.Ohmic(0.01, 10.0) + qdb.Algebraic(0.01, 5.0)
+    density = qdb.Ohmic(0.01, 10.0) + qdb.baths.Algebraic(0.01, 5.0)
     hot = qdb.Bath(qdb.sigma_x(), density, temperature=T, name="hot")
     cold = qdb.Bath(qdb.sigma_z(), qdb.DrudeLorentz(0.02, 5.0), temperature=0.2, name="cold")
     generator = qdb.davies(matrix, [hot, cold])

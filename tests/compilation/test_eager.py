@@ -61,7 +61,7 @@ def test_tiers_agree_on_many_cells_of_eight_levels():
             qdb.Bath(couplings[n], qdb.Ohmic(strengths[n], cutoffs[n]), temperature=temperatures[n]) for n in (0, 1)
         ]
         generator = qdb.davies(hamiltonian, baths)
-        return qdb.heat_currents(generator, qdb.steady_state(generator, qdb.Populations()))
+        return qdb.heat_currents(generator, qdb.steady_state(generator, qdb.solvers.Populations()))
 
     found = {}
     for wanted in (True, False):

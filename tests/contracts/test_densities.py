@@ -40,8 +40,8 @@ def table():
 def test_every_density_has_its_contract():
     """A new class belongs into the registry."""
     classes = {thing for thing in vars(qdb.baths).values() if isinstance(thing, type)}
-    densities = {thing for thing in classes if issubclass(thing, qdb.AbstractSpectralDensity)}
-    assert {type(density) for density, *_ in DENSITIES.values()} == densities - {qdb.AbstractSpectralDensity}
+    densities = {thing for thing in classes if issubclass(thing, qdb.baths.AbstractSpectralDensity)}
+    assert {type(density) for density, *_ in DENSITIES.values()} == densities - {qdb.baths.AbstractSpectralDensity}
 
 
 @pytest.mark.parametrize("name", DENSITIES)

@@ -43,7 +43,7 @@ def field(s, temperature, name):
 
 def lead(temperatures):
     baths = [
-        qdb.Lead(SPINS, qdb.LorentzianBand(0.01, 0.2, 1.5), temperature=t, chemical_potential=0.4, name=str(n))
+        qdb.Lead(SPINS, qdb.baths.LorentzianBand(0.01, 0.2, 1.5), temperature=t, chemical_potential=0.4, name=str(n))
         for n, t in enumerate(temperatures)
     ]
     return qdb.davies(qdb.models.spinful_dot(-0.3, 1.1, 0.4), baths, lamb_shift=True)

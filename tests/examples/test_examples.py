@@ -27,7 +27,7 @@ def current(T_hot, flux):
     """The current of example 01 from its own lines, through the dense Liouvillian."""
     baths = [qdb.Bath(qdb.site(n, 3), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for n, T in enumerate((T_hot, 0.2))]
     generator = qdb.davies(qdb.models.three_dot_ring(0.5, flux), baths)
-    return qdb.heat_currents(generator, qdb.steady_state(generator, qdb.Dense()))
+    return qdb.heat_currents(generator, qdb.steady_state(generator, qdb.solvers.Dense()))
 
 
 def by_rates(T_hot, T_cold, flux):

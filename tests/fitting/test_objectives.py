@@ -57,7 +57,7 @@ def three_levels(strength, T_cold):
         qdb.Bath(np.ones((3, 3)) - np.eye(3), qdb.Ohmic(0.01, 10.0), temperature=T_cold, name="cold"),
     ]
     generator = qdb.davies(qdb.models.three_level([0.0, 0.7, 1.9]), baths)
-    return generator, qdb.steady_state(generator, qdb.Populations())
+    return generator, qdb.steady_state(generator, qdb.solvers.Populations())
 
 
 def flows(strength, T_cold):
@@ -110,7 +110,7 @@ def test_penalty_on_broken_balance():
 def refrigerator(gap):
     machine = qdb.models.absorption_refrigerator(jnp.stack([0.0 * gap, gap, 2.5 + 0.0 * gap]), [0.8, 3.0, 1.0])
     generator = qdb.davies(*machine)
-    found = thermodynamics.performance(generator, qdb.steady_state(generator, qdb.Populations()))
+    found = thermodynamics.performance(generator, qdb.steady_state(generator, qdb.solvers.Populations()))
     return {"cop": found.coefficient, "cooling": found.heat_currents[0]}
 
 

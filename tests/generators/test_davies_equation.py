@@ -67,7 +67,7 @@ DIVERGENT = {
     "sub-ohmic": qdb.PowerLaw(0.05, 5.0, 0.5),
     "flat": qdb.Flat(0.05),
     "sum": qdb.Ohmic(0.05, 5.0) + qdb.Flat(0.01),
-    "custom": qdb.Custom(lambda w: 0.05 * jnp.ones_like(w)),
+    "custom": qdb.baths.Custom(lambda w: 0.05 * jnp.ones_like(w)),
 }
 
 
@@ -88,8 +88,8 @@ def solved(hamiltonian, coupling, temperature):
         "sub-ohmic": DIVERGENT["sub-ohmic"],
         "custom": DIVERGENT["custom"],
         "table": qdb.Tabulated([0.2, 0.5], [0.01, 0.02]),
-        "negative": qdb.Custom(lambda w: -0.1 * w),
-        "nan": qdb.Custom(lambda w: jnp.where(w > 0.5, jnp.nan, w)),
+        "negative": qdb.baths.Custom(lambda w: -0.1 * w),
+        "nan": qdb.baths.Custom(lambda w: jnp.where(w > 0.5, jnp.nan, w)),
     }.items():
         state = qdb.steady_state(qdb.davies(hamiltonian, qdb.Bath(coupling, density, temperature=temperature)))
         table[name] = state.status, state.populations

@@ -12,7 +12,7 @@ import qdbjax as qdb
 from qdbjax import Status
 from qdbjax.generators.low_density_equation import collision_rates
 from qdbjax.numerics import double_exponential
-from qdbjax.systems import spectrum
+from qdbjax.systems import diagonalize
 
 TAU, LOCAL = -0.5 / np.sqrt(3), np.array([1.0, 0.7, 1.5])
 OFF = ~np.eye(3, dtype=bool)
@@ -26,7 +26,7 @@ def rates_by(step=1.0, blind=False):
     @jax.jit
     def rates(flux, beta, strength):
         gas = qdb.Gas(strength * jnp.diag(jnp.asarray(LOCAL)), temperature=1 / beta)
-        return collision_rates(spectrum(qdb.models.three_dot_ring(TAU, flux)), gas)
+        return collision_rates(diagonalize(qdb.models.three_dot_ring(TAU, flux)), gas)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(double_exponential, "STEP", double_exponential.STEP * step)

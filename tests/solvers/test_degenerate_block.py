@@ -22,7 +22,7 @@ def test_solvers_agree():
     def all_of_them(energies):
         baths = [qdb.Bath(s[n], qdb.Ohmic(eta, cutoff), temperature=t) for n, (eta, cutoff, t) in enumerate(BATHS)]
         generator = qdb.davies(qdb.System(jnp.diag(energies)), baths)
-        solvers = qdb.Auto(), qdb.DegenerateBlock(), qdb.Dense(), qdb.Populations()
+        solvers = qdb.solvers.Auto(), qdb.solvers.DegenerateBlock(), qdb.solvers.Dense(), qdb.solvers.Populations()
         states = [qdb.steady_state(generator, solver) for solver in solvers]
         return [(state.density_matrix, state.kernel_dimension, state.residual) for state in states]
 

@@ -60,7 +60,7 @@ def test_account(driven, energy):
     flow = integral(np.asarray(driven.heat_currents) / temperatures)
     np.testing.assert_allclose(account.entropy_flow[2::2], flow, rtol=0, atol=1e-6)
     assert np.abs(flow[-1]).min() > 1e-2
-    assert "Account(heat=[" in repr(driven) and "status=ok" in repr(driven)
+    assert "Account(baths=2, heat=[" in repr(driven) and "status=ok" in repr(driven)
 
 
 def test_driven_states(driven):

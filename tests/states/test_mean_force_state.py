@@ -296,7 +296,9 @@ def test_weak_coupling_in_the_cold():
         np.testing.assert_allclose(cold(temperature).density_matrix[0, 0], wanted, rtol=slack)
 
 
-@pytest.mark.parametrize("density", [qdb.Flat(0.1), qdb.Ohmic(0.1, np.inf), qdb.Custom(lambda w: 0.1 * jnp.exp(-w))])
+@pytest.mark.parametrize(
+    "density", [qdb.Flat(0.1), qdb.Ohmic(0.1, np.inf), qdb.baths.Custom(lambda w: 0.1 * jnp.exp(-w))]
+)
 def test_divergent_shift(density):
     """A density without end, or finite at ω → 0: refused."""
     with pytest.raises(ValueError, match=f"bath shifts energies without limit \\({type(density).__name__}\\)"):
@@ -305,7 +307,7 @@ def test_divergent_shift(density):
 
 def test_divergent_shift_when_traced():
     """The same, traced: NaN."""
-    density = qdb.Custom(lambda w: 0.1 * jnp.exp(-w))
+    density = qdb.baths.Custom(lambda w: 0.1 * jnp.exp(-w))
     state = jax.jit(lambda t: states.weak_mean_force(Z, qdb.Bath(X, density, temperature=t)))(1.0)
     assert np.all(np.isnan(state.density_matrix)) and np.isnan(state.log_partition_function)
 

@@ -133,7 +133,7 @@ def test_derivative_of_the_coefficient():
 def lase(energies, temperatures):
     machine = qdb.models.three_level_maser(energies, temperatures, strengths=np.array([0.01, 0.01, 1e-8]))
     generator = qdb.davies(*machine)
-    state = qdb.steady_state(generator, qdb.Populations())
+    state = qdb.steady_state(generator, qdb.solvers.Populations())
     return thermodynamics.performance(generator, state, work="work"), generator.rates
 
 
@@ -168,7 +168,7 @@ def test_maser(signal):
 @jax.jit
 def transport(level, temperatures, potentials):
     generator = level_between_leads(level, (0.01, 0.01), temperatures, potentials)
-    return thermodynamics.performance(generator, qdb.steady_state(generator, qdb.Populations()))
+    return thermodynamics.performance(generator, qdb.steady_state(generator, qdb.solvers.Populations()))
 
 
 @pytest.mark.parametrize(

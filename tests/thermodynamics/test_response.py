@@ -24,7 +24,7 @@ def dot(zeeman, temperatures, potentials):
     leads = [
         qdb.Lead(
             SPINS,
-            qdb.LorentzianBand(0.01 * (1 + n), 0.2, 1.5),
+            qdb.baths.LorentzianBand(0.01 * (1 + n), 0.2, 1.5),
             temperature=temperatures[n],
             chemical_potential=potentials[n],
         )

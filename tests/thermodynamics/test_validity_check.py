@@ -28,7 +28,7 @@ def test_numbers_of_a_qubit():
     found, strength = qdb.validity(qubit_in_two_baths(0.01)), 0.01
     fastest = gamma(1.0, 1.1 * strength)
     assert abs(float(found.relaxation_time) * fastest - 1) < 1e-12
-    memory = float(qdb.memory_time(qdb.Bath(X, qdb.Ohmic(strength, 10.0), temperature=0.5)))
+    memory = float(qdb.baths.memory_time(qdb.Bath(X, qdb.Ohmic(strength, 10.0), temperature=0.5)))
     assert np.abs(np.asarray(found.memory_times) - memory).max() < 1e-14
     assert np.abs(np.asarray(found.born) - fastest * memory).max() < 1e-12
     slope = two_point_slope(lambda omega: gamma(omega, strength), 1.0, 1e-5)
@@ -53,8 +53,8 @@ def test_batch_and_derivative():
 
 
 def test_a_generator_of_another_kind():
-    generator = qubit_in_two_baths(0.01)
+    rates = qdb.pauli([0.0, 1.0], [[0.0, 1.0], [0.2, 0.0]])
     gas = qdb.low_density(qdb.models.qubit(1.0), qdb.Gas(np.eye(2), temperature=1.0))
-    for other in (qdb.Generator(**{**vars(generator), "jumps": None}), gas):
+    for other in (rates, gas):
         with pytest.raises(ValueError, match="made by davies or universal_lindblad"):
             qdb.validity(other)
