@@ -105,14 +105,6 @@ def _factor(rates: RateMatrix) -> tuple[RateMatrix, RealVector]:
     return jax.lax.fori_loop(0, d - 1, step, (off_diagonal(rates), jnp.ones((d,), rates.dtype)))
 
 
-def elimination_pivots(rates: RateMatrix) -> RealVector:
-    """Outflow s_k of each state at its elimination (state 0: 1). All positive: one recurrent class, holding state 0."""
-    if rates.shape[0] <= UNROLLED_STATES:
-        values = _factor_unrolled(rates)[1]
-        return stack([jnp.ones((), rates.dtype), *values[1:]])
-    return _factor(rates)[1]
-
-
 def _backfill(factors: RateMatrix) -> RealVector:
     d = factors.shape[0]
 
@@ -123,19 +115,28 @@ def _backfill(factors: RateMatrix) -> RealVector:
     return jax.lax.fori_loop(1, d, step, jnp.zeros((d,), factors.dtype).at[0].set(1.0))
 
 
-def stationary(rates: RateMatrix) -> RealVector:
-    """Populations p >= 0 with W p = 0 and Σp = 1, each right to rounding relative to itself.
+def eliminate(rates: RateMatrix) -> tuple[RealVector, RealVector]:
+    """Stationary populations, and the outflow s_k of each state at its elimination (state 0: 1).
 
-    rates (d, d) [to, from], non-negative off the diagonal (which is ignored). Right where all `pivots` are positive.
+    Populations are right where all outflows are positive: one recurrent class, which holds state 0.
     """
     d = rates.shape[0]
     if d > UNROLLED_STATES:
-        return _normalised(_backfill(_factor(rates)[0]))
-    factors, _ = _factor_unrolled(rates)
+        factors, pivots = _factor(rates)
+        return _normalised(_backfill(factors)), pivots
+    factors, pivots = _factor_unrolled(rates)
     x = [jnp.ones((), rates.dtype)]
     for k in range(1, d):
         x.append(sum((factors[k][j] * x[j] for j in range(1, k)), factors[k][0] * x[0]))
-    return _normalised(stack(x))
+    return _normalised(stack(x)), stack([jnp.ones((), rates.dtype), *pivots[1:]])
+
+
+def stationary(rates: RateMatrix) -> RealVector:
+    """Populations p >= 0 with W p = 0 and Σp = 1, each right to rounding relative to itself.
+
+    rates: W (d, d) [to, from], non-negative off the diagonal, which is ignored. See `eliminate`.
+    """
+    return eliminate(rates)[0]
 
 
 def recurrent_classes(linked: Bool[Array, "d d"]) -> tuple[Bool[Array, " d"], Float[Array, ""]]:

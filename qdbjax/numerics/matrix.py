@@ -141,11 +141,11 @@ class LayoutMatrix:
         return self._each(lambda x: Entry(x.squared()), squared)
 
     def times_i(self, factor: Array) -> "LayoutMatrix":
-        """iA times a real number."""
+        """iA times a real number, or one for every sample."""
 
         def of_whole(x):
             dtype = np.promote_types(x.dtype, jnp.complex64)
-            return 1j * factor.astype(dtype) * x.astype(dtype)
+            return 1j * factor.astype(dtype).reshape(*[1] * (x.ndim - factor.ndim), *factor.shape) * x.astype(dtype)
 
         return self._each(lambda x: Entry(0.0, 1.0) * x.scaled(factor), of_whole)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from qdbjax.generators.block import block_fits, in_cells
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.jumps import AbstractJumps
-from qdbjax.numerics import markov
+from qdbjax.numerics.markov import eliminate
 from qdbjax.numerics.matrix import every
 from qdbjax.solvers.abstract import AbstractSolver, Solution
 from qdbjax.solvers.degenerate_block import solve_block
@@ -26,9 +26,9 @@ class Auto(AbstractSolver):
 
     def solve(self, generator: Generator) -> Solution:
         rates, spectrum, jumps = generator.total_rates, generator.spectrum, generator.jumps
-        plain = diagonal_solution(rates, markov.stationary(rates), jnp.ones((), rates.dtype))
+        populations, pivots = eliminate(rates)
+        plain = diagonal_solution(rates, populations, jnp.ones((), rates.dtype))
         # No way from some state to state 0, or a state 0 so rare that the ratios to it overflow.
-        pivots = markov.elimination_pivots(jax.lax.stop_gradient(rates))
         stuck = ~every(lambda s: s > 0, pivots) | ~every(jnp.isfinite, plain.populations)
         no_coherences = jax.ShapeDtypeStruct(plain.coherences.shape, plain.coherences.dtype)
         plain = dataclasses.replace(plain, coherences=no_coherences)
