@@ -38,13 +38,23 @@ class BalanceReport(eqx.Module):
     """What `balance_report` found; `print` it to read it.
 
     verdict: "equilibrium", "driven", "broken" (a bath drives a cycle by itself), "transient" or "undecided".
-    symmetry: SymmetryResiduals of the dissipator (None above d = 32). cycles: CycleAnalysis with every bath a way of
-    its own; own_affinities (bath,): the largest affinity of a cycle that a bath closes by itself. micro_currents (bath,
-    m, n), imbalance: the largest of them over the largest flow one way. heat_currents (bath,), traffic (bath,): heat
-    carried both ways, beside which a net current may be rounding. particle_currents (bath,), None where none are
-    exchanged. energy_change: Σ of the energy currents, zero in a stationary state. entropy_production, and
-    rates_production: what Schnakenberg counts from rates and populations. inverse_temperatures (level,): what each
-    level shows against the lowest. coherence: largest ρ_mn between different levels m and n.
+    status: flags of the state (`explain`).
+    names, temperatures, chemical_potentials: of the baths, (bath,).
+    populations: of the energy levels, (level,).
+    symmetry: SymmetryResiduals of the dissipator; None above d = 32.
+    cycles: CycleAnalysis with every bath a way of its own.
+    own_affinities: the largest affinity of a cycle that a bath closes by itself, (bath,).
+    micro_currents: net quanta per time, (bath, m, n).
+    imbalance: the largest micro-current over the largest flow in one direction.
+    heat_currents: into the system, (bath,).
+    traffic: energy that a bath carries in both directions, (bath,); a net current far below it is rounding.
+    particle_currents: into the system, (bath,); None where none are exchanged.
+    energy_change: Σ of the energy currents, zero in a stationary state.
+    entropy_production: nats per time.
+    rates_production: Schnakenberg's entropy production, from rates and populations alone.
+    inverse_temperatures: effective 1/T of each level against the lowest, (level,).
+    coherence: largest |ρ_mn| of two different eigenstates m and n.
+    secular_ratio: smallest difference of distinct Bohr frequencies over the largest rate.
     """
 
     verdict: str
@@ -100,7 +110,8 @@ class BalanceReport(eqx.Module):
         for b, m, n in (np.unravel_index(k, currents.shape) for k in order):
             if currents[b, m, n] > ROUNDING * currents.max():
                 lines.append(f"{self.names[b]} moves the system {n} → {m}, net {currents[b, m, n]:.4g} per time")
-        # What is 0 to rounding is said to be 0: all heat of a bath that drives a cycle by itself.
+        # A net heat current within the rounding of the traffic is shown as 0: a single bath that drives a cycle by
+        # itself has traffic, and no net heat.
         shown = np.asarray(zero_below_rounding(self.heat_currents, self.traffic))
         if self.verdict == "transient":
             rest = f"the system's energy changes by {self.energy_change:+.4g} per time"
@@ -186,6 +197,7 @@ class BalanceReport(eqx.Module):
 
 
 def _part(share: float) -> str:
+    """A share of the whole as a short number."""
     return f"{share:.1e}" if share < 1e-3 else f"{share:.3g}"
 
 
@@ -201,7 +213,7 @@ def _own_affinities(generator: Generator) -> np.ndarray:
 
 
 class _Reading(eqx.Module):
-    """What is computed in one compiled call."""
+    """The numbers of a report that one compiled call computes."""
 
     state: State
     symmetry: SymmetryResiduals | None
@@ -257,10 +269,16 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
     """In plain words: whether a generator obeys detailed balance, what breaks it, what flows and what it costs.
 
     Reads Kolmogorov cycles of each bath alone and of all together, micro-currents of the state, the symmetry of the
-    dissipator in the GNS product, heat and entropy production, and the temperatures that levels show. Levels are
-    numbered as in `generator.rates`. state: by default the stationary one; of another one, what it does now.
-    Returns a BalanceReport with the numbers; print it. Takes one generator with concrete numbers (TypeError inside jit,
-    grad and vmap; there use what it reads: `cycle_analysis`, `symmetry_residuals`, `micro_currents`).
+    dissipator in the GNS product, heat and entropy production, and the effective temperatures of the levels. Levels are
+    numbered as in `generator.rates`.
+
+    generator: of any kind, one with concrete numbers.
+    state: as for `heat_currents`; by default the stationary one. Of another state the report says what it does at
+        present.
+
+    Returns a BalanceReport with the numbers; print it. Where the state is flagged its verdict is "undecided". Raises
+    TypeError inside jit, grad and vmap (use `cycle_analysis`, `symmetry_residuals`, `micro_currents` there), and
+    ValueError for a batch of generators.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); A. Kossakowski et al., Commun. Math. Phys. 57, 97 (1977).
     """
     basis = cycle_basis(generator)
