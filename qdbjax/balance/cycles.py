@@ -69,15 +69,15 @@ def cycle_basis(generator: Generator, *, by_bath: bool = True) -> tuple[Cycle, .
 
 def independent_cycles(rates: np.ndarray) -> tuple[Cycle, ...]:
     """Cycles of a table (bath, to, from): a transition left out of the tree, then the way back through the tree."""
-    part = list(range(rates.shape[-1]))
-    tree: dict[int, list[Step]] = {level: [] for level in part}
+    component = list(range(rates.shape[-1]))
+    tree: dict[int, list[Step]] = {level: [] for level in component}
     chords = []
     for _, bath, m, n in _edges(rates):
-        if part[m] == part[n]:
+        if component[m] == component[n]:
             chords.append((bath, m, n))
             continue
-        merged, kept = part[m], part[n]
-        part = [kept if each == merged else each for each in part]
+        merged, kept = component[m], component[n]
+        component = [kept if each == merged else each for each in component]
         tree[n].append((bath, m, n))
         tree[m].append((bath, n, m))
     return tuple(((bath, m, n), *_path(tree, m, n)) for bath, m, n in chords)

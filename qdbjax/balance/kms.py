@@ -65,7 +65,9 @@ def kms_check(
     if frequencies.ndim != 1 or frequencies.shape[0] == 0:
         raise ValueError(f"frequencies must be a vector of at least one; got shape {frequencies.shape}.")
     if not is_traced(frequencies) and not np.all(np.asarray(frequencies) > 0):
-        raise ValueError(f"frequencies must be positive; got {np.asarray(frequencies).min()}. γ(-ω) is asked for here.")
+        raise ValueError(
+            f"frequencies must be positive; got {np.asarray(frequencies).min()}. The noise is evaluated at -ω too."
+        )
     potential = as_scalar(chemical_potential, "chemical_potential").astype(frequencies.dtype)
     down, up = (_as_table(noise(x)) for x in (frequencies, -frequencies))
     # β follows from the trace over couplings, the defect from every entry.

@@ -103,9 +103,9 @@ class BalanceReport(eqx.Module):
 
     def _flows(self) -> list[str]:
         if self.imbalance <= ROUNDING:
-            return [f"none: the largest micro-current is {_part(self.imbalance)} of the largest one-way flow"]
+            return [f"none: the largest micro-current is {_short(self.imbalance)} of the largest one-way flow"]
         currents = self.micro_currents
-        lines = [f"the largest micro-current is {_part(self.imbalance)} of the largest one-way flow"]
+        lines = [f"the largest micro-current is {_short(self.imbalance)} of the largest one-way flow"]
         order = np.argsort(currents, axis=None)[::-1][:3]
         for b, m, n in (np.unravel_index(k, currents.shape) for k in order):
             if currents[b, m, n] > ROUNDING * currents.max():
@@ -153,7 +153,7 @@ class BalanceReport(eqx.Module):
         share = float(self.symmetry.total) / max(float(self.symmetry.size), np.finfo(float).tiny)
         each = ", ".join(f"{name} {float(x):.2g}" for name, x in zip(self.names, self.symmetry.baths, strict=True))
         lines = [
-            f"the dissipator misses its GNS adjoint by {_part(share)} of its norm",
+            f"the dissipator misses its GNS adjoint by {_short(share)} of its norm",
             f"bath by bath, in this state: {each}",
         ]
         if self.verdict == "driven" and share <= ROUNDING:
@@ -196,7 +196,7 @@ class BalanceReport(eqx.Module):
         return [f"{explain(self.status)} (secular ratio {self.secular_ratio:.2g})"] if self.status else []
 
 
-def _part(share: float) -> str:
+def _short(share: float) -> str:
     """A share of the whole as a short number."""
     return f"{share:.1e}" if share < 1e-3 else f"{share:.3g}"
 
@@ -234,9 +234,9 @@ class _Reading(eqx.Module):
 def _read(generator: Generator, found: State) -> _Reading:
     dense = generator.dimension <= DENSE_LIMIT
     rho = found.energy_density_matrix
-    motion = jnp.zeros(())
+    largest_change = jnp.zeros(())
     if dense:
-        motion = jnp.max(jnp.abs(generator.apply(generator.spectrum.from_eigenbasis(rho))))
+        largest_change = jnp.max(jnp.abs(generator.apply(generator.spectrum.from_eigenbasis(rho))))
     return _Reading(
         found,
         symmetry_residuals(generator, found) if dense else None,
@@ -249,7 +249,7 @@ def _read(generator: Generator, found: State) -> _Reading:
         entropy_split(generator, found).schnakenberg,
         effective_inverse_temperatures(generator, found),
         jnp.max(jnp.abs(rho - jnp.diag(jnp.diagonal(rho)))),
-        motion / jnp.where(generator.scale > 0, generator.scale, 1.0),
+        largest_change / jnp.where(generator.scale > 0, generator.scale, 1.0),
         generator.secular_ratio,
     )
 
@@ -276,7 +276,7 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
     state: as for `heat_currents`; by default the stationary one. Of another state the report says what it does at
         present.
 
-    Returns a BalanceReport with the numbers; print it. Where the state is flagged its verdict is "undecided". Raises
+    Returns a BalanceReport with the numbers; print it. Its verdict is "undecided" where the state is NaN. Raises
     TypeError inside jit, grad and vmap (use `cycle_analysis`, `symmetry_residuals`, `micro_currents` there), and
     ValueError for a batch of generators.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); A. Kossakowski et al., Commun. Math. Phys. 57, 97 (1977).
@@ -289,7 +289,7 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
     currents = np.asarray(reading.micro_currents)
     largest = np.max(np.asarray(generator.rates) * np.asarray(found.populations)[None, None, :])
     imbalance = float(np.abs(currents).max() / max(largest, np.finfo(float).tiny))
-    brought = reading.particle_currents
+    particles = reading.particle_currents
     return BalanceReport(
         verdict=_verdict(reading, imbalance, own, cycles),
         status=int(getattr(given, "status", generator.status)),
@@ -304,7 +304,7 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
         imbalance=imbalance,
         heat_currents=np.asarray(reading.heat_currents),
         traffic=np.asarray(reading.traffic),
-        particle_currents=None if brought is None else np.asarray(brought),
+        particle_currents=None if particles is None else np.asarray(particles),
         energy_change=float(reading.energy_change),
         entropy_production=float(reading.entropy_production),
         rates_production=float(reading.rates_production),

@@ -68,9 +68,9 @@ def counter(generator: Generator, of: str = "energy", bath: str | int | None = N
 
 
 def all_counters(generator: Generator) -> tuple[tuple[str, ...], Counter]:
-    """The energy of each bath in turn, its particles before it where any are exchanged: names, and a stacked Counter.
+    """Labels and one stacked Counter (counter, bath) of all currents.
 
-    The Counter has shape (counter, bath).
+    Of each bath in turn the particles, where any bath exchanges them, and the energy.
     """
     quantities = ("particles", "energy") if generator.exchanges_particles else ("energy",)
     labels = [(quantity, n) for n in range(len(generator.names)) for quantity in quantities]

@@ -129,10 +129,8 @@ def cumulants(
     exchanged, and for an order below 1.
     *Source:* C. Flindt, T. Novotný, A. Braggio, A.-P. Jauho, Phys. Rev. B 82, 155407 (2010).
     """
-    found = _as_counter(generator, bath, of)
-    return _cumulants(generator, state_of(generator, state), stack_counters([found]), (_check_order(order, "order"),))[
-        1:
-    ]
+    counters, powers = stack_counters([_as_counter(generator, bath, of)]), (_check_order(order, "order"),)
+    return _cumulants(generator, state_of(generator, state), counters, powers)[1:]
 
 
 def joint_cumulants(
@@ -157,7 +155,7 @@ def joint_cumulants(
     return _cumulants(generator, state_of(generator, state), stack_counters(list(counters)), powers)
 
 
-def _correlated(space: CountingSpace, classes: tuple, counters: Counter, resolvent: Callable) -> Array:
+def _current_covariance(space: CountingSpace, classes: tuple, counters: Counter, resolvent: Callable) -> Array:
     """C_ij = Tr[L_ij ρ] - Tr[L_i R L_j ρ] - Tr[L_j R* L_i ρ] with R = (L + iω)⁻¹, as [Re C, Im C].
 
     resolvent: x ↦ (Re R x, Im R x) for columns x of trace zero.
@@ -186,7 +184,7 @@ def _noise(generator: Generator, state: State, counters: Counter) -> Array:
     def function(space, energy, particles):
         resolvent = inverse(space.bordered)
         solve = lambda x: (_apply(resolvent, x), jnp.zeros_like(x))  # noqa: E731
-        return _correlated(space, classes, Counter(energy, particles), solve)[0]
+        return _current_covariance(space, classes, Counter(energy, particles), solve)[0]
 
     return in_counting_space(generator, state, 2, function, counters.energy, counters.particles)
 
@@ -228,7 +226,7 @@ def _noise_spectrum(generator: Generator, state: State, counters: Counter, frequ
                 found = _apply(inverse(jnp.concatenate(rows)), jnp.concatenate([x, jnp.zeros_like(x)]))
                 return found[:n], found[n:]
 
-            return _correlated(space, classes, Counter(energy, particles), solve)
+            return _current_covariance(space, classes, Counter(energy, particles), solve)
 
         return jax.vmap(at)(frequencies)
 

@@ -6,8 +6,8 @@ Populations alone where levels are not degenerate, the whole ω = 0 block where 
     J_χ(ρ) = e^{½χB} J(e^{-½χB} ρ e^{-½χB}) e^{½χB},   J_χ = e^{χA} J e^{-χA} with A(ρ) = ½(Bρ + ρB),
 
 B the level matrix, because e^{χA}ρ = e^{½χB} ρ e^{½χB}. Hence dJ_χ/dχ = [A, J_χ], and the n-th derivative at χ = 0 is
-the commutator with A taken n times, [A, … [A, [A, J]]]. Between populations A is diagonal, and it is (E_to - E_from)^n
-J.
+the commutator with A taken n times, [A, … [A, [A, J]]]. On populations A is the diagonal matrix of the energies, and
+the derivative is (E_to - E_from)^n J.
 *Source:* M. Esposito, U. Harbola, S. Mukamel, Rev. Mod. Phys. 81, 1665 (2009), for J_χ from two measurements of energy.
 """
 

@@ -96,14 +96,14 @@ def entropy_rates(
 def _entropy_rates(generator: Generator, state: State, steady: State) -> EntropyRates:
     unitary, by_bath = _changes(generator, state.energy_density_matrix)
     now, final = logarithm_of_state(generator, state), logarithm_of_state(generator, steady)
-    gains = jnp.stack([-now.expectation(change) for change in by_bath])
+    changes = jnp.stack([-now.expectation(change) for change in by_bath])
     heat, cold = heat_currents_of(generator, state), generator.temperatures == 0
     flow = heat / jnp.where(cold, 1.0, generator.temperatures)
     flow = jnp.where(cold, jnp.where(heat < 0, -jnp.inf, 0.0), flow)
-    parts = gains - flow
+    parts = changes - flow
     cross = final.expectation(unitary + sum(by_bath[1:], by_bath[0]))  # Tr[L(ρ) ln ρ_ss]
     # The adiabatic part not as Σ̇ - Σ̇_na: in a pure state both are infinite.
-    change, adiabatic = jnp.sum(gains), -jnp.sum(flow) - cross
+    change, adiabatic = jnp.sum(changes), -jnp.sum(flow) - cross
     return EntropyRates(jnp.sum(parts), parts, flow, change, change + cross, adiabatic)
 
 

@@ -65,7 +65,7 @@ def second_law(evolution: Evolution, *, temperature: ArrayLike | None = None) ->
     """
     if evolution.account is None:
         raise ValueError(
-            "second_law needs a driven evolution: give evolve a protocol, `lambda time: generator` if it stands still."
+            "second_law needs a driven evolution: give evolve a protocol, `lambda time: generator` if it is constant."
         )
     if evolution.density_matrix is None:
         raise ValueError('second_law needs the states: evolve with save="density_matrix".')

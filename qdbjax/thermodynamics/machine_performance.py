@@ -146,9 +146,11 @@ def _roles(temperatures: PerBath, cold: int | None, hot: int | None, works: tupl
     hottest = place == hot if hot is not None else place == jnp.argmax(jnp.where(rest, temperatures, -jnp.inf))
     room = rest & ~hottest
     has_room = int(thermal.sum()) > 2
-    one = lambda mask: jnp.sum(jnp.where(mask, temperatures, 0.0))  # noqa: E731
-    sink = jnp.min(jnp.where(room, temperatures, jnp.inf)) if has_room else one(hottest)
-    return _Roles(thermal, coldest, hottest, room, (one(coldest), one(hottest), sink), has_room)
+    temperature_of = lambda mask: jnp.sum(jnp.where(mask, temperatures, 0.0))  # noqa: E731
+    room_temperature = jnp.min(jnp.where(room, temperatures, jnp.inf)) if has_room else temperature_of(hottest)
+    return _Roles(
+        thermal, coldest, hottest, room, (temperature_of(coldest), temperature_of(hottest), room_temperature), has_room
+    )
 
 
 def _ratio(x: Scalar, y: Scalar) -> Scalar:
@@ -170,19 +172,19 @@ def _bounds(roles: _Roles, temperatures: PerBath, powered: Bool[Array, ""]) -> t
 
 def _mode(roles: _Roles, heat: PerBath, power: Scalar) -> Int[Array, ""]:
     cold, hot, room = roles.temperatures
-    part = lambda mask: jnp.sum(jnp.where(mask, heat, 0.0))  # noqa: E731
-    from_cold, from_hot, from_room = part(roles.cold), part(roles.hot), part(roles.room)
+    heat_from = lambda mask: jnp.sum(jnp.where(mask, heat, 0.0))  # noqa: E731
+    from_cold, from_hot, from_room = heat_from(roles.cold), heat_from(roles.hot), heat_from(roles.room)
     cooling = (from_cold > 0) & (cold < room)
     pumping = (from_hot < 0) & (from_room > 0) & (hot > room)
     supplied = jnp.any(jnp.where(roles.thermal, heat, 0.0) > 0)
-    taken = power < 0
+    consumed = power < 0
     choices = [
-        (jnp.isnan(part(roles.thermal) + power + cold + hot + room), Mode.UNDEFINED),
+        (jnp.isnan(heat_from(roles.thermal) + power + cold + hot + room), Mode.UNDEFINED),
         (power > 0, Mode.ENGINE),
-        (taken & cooling, Mode.REFRIGERATOR),
-        (taken & pumping, Mode.HEAT_PUMP),
-        (taken & supplied, Mode.ACCELERATOR),
-        (taken, Mode.HEATER),
+        (consumed & cooling, Mode.REFRIGERATOR),
+        (consumed & pumping, Mode.HEAT_PUMP),
+        (consumed & supplied, Mode.ACCELERATOR),
+        (consumed, Mode.HEATER),
         (cooling & (from_hot > 0) & roles.has_room, Mode.ABSORPTION_REFRIGERATOR),
         (pumping & (from_cold < 0), Mode.HEAT_TRANSFORMER),
         (jnp.any(jnp.where(roles.thermal, heat, 0.0) != 0), Mode.CONDUCTION),
@@ -208,20 +210,20 @@ def _performance(
     roles = _roles(temperatures, cold, hot, works)
     # A thermal bath gives μJ^N as work, a work reservoir all its energy.
     power = jnp.sum(jnp.where(roles.thermal, heat - energy, -energy))
-    whole = jnp.sum(gross)
-    flow, given = zero_below_rounding(heat, gross), zero_below_rounding(power, whole)
+    total_gross = jnp.sum(gross)
+    flow, delivered = zero_below_rounding(heat, gross), zero_below_rounding(power, total_gross)
     supplied = jnp.sum(jnp.where(roles.thermal, jnp.maximum(flow, 0.0), 0.0))
     drawn = jnp.sum(jnp.where(roles.cold, flow, 0.0))
-    driving = jnp.sum(jnp.where(roles.hot, flow, 0.0)) - given if roles.has_room else -given
-    carnot, largest = _bounds(roles, temperatures, given < 0)
+    driving = jnp.sum(jnp.where(roles.hot, flow, 0.0)) - delivered if roles.has_room else -delivered
+    carnot, largest = _bounds(roles, temperatures, delivered < 0)
     return Performance(
         heat,
         power,
-        _ratio(given, supplied),
+        _ratio(delivered, supplied),
         carnot,
-        _ratio(drawn, zero_below_rounding(driving, whole)),
+        _ratio(drawn, zero_below_rounding(driving, total_gross)),
         largest,
-        _mode(roles, flow, given),
+        _mode(roles, flow, delivered),
         generator.names,
     )
 
@@ -269,15 +271,15 @@ def _rectification(generator: Generator, first: int, second: int) -> Rectificati
     order[[first, second]] = second, first
 
     def carried(temperatures):
-        made = generator.with_reservoirs(temperatures=temperatures)
-        found = steady_state(made)
-        state = state_of(made, found)
-        heat = heat_currents_of(made, state)
-        return heat, zero_below_rounding(heat, gross_currents(made, state))[first], found.status
+        varied = generator.with_reservoirs(temperatures=temperatures)
+        found = steady_state(varied)
+        state = state_of(varied, found)
+        heat = heat_currents_of(varied, state)
+        return heat, zero_below_rounding(heat, gross_currents(varied, state))[first], found.status
 
     # One program for both directions: compiling is what takes time.
-    there = generator.temperatures
-    heat, through, status = jax.vmap(carried)(jnp.stack([there, there[order]]))
+    temperature = generator.temperatures
+    heat, through, status = jax.vmap(carried)(jnp.stack([temperature, temperature[order]]))
     coefficient = _ratio(jnp.abs(jnp.sum(through)), jnp.max(jnp.abs(through)))
     return Rectification(coefficient, heat[0], heat[1], status[0] | status[1])
 
