@@ -1,9 +1,10 @@
-"""Cycles: what keeps a stationary state away from equilibrium goes around, and every turn has its price."""
+"""Cycles of transitions: what keeps a stationary state away from equilibrium goes around them, and produces entropy."""
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._repr import summary
 from qdbjax._types import Array, RealVector, Scalar, is_traced
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
@@ -43,12 +44,16 @@ def _path(tree: dict[int, list[Step]], start: int, end: int) -> list[Step]:
 def cycle_basis(generator: Generator, *, by_bath: bool = True) -> tuple[Cycle, ...]:
     """Independent cycles of the transitions of a generator.
 
-    A spanning tree of the strongest transitions; each transition left out closes one cycle, whose first step it is. A
-    cycle is a tuple of steps (bath, to, from), each starting where the one before ended. by_bath: whether transitions
-    of different baths between two levels are different ways, so that two of them close a cycle (heat from one bath to
-    the other); otherwise rates are summed and the bath is -1. Levels that a bath connects one way only count.
-    The cycles depend on which rates vanish: concrete numbers only, TypeError inside jit, grad and vmap; hand the result
-    to `cycle_analysis` there.
+    A spanning tree of the strongest transitions; each transition outside of it closes one cycle, and is its first step.
+    A transition counts if one of its two rates is not 0.
+
+    generator: of any kind, with concrete numbers (the cycles depend on which rates vanish).
+    by_bath: whether transitions between two levels by different baths are different ways, so that two of them close a
+        cycle (heat from one bath to the other); otherwise rates are summed over baths, and the bath of each step is -1.
+
+    Returns a tuple of cycles, each a tuple of steps (bath, to, from) that start where the step before ended. Raises
+    TypeError inside jit, grad and vmap (find the cycles outside and give them to `cycle_analysis`), and ValueError for
+    a batch of generators.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976).
     """
     if is_traced(generator.rates):
@@ -64,25 +69,29 @@ def cycle_basis(generator: Generator, *, by_bath: bool = True) -> tuple[Cycle, .
 
 def independent_cycles(rates: np.ndarray) -> tuple[Cycle, ...]:
     """Cycles of a table (bath, to, from): a transition left out of the tree, then the way back through the tree."""
-    part = list(range(rates.shape[-1]))
-    tree: dict[int, list[Step]] = {level: [] for level in part}
+    component = list(range(rates.shape[-1]))
+    tree: dict[int, list[Step]] = {level: [] for level in component}
     chords = []
     for _, bath, m, n in _edges(rates):
-        if part[m] == part[n]:
+        if component[m] == component[n]:
             chords.append((bath, m, n))
             continue
-        merged, kept = part[m], part[n]
-        part = [kept if each == merged else each for each in part]
+        merged, kept = component[m], component[n]
+        component = [kept if each == merged else each for each in component]
         tree[n].append((bath, m, n))
         tree[m].append((bath, n, m))
     return tuple(((bath, m, n), *_path(tree, m, n)) for bath, m, n in chords)
 
 
 class CycleAnalysis(eqx.Module):
-    """Cycles with what drives them and what goes around.
+    """Cycles with their affinities and currents; see `cycle_analysis`.
 
-    ratios (cycle,): Kolmogorov's Π W(forward)/Π W(backward), 1 under detailed balance. affinities: their logarithms.
-    currents: turns per time in the state. entropy_production: Σ current · affinity, Schnakenberg's.
+    ratios: Kolmogorov's Π W(forward)/Π W(backward), (cycle,), 1 under detailed balance.
+    affinities: their logarithms A, (cycle,).
+    currents: J, net turns per time in the direction of the steps, (cycle,).
+    entropy_production: Σ A J over the cycles, Schnakenberg's, nats per time.
+    cycles: steps (bath, to, from) of each cycle.
+    names: labels of the baths.
     """
 
     ratios: RealVector
@@ -108,7 +117,7 @@ class CycleAnalysis(eqx.Module):
 
     def __repr__(self) -> str:
         if is_traced(self.affinities) or np.ndim(self.affinities) > 1:
-            return f"CycleAnalysis({len(self.cycles)} cycles, {'traced' if is_traced(self.affinities) else 'batch'})"
+            return summary(self, self.affinities, {}, rank=1, known={"cycles": len(self.cycles)})
         lines = [f"CycleAnalysis({len(self.cycles)} cycles, entropy production {float(self.entropy_production):.6g})"]
         for n in range(len(self.cycles)):
             force = abs(float(self.affinities[n]))
@@ -141,11 +150,17 @@ def cycle_analysis(
     """Affinities of independent cycles and the currents around them.
 
     A = ln Π W(forward)/Π W(backward), and in the stationary state Σ̇ = Σ_cycles A J with J the current through the
-    transition that closes the cycle (Schnakenberg); where coherence between equal levels moves populations too, the sum
-    over pairs is `entropy_split`. All affinities vanish if and only if the rates obey detailed balance with some state;
-    with different baths on one pair of levels the affinity is ω(β_a - β_b). Rates between levels, coherences apart.
-    state: by default the stationary one. cycles: by default `cycle_basis`, which needs concrete numbers. by_bath: see
-    there. Returns a CycleAnalysis, differentiable for given cycles.
+    transition that closes the cycle (Schnakenberg). All affinities vanish if and only if the rates obey detailed
+    balance with some state; of two baths on one pair of levels the affinity is ω(β_a - β_b). Only rates and populations
+    enter; where coherence between equal levels moves populations too, the sum over pairs is `entropy_split`.
+
+    generator: of any kind.
+    state: as for `heat_currents`; by default the stationary one.
+    cycles: as `cycle_basis` returns them; by default its own, which takes concrete numbers.
+    by_bath: as for `cycle_basis`, where cycles are not given.
+
+    Returns a CycleAnalysis, differentiable for given cycles. Affinities are infinite where a step has no way back,
+    currents NaN where the state is flagged. Raises as `cycle_basis` where cycles are not given.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); A. N. Kolmogorov, Math. Ann. 112, 155 (1936).
     """
     found = state_of(generator, state)
@@ -154,6 +169,6 @@ def cycle_analysis(
         empty = jnp.zeros((0,), generator.rates.dtype)
         return CycleAnalysis(empty, empty, empty, jnp.zeros((), empty.dtype), (), generator.names)
     affinities, currents = _analysis(generator, found.populations, cycles)
-    # What does not flow costs nothing, whatever drives it.
+    # A current of 0 produces no entropy, even against an infinite affinity.
     cost = jnp.sum(jnp.where(currents == 0, 0.0, currents * affinities))
     return CycleAnalysis(jnp.exp(affinities), affinities, currents, cost, cycles, generator.names)

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, as_matrix, is_traced
+from qdbjax._repr import number, summary
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, as_matrix
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, dissipator_matrix, energy_liouvillian
@@ -27,11 +28,11 @@ def _check_product(product: str) -> None:
         raise ValueError(f"product must be one of {PRODUCTS}; got {product!r}.")
 
 
-def _slopes(function, at: Matrix) -> Matrix:
+def _derivative_matrix(function, at: Matrix) -> Matrix:
     """The derivative of a matrix function as a (d², d²) matrix on row-major vec."""
     d = at.shape[0]
     units = jnp.eye(d * d, dtype=at.dtype).reshape(d * d, d, d)
-    # On Hermitian directions, because that is what the rules are made for; the rest follows by linearity.
+    # Along Hermitian directions, for which the derivative rules of matrix functions hold; all others by linearity.
     real, imaginary = 0.5 * (units + jnp.swapaxes(units, 1, 2)), -0.5j * (units - jnp.swapaxes(units, 1, 2))
     slope = jax.vmap(lambda x: jax.jvp(function, (at,), (x,))[1])
     return (slope(real) + 1j * slope(imaginary)).reshape(d * d, d * d).T
@@ -47,7 +48,7 @@ def _metrics(rho: Matrix, product: str) -> tuple[Matrix, Matrix]:
         back = inverse_hermitian(root)
         return jnp.kron(root, root.T), jnp.kron(back, back.T)
     # ∫₀¹ ρ^s B ρ^{1-s} ds is the change of exp at ln ρ.
-    return _slopes(expm_hermitian, logm_hermitian(rho)), _slopes(logm_hermitian, rho)
+    return _derivative_matrix(expm_hermitian, logm_hermitian(rho)), _derivative_matrix(logm_hermitian, rho)
 
 
 @jit_if_eager
@@ -59,8 +60,14 @@ def _inner(a: Matrix, b: Matrix, rho: Matrix, product: str) -> Array:
 def inner_product(a: ArrayLike, b: ArrayLike, state: ArrayLike, product: str = "GNS") -> Array:
     """Inner product of two operators weighed with a density matrix σ.
 
-    "GNS": Tr[σA†B]; "KMS": Tr[σ^½A†σ^½B]; "BKM" (Bogoliubov, Kubo, Mori): ∫₀¹ds Tr[σ^sA†σ^{1-s}B]. a, b: (d, d), need
-    not be Hermitian; state: Hermitian, positive (d, d), all in one basis. A complex scalar.
+    "GNS": Tr[σA†B]; "KMS": Tr[σ^½A†σ^½B]; "BKM" (Bogoliubov, Kubo, Mori): ∫₀¹ds Tr[σ^sA†σ^{1-s}B].
+
+    a, b: A and B, (d, d), Hermitian or not.
+    state: σ, Hermitian, positive, (d, d), in the basis of A and B.
+    product: "GNS", "KMS" or "BKM".
+
+    Returns a complex scalar, ⟨B, A⟩ = ⟨A, B⟩*. Raises ValueError for another product, a σ that is not Hermitian, and
+    shapes.
     *Source:* R. Alicki, Rep. Math. Phys. 10, 249 (1976), GNS; R. Kubo, J. Phys. Soc. Jpn. 12, 570 (1957), BKM.
     """
     _check_product(product)
@@ -98,14 +105,22 @@ def _adjoint_generator(generator: Generator, state: State, product: str) -> Matr
 
 
 def adjoint_generator(generator: Generator, state: StateLike | None = None, *, product: str = "GNS") -> Matrix:
-    """The adjoint L♯ of the Heisenberg generator in the product of a state, ⟨A, L†(B)⟩ = ⟨L♯(A), B⟩.
+    """The adjoint L♯ of the Heisenberg generator in the inner product of a state.
+
+    ⟨A, L†(B)⟩ = ⟨L♯(A), B⟩
 
     The KMS adjoint is itself a generator of GKSL form, of the time-reversed dynamics, for every stationary state,
     however many baths there are. So is the GNS adjoint where levels and gaps are not degenerate, or the state is Gibbs;
-    where equal gaps keep cross terms a driven state gives equal frequencies unequal weights, and it is not
-    (`gksl_defects`).
-    state: by default the stationary one. Returns (d², d²) on row-major vec, in the basis of the Hamiltonian, Heisenberg
-    picture: L♯(1) = 0. NaN for a state without an inverse (a pure one, or T = 0). Raises ValueError above d = 32.
+    where equal gaps keep cross terms a driven state gives equal frequencies unequal weights, and the GNS adjoint is of
+    another form (`gksl_defects`).
+
+    generator: of any kind, d <= 32.
+    state: as for `heat_currents`; by default the stationary one.
+    product: "GNS", "KMS" or "BKM", as for `inner_product`.
+
+    Returns (d², d²) on row-major vec, in the basis of the Hamiltonian, inverse time; Heisenberg picture, L♯(1) = 0 for
+    a stationary state. NaN for a state without an inverse (a pure one, or T = 0). Raises ValueError above d = 32 and
+    for another product.
     *Source:* A. Frigerio and V. Gorini, Commun. Math. Phys. 93, 517 (1984); D. Petz, ibid. 105, 123 (1986).
     """
     _check_product(product)
@@ -117,7 +132,11 @@ def adjoint_generator(generator: Generator, state: StateLike | None = None, *, p
 class SymmetryResiduals(eqx.Module):
     """‖D - D♯‖ of the dissipators (Frobenius norm, inverse time): 0 under detailed balance.
 
-    total: of all baths together. baths (bath,): of each by itself, in the product of the same state. size: ‖D‖.
+    total: of all baths together.
+    baths: of each by itself, (bath,), in the product of the same state.
+    size: ‖D‖ of all baths together.
+    names: labels of the baths.
+    product: "GNS", "KMS" or "BKM".
     """
 
     total: Scalar
@@ -127,15 +146,16 @@ class SymmetryResiduals(eqx.Module):
     product: str = eqx.field(static=True)
 
     def __repr__(self) -> str:
-        if is_traced(self.total) or np.ndim(self.total):
-            return f"SymmetryResiduals({self.product}, {'traced' if is_traced(self.total) else 'batch'})"
-        parts = ", ".join(f"{name}={float(x):.3g}" for name, x in zip(self.names, self.baths, strict=True))
-        return f"SymmetryResiduals({self.product}, total={float(self.total):.3g} of {float(self.size):.3g}, {parts})"
+        fields = {
+            "total": lambda: f"{float(self.total):.3g} of {float(self.size):.3g}",
+            **{name: lambda n=n: number(self.baths[n], 3) for n, name in enumerate(self.names)},
+        }
+        return summary(self, self.total, fields, known={"product": self.product})
 
 
 def _norm(matrix: Matrix) -> Scalar:
     square = jnp.sum(jnp.real(matrix) ** 2 + jnp.imag(matrix) ** 2)
-    # The norm of what vanishes has no slope; a penalty must not be NaN there.
+    # At 0 the square root has no derivative; 0 stands for it, so that a penalty may contain this norm.
     return jnp.where(square == 0, 0.0, jnp.sqrt(jnp.where(square == 0, 1.0, square)))
 
 
@@ -155,13 +175,18 @@ def _residuals(generator: Generator, state: State, product: str) -> SymmetryResi
 def symmetry_residuals(
     generator: Generator, state: StateLike | None = None, *, product: str = "GNS"
 ) -> SymmetryResiduals:
-    """Whether the dissipator is its own adjoint, ‖D - D♯‖ of each bath and in total.
+    """Whether the dissipator is its own adjoint in the inner product of a state.
 
-    Zero for the total in the GNS product if and only if quantum detailed balance holds with respect to the state; the
-    KMS product asks for less (a KMS-symmetric generator need not be covariant). L itself is never symmetric where H
-    does anything, which is no sign of broken balance. state: by default the stationary one. Returns SymmetryResiduals,
-    differentiable where it does not vanish, NaN for a state without an inverse (a pure one, or T = 0). Raises
-    ValueError above d = 32.
+    ‖D - D♯‖, of each bath and of all together. Zero for all together in the GNS product if and only if quantum detailed
+    balance holds with respect to the state; the KMS product asks for less (a KMS-symmetric generator need not be
+    covariant). L itself is not symmetric, whether or not balance holds, unless H + H_LS is a multiple of 1.
+
+    generator: of any kind, d <= 32.
+    state: as for `heat_currents`; by default the stationary one.
+    product: "GNS", "KMS" or "BKM", as for `inner_product`.
+
+    Returns SymmetryResiduals, inverse time, differentiable where they do not vanish; NaN for a state without an inverse
+    (a pure one, or T = 0). Raises ValueError above d = 32 and for another product.
     *Source:* A. Kossakowski, A. Frigerio, V. Gorini, M. Verri, Commun. Math. Phys. 57, 97 (1977).
     """
     _check_product(product)
@@ -170,10 +195,12 @@ def symmetry_residuals(
 
 
 class GKSLDefects(eqx.Module):
-    """By how much a Heisenberg map fails to generate a quantum dynamical semigroup.
+    """By how much a Heisenberg map fails to generate a quantum dynamical semigroup; see `gksl_defects`.
 
-    unit: largest entry of L(1). hermiticity: largest violation of L(A†) = L(A)†. positivity: smallest eigenvalue of the
-    Choi matrix of L off the maximally entangled state, negative where complete positivity is lost.
+    unit: largest entry of L(1).
+    hermiticity: largest violation of L(A†) = L(A)†.
+    positivity: smallest eigenvalue of the Choi matrix of L on the complement of the maximally entangled state; negative
+        where complete positivity is lost.
     """
 
     unit: Scalar
@@ -181,18 +208,20 @@ class GKSLDefects(eqx.Module):
     positivity: Scalar
 
     def __repr__(self) -> str:
-        if is_traced(self.unit) or np.ndim(self.unit):
-            return f"GKSLDefects({'traced' if is_traced(self.unit) else 'batch'})"
-        shown = ", ".join(f"{name}={float(getattr(self, name)):.2g}" for name in ("unit", "hermiticity", "positivity"))
-        return f"GKSLDefects({shown})"
+        names = ("unit", "hermiticity", "positivity")
+        return summary(self, self.unit, {name: lambda name=name: number(getattr(self, name), 2) for name in names})
 
 
 @jit_if_eager
 def gksl_defects(superoperator: Array) -> GKSLDefects:
     """Whether a map is the Heisenberg generator of a quantum dynamical semigroup (GKSL form).
 
-    superoperator: (d², d²) on row-major vec. Returns GKSLDefects: unit and hermiticity 0, positivity >= 0, to rounding,
-    if and only if it is.
+    It is if and only if L(1) = 0, L(A†) = L(A)†, and P C P >= 0, C the Choi matrix of L and P the projector onto the
+    complement of the maximally entangled state.
+
+    superoperator: L, (d², d²) on row-major vec.
+
+    Returns GKSLDefects: unit and hermiticity 0, positivity >= 0, to rounding. Raises ValueError for another shape.
     *Source:* D. E. Evans and J. T. Lewis, Commun. Dublin Inst. Adv. Stud. A 24 (1977), conditional complete positivity.
     """
     n = superoperator.shape[0]

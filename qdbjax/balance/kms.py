@@ -6,17 +6,18 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._repr import summary
 from qdbjax._types import Array, ArrayLike, Float, RealVector, Scalar, as_real, as_scalar, is_traced
 
 HOLDS = 1e-9  # relative defect up to which the condition is said to hold
 
 
 class KMSCheck(eqx.Module):
-    """γ(-ω) = e^{-β(ω - μ)} γ(ω) frequency by frequency.
+    """γ(-ω) = e^{-β(ω - μ)} γ(ω) frequency by frequency; see `kms_check`.
 
-    inverse_temperatures (frequency,): the β that each pair ±ω implies, one number for a bath in equilibrium. defects:
-    |γ_ba(-ω) - e^{-β(ω - μ)} γ_ab(ω)| of the worst entry over the largest entry at ω, at the temperature given (or the
-    mean of those implied). temperature: that one.
+    inverse_temperatures: β that each pair ±ω implies, (frequency,); one number for a bath in equilibrium.
+    defects: |γ_ba(-ω) - e^{-β(ω - μ)} γ_ab(ω)| of the worst entry over the largest entry at ω, (frequency,).
+    temperature: T = 1/β of the defects, as given or from the mean of the implied β.
     """
 
     inverse_temperatures: RealVector
@@ -30,7 +31,7 @@ class KMSCheck(eqx.Module):
 
     def __repr__(self) -> str:
         if is_traced(self.defects):
-            return "KMSCheck(traced)"
+            return summary(self, self.defects, {})
         low, high = (1 / float(x) for x in (np.max(self.inverse_temperatures), np.min(self.inverse_temperatures)))
         verdict = "holds" if bool(self.holds) else "is violated"
         return (
@@ -46,22 +47,30 @@ def kms_check(
     temperature: ArrayLike | None = None,
     chemical_potential: ArrayLike = 0.0,
 ) -> KMSCheck:
-    """Whether a noise spectrum obeys the condition of Kubo, Martin and Schwinger, γ_ba(-ω) = e^{-β(ω - μ)} γ_ab(ω).
+    """Whether a noise spectrum obeys the condition of Kubo, Martin and Schwinger.
 
-    noise: γ of an array of frequencies of either sign, of their shape, or (k, k, *shape) for correlated couplings,
-    whose transpose counts; the `noise` or `noise_matrix` of a Bath, or measured data interpolated. frequencies (n,):
-    ω > 0, energy. temperature: T > 0 to test; by default the mean of what the pairs imply. Returns a KMSCheck.
-    Raises ValueError for frequencies that are not positive.
+    γ_ba(-ω) = e^{-β(ω - μ)} γ_ab(ω)
+
+    noise: a function, γ at an array of frequencies of either sign: of their shape, or (k, k, *shape) for correlated
+        couplings, whose transpose counts; the `noise` or `noise_matrix` of a Bath, or measured data interpolated.
+    frequencies: ω > 0, (n,), energy.
+    temperature: T > 0 to test, energy; by default from the mean of the β that the pairs ±ω imply.
+    chemical_potential: μ, energy; 0 where no particles are exchanged.
+
+    Returns a KMSCheck. Raises ValueError for frequencies that are not positive or not a vector, a temperature that is
+    not positive, and a noise of another shape.
     *Source:* R. Haag, N. M. Hugenholtz, M. Winnink, Commun. Math. Phys. 5, 215 (1967).
     """
     frequencies = as_real(frequencies, "frequencies")
     if frequencies.ndim != 1 or frequencies.shape[0] == 0:
         raise ValueError(f"frequencies must be a vector of at least one; got shape {frequencies.shape}.")
     if not is_traced(frequencies) and not np.all(np.asarray(frequencies) > 0):
-        raise ValueError(f"frequencies must be positive; got {np.asarray(frequencies).min()}. γ(-ω) is asked for here.")
+        raise ValueError(
+            f"frequencies must be positive; got {np.asarray(frequencies).min()}. The noise is evaluated at -ω too."
+        )
     potential = as_scalar(chemical_potential, "chemical_potential").astype(frequencies.dtype)
     down, up = (_as_table(noise(x)) for x in (frequencies, -frequencies))
-    # Traces decide what each pair implies, every entry whether it holds.
+    # β follows from the trace over couplings, the defect from every entry.
     emission, absorption = (jnp.real(jnp.trace(table)) for table in (down, up))
     implied = jnp.log(emission / absorption) / (frequencies - potential)
     beta = jnp.mean(implied) if temperature is None else 1 / as_scalar(temperature, "temperature", low=0, strict=True)

@@ -1,10 +1,11 @@
-"""Dynamical detailed balance: micro-currents that are constant, not zero, and the temperatures that levels show."""
+"""Dynamical detailed balance: micro-currents that are constant, not zero, and effective temperatures of the levels."""
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Bool, Float, RealVector, is_traced
+from qdbjax._repr import number, summary
+from qdbjax._types import Array, Bool, Float, RealVector
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.markov import rate_matrix_vector
@@ -15,11 +16,14 @@ Table = Float[Array, "bath to from"]
 
 
 class DynamicalBalance(eqx.Module):
-    """Micro-currents of populations, and whether they stand still.
+    """Micro-currents of populations, and whether they are constant; see `dynamical_balance`.
 
-    micro_currents (bath, m, n): J_b,mn = Γ_b(n→m)p_n - Γ_b(m→n)p_m, quanta per time, positive into the system on m > n.
-    drift: their change per time; zero is dynamical detailed balance. from_lowest: the same currents rebuilt from those
-    that reach the lowest level and its population alone. balance (m, n): Σ_b J_b,mn, which equilibrium makes vanish.
+    micro_currents: J_b,mn = Γ_b(n→m)p_n - Γ_b(m→n)p_m, (bath, m, n), quanta per time; positive into the system where
+        E_m > E_n.
+    drift: their change per time, (bath, m, n); zero is dynamical detailed balance.
+    from_lowest: the same currents, (bath, m, n), rebuilt from those of the pairs with the lowest level and its
+        population.
+    balance: Σ_b J_b,mn, (m, n), zero in equilibrium.
     """
 
     micro_currents: Table
@@ -28,13 +32,10 @@ class DynamicalBalance(eqx.Module):
     balance: Float[Array, "to from"]
 
     def __repr__(self) -> str:
-        if is_traced(self.balance) or np.ndim(self.balance) > 2:
-            return f"DynamicalBalance({'traced' if is_traced(self.balance) else 'batch'})"
-        largest = lambda x: float(np.abs(x).max())  # noqa: E731
-        return (
-            f"DynamicalBalance(micro-currents up to {largest(self.micro_currents):.3g}, drift "
-            f"{largest(self.drift):.1e}, left when baths are added {largest(self.balance):.3g})"
-        )
+        names = ("micro_currents", "drift", "balance")
+        largest = lambda name: number(np.abs(getattr(self, name)).max(), 3)  # noqa: E731
+        fields = {f"largest {name.replace('_', ' ')}": lambda name=name: largest(name) for name in names}
+        return summary(self, self.balance, fields, rank=2)
 
 
 @jit_if_eager
@@ -56,10 +57,15 @@ def _dynamical(generator: Generator, p: RealVector) -> DynamicalBalance:
 def dynamical_balance(generator: Generator, state: StateLike | None = None) -> DynamicalBalance:
     """Dynamical detailed balance: in a stationary state each micro-current is constant.
 
-    (39) J_b,mn = Γ_b(n→m)p_n - Γ_b(m→n)p_m for every bath and pair of levels, of which those with the lowest level
-    determine all others, (40); Σ_b J_b,mn is Tr[ρ P_n L(P_m)] - Tr[ρ L_B(P_n) P_m], (68b) and (70), the asymmetry
-    under time reversal, zero in equilibrium. state: by default the stationary one; of any other, populations only.
-    from_lowest is NaN where a bath does not reach the lowest level directly. Returns a DynamicalBalance.
+    J_b,mn = Γ_b(n→m)p_n - Γ_b(m→n)p_m for every bath and pair of levels, (39), of which those with the lowest level
+    determine all others, (40). Σ_b J_b,mn = Tr[ρ P_n L(P_m)] - Tr[ρ L_B(P_n) P_m], (68b) and (70), is the asymmetry
+    under time reversal, zero in equilibrium.
+
+    generator: of any kind.
+    state: as for `heat_currents`; by default the stationary one. Only its populations enter.
+
+    Returns a DynamicalBalance, inverse time, drift inverse time squared; from_lowest is NaN where a bath does not
+    connect a level with the lowest one directly, all is NaN where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (39), (40), (68b), (70), counted into the
     system.
     """
@@ -78,10 +84,16 @@ def _level_temperatures(generator: Generator, p: RealVector) -> RealVector:
 
 
 def effective_inverse_temperatures(generator: Generator, state: StateLike | None = None) -> RealVector:
-    """Inverse temperature that each level shows against the lowest, β_S(m) = -ln(p_m/p_0)/(E_m - E_0).
+    """Effective inverse temperature of each level against the lowest.
 
-    One number for all levels if and only if the state is Gibbs; negative for a level more populated than the lowest.
-    NaN for the lowest level and its equals. Shape (level,), inverse energy.
+    β_S(m) = -ln(p_m/p_0)/(E_m - E_0): one number for all levels if and only if the populations are those of a Gibbs
+    state; negative for a level more populated than the lowest.
+
+    generator: of any kind.
+    state: as for `heat_currents`; by default the stationary one. Only its populations enter.
+
+    Returns (level,), inverse energy; NaN for the lowest level and those degenerate with it, and where the state is
+    flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (83) counted from the lowest level: as
     printed it changes with the zero of energy.
     """
@@ -90,9 +102,11 @@ def effective_inverse_temperatures(generator: Generator, state: StateLike | None
 
 
 class DominationBounds(eqx.Module):
-    """Bounds of (45) on the ratio of the populations of each pair, upper level over lower, at [m, n] with E_m > E_n.
+    """Bounds on the ratio of the populations of each pair, upper level over lower; see `domination_bounds`.
 
-    ratio p_m/p_n, lower and upper bound (m, n), inside: whether the ratio lies between; NaN and False elsewhere.
+    ratio: p_m/p_n at [m, n] with E_m > E_n, NaN elsewhere.
+    lower, upper: the bounds, (m, n), likewise.
+    inside: whether the ratio lies between them, (m, n); False elsewhere.
     """
 
     ratio: Float[Array, "m n"]
@@ -115,11 +129,16 @@ def _bounds(generator: Generator, p: RealVector) -> DominationBounds:
 
 
 def domination_bounds(generator: Generator, state: StateLike | None = None) -> DominationBounds:
-    """Gibbs domination: min_b e^{-β_b(ω - μ_b)} <= p_m/p_n <= max_b e^{-β_b(ω - μ_b)}, ω = E_m - E_n > 0.
+    """Gibbs domination: bounds on the ratio of two populations by the Boltzmann factors of the baths.
 
-    Holds for every pair on which the micro-currents of two baths run in opposite directions; a pair outside its bounds
-    is fed around through other levels. state: by default the stationary one. Returns DominationBounds; one quantum a
-    transition for fields. NaN for a local-KMS field.
+    min_b e^{-β_b(ω - μ_b)} <= p_m/p_n <= max_b e^{-β_b(ω - μ_b)}, ω = E_m - E_n > 0, one quantum a transition for
+    fields. Holds for every pair on which the micro-currents of two baths run in opposite directions; a pair outside its
+    bounds is supplied through other levels.
+
+    generator: of any kind.
+    state: as for `heat_currents`; by default the stationary one. Only its populations enter.
+
+    Returns DominationBounds; the bounds are NaN for a local-KMS field, the ratios where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (45).
     """
     found = state_of(generator, state)

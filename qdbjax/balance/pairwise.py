@@ -1,13 +1,13 @@
 """Detailed balance of the rates between levels, broken pair by pair.
 
-Everything here reads rates and populations; coherences between degenerate levels are not asked for.
+Only rates and populations enter; coherences between degenerate levels are left out.
 """
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
-from qdbjax._types import Array, Float, RealVector, Scalar, is_traced
+from qdbjax._repr import summary
+from qdbjax._types import Array, Float, RealVector, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.solvers.stationary import state_of
@@ -28,19 +28,24 @@ def _exponents(generator: Generator) -> Float[Array, "bath level"]:
 
 @jit_if_eager
 def violation_ratios(generator: Generator) -> Float[Array, "bath level level"]:
-    """How far each pair of levels is from detailed balance, I(k, l) = a_kl e^{-βE_l} / (a_lk e^{-βE_k}).
+    """How far each pair of levels is from detailed balance.
 
-    1 where the bath obeys detailed balance with its own temperature, and where it connects k and l neither way;
-    I(l, k) = 1/I(k, l). A particle number of the system enters with the bath's chemical potential, E - μN for E.
-    generator: of any kind. Shape (bath, k, l); NaN for a bath without a single temperature.
+    I_b(k, l) = a_kl e^{-βE_l} / (a_lk e^{-βE_k}), I(l, k) = 1/I(k, l): 1 where bath b obeys detailed balance with its
+    own temperature, and where it does not connect k and l. A particle number of the system enters with the bath's
+    chemical potential, E - μN for E.
+
+    generator: of any kind.
+
+    Returns (bath, k, l), without unit; NaN for a bath without a single temperature, inf where a transition has no way
+    back.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (21)-(22).
     """
     exponents, rates = _exponents(generator), generator.rates
     back = jnp.swapaxes(rates, 1, 2)
     lifted = jnp.exp(exponents[:, :, None] - exponents[:, None, :])
-    some = (rates > 0) | (back > 0)
-    there = jnp.where(rates > 0, lifted * rates, 0.0)
-    return jnp.where(some, jnp.where(some, there, 1.0) / jnp.where(some, back, 1.0), 1.0)
+    connected = (rates > 0) | (back > 0)
+    forward = jnp.where(rates > 0, lifted * rates, 0.0)
+    return jnp.where(connected, jnp.where(connected, forward, 1.0) / jnp.where(connected, back, 1.0), 1.0)
 
 
 @jit_if_eager
@@ -50,25 +55,31 @@ def _currents(generator: Generator, populations: RealVector) -> Pairs:
 
 
 def probability_currents(generator: Generator, state: StateLike | None = None) -> Pairs:
-    """Net probability per time from level k to level j, K_jk = a_jk p_k - a_kj p_j, all baths together.
+    """Net probability per time from level to level, all baths together.
 
-    In equilibrium with one bath K_jk = a_kj p_j [I(j, k) - 1]: persistent loops, if detailed balance is broken.
+    K_jk = a_jk p_k - a_kj p_j, from k to j; in equilibrium with one bath K_jk = a_kj p_j [I(j, k) - 1], persistent
+    loops if detailed balance is broken.
 
     generator: of any kind.
-    state: a SteadyState or any density matrix (d, d); by default the stationary state.
+    state: as for `heat_currents`; by default the stationary one. Only its populations enter.
 
-    Shape (level, level), antisymmetric, inverse time; in a stationary state its rows add up to zero, and the three
-    currents of a three-level loop are one number.
+    Returns (level j, level k), antisymmetric, inverse time; in a stationary state its rows add up to zero, and the
+    three currents of a three-level loop are one number. NaN where the state is flagged.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (26), (31).
     """
     return _currents(generator, state_of(generator, state).populations)
 
 
 def pair_energy_currents(generator: Generator, state: StateLike | None = None) -> Pairs:
-    """Energy per time that each pair of levels takes in from the baths, J_jk = K_jk (E_j - E_k).
+    """Energy per time that each pair of levels takes in from the baths.
 
-    Arguments as for `probability_currents`. Shape (level, level), symmetric, positive into the system; over pairs j > k
-    it adds up to the energy current, which vanishes in a stationary state though its parts may not.
+    J_jk = K_jk (E_j - E_k), K the `probability_currents`.
+
+    generator: of any kind.
+    state: as for `heat_currents`; by default the stationary one. Only its populations enter.
+
+    Returns (level, level), symmetric, energy per time, positive into the system; over pairs j > k it adds up to the
+    energy current, which vanishes in a stationary state though its parts may not. NaN where the state is flagged.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (32), cyclic pairs.
     """
     return -probability_currents(generator, state) * generator.spectrum.frequencies
@@ -76,12 +87,16 @@ def pair_energy_currents(generator: Generator, state: StateLike | None = None) -
 
 @jit_if_eager
 def thermalization_conditions(generator: Generator) -> Pairs:
-    """What equilibrium asks of rates that are not in detailed balance, C_kj = Σ_b a_jk [I(k, j) - 1].
+    """What equilibrium asks of rates that are not in detailed balance.
 
-    Gibbs at the temperature of the baths is stationary if and only if every row adds up to zero. For three levels two
-    rows say a_+0 [1 - I(0, +)] = a_-0 [I(0, -) - 1] and a_0+ [1 - 1/I(0, +)] = a_-+ [I(+, -) - 1].
-    generator: of any kind; baths at different temperatures are each held to their own. Shape (level k, level j),
-    inverse time.
+    C_kj = Σ_b a_jk [I_b(k, j) - 1]: Gibbs at the temperature of the baths is stationary if and only if every row adds
+    up to zero. For three levels two rows say
+
+        a_+0 [1 - I(0, +)] = a_-0 [I(0, -) - 1],   a_0+ [1 - 1/I(0, +)] = a_-+ [I(+, -) - 1].
+
+    generator: of any kind; of baths at different temperatures each is compared with its own Gibbs state.
+
+    Returns (level k, level j), inverse time; NaN with a bath without a single temperature.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (30a), (30b).
     """
     exponents, rates = _exponents(generator), generator.rates
@@ -91,10 +106,10 @@ def thermalization_conditions(generator: Generator) -> Pairs:
 
 
 class EntropySplit(eqx.Module):
-    """Entropy production of a diagonal state and its two parts, per time: total = schnakenberg + violation.
+    """Entropy production of a diagonal state and its two parts, nats per time: total = schnakenberg + violation.
 
-    schnakenberg: Σ_b Σ_{k>j} K_jk ln(a_jk p_k / a_kj p_j) >= 0, what the rates alone tell. violation: Σ_b Σ_{k>j} K_jk
-    ln I_b(k, j), which is zero under detailed balance and negative in an equilibrium that breaks it.
+    schnakenberg: Σ_b Σ_{k>j} K_jk ln(a_jk p_k / a_kj p_j) >= 0, from rates and populations alone.
+    violation: Σ_b Σ_{k>j} K_jk ln I_b(k, j), zero under detailed balance, negative in an equilibrium that breaks it.
     """
 
     total: Scalar
@@ -102,10 +117,7 @@ class EntropySplit(eqx.Module):
     violation: Scalar
 
     def __repr__(self) -> str:
-        if is_traced(self.total) or np.ndim(self.total):
-            return f"EntropySplit({'traced' if is_traced(self.total) else f'batch={np.shape(self.total)}'})"
-        parts = f"schnakenberg={float(self.schnakenberg):.6g}, violation={float(self.violation):.6g}"
-        return f"EntropySplit(total={float(self.total):.6g}, {parts})"
+        return summary(self, self.total, {name: getattr(self, name) for name in ("total", "schnakenberg", "violation")})
 
 
 @jit_if_eager
@@ -120,17 +132,22 @@ def _split(generator: Generator, p: RealVector) -> EntropySplit:
     forces = logarithm(p)[None, None, :] - logarithm(p)[None, :, None]
     forces = forces + exponents[:, None, :] - exponents[:, :, None]
     # Every pair appears twice: current and force both change sign with the order.
-    met = lambda force: 0.5 * jnp.sum(jnp.where(currents == 0, 0.0, currents * force))  # noqa: E731
-    total, schnakenberg = met(forces), met(ratio)
+    over_pairs = lambda force: 0.5 * jnp.sum(jnp.where(currents == 0, 0.0, currents * force))  # noqa: E731
+    total, schnakenberg = over_pairs(forces), over_pairs(ratio)
     return EntropySplit(total, schnakenberg, total - schnakenberg)
 
 
 def entropy_split(generator: Generator, state: StateLike | None = None) -> EntropySplit:
-    """Entropy production of populations, split into Schnakenberg's and what broken detailed balance takes off.
+    """Entropy production of populations, split into Schnakenberg's part and that of broken detailed balance.
 
     σ = Σ_b Σ_{k>j} K_jk [ln(a_jk p_k / a_kj p_j) + ln I_b(k, j)], each bath b with its own rates, currents and ratios.
-    Arguments as for `probability_currents`. Returns an EntropySplit; its total is `entropy_production` for populations
-    (dS/dt included). inf where a transition has no way back.
+
+    generator: of any kind.
+    state: as for `heat_currents`; by default the stationary one. Only its populations enter.
+
+    Returns an EntropySplit, nats per time; its total is `entropy_production` for populations (dS/dt included).
+    Schnakenberg's part is inf where a transition has no way back. NaN where the state is flagged or a bath has no
+    single temperature.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (25)-(27); J.
     Schnakenberg, Rev. Mod. Phys. 48, 571 (1976).
     """

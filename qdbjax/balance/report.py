@@ -38,13 +38,23 @@ class BalanceReport(eqx.Module):
     """What `balance_report` found; `print` it to read it.
 
     verdict: "equilibrium", "driven", "broken" (a bath drives a cycle by itself), "transient" or "undecided".
-    symmetry: SymmetryResiduals of the dissipator (None above d = 32). cycles: CycleAnalysis with every bath a way of
-    its own; own_affinities (bath,): the largest affinity of a cycle that a bath closes by itself. micro_currents (bath,
-    m, n), imbalance: the largest of them over the largest flow one way. heat_currents (bath,), traffic (bath,): heat
-    carried both ways, beside which a net current may be rounding. particle_currents (bath,), None where none are
-    exchanged. energy_change: Σ of the energy currents, zero in a stationary state. entropy_production, and
-    rates_production: what Schnakenberg counts from rates and populations. inverse_temperatures (level,): what each
-    level shows against the lowest. coherence: largest ρ_mn between different levels m and n.
+    status: flags of the state (`explain`).
+    names, temperatures, chemical_potentials: of the baths, (bath,).
+    populations: of the energy levels, (level,).
+    symmetry: SymmetryResiduals of the dissipator; None above d = 32.
+    cycles: CycleAnalysis with every bath a way of its own.
+    own_affinities: the largest affinity of a cycle that a bath closes by itself, (bath,).
+    micro_currents: net quanta per time, (bath, m, n).
+    imbalance: the largest micro-current over the largest flow in one direction.
+    heat_currents: into the system, (bath,).
+    traffic: energy that a bath carries in both directions, (bath,); a net current far below it is rounding.
+    particle_currents: into the system, (bath,); None where none are exchanged.
+    energy_change: Σ of the energy currents, zero in a stationary state.
+    entropy_production: nats per time.
+    rates_production: Schnakenberg's entropy production, from rates and populations alone.
+    inverse_temperatures: effective 1/T of each level against the lowest, (level,).
+    coherence: largest |ρ_mn| of two different eigenstates m and n.
+    secular_ratio: smallest difference of distinct Bohr frequencies over the largest rate.
     """
 
     verdict: str
@@ -96,14 +106,15 @@ class BalanceReport(eqx.Module):
 
     def _flows(self) -> list[str]:
         if self.imbalance <= BALANCE_ROUNDING:
-            return [f"none: the largest micro-current is {_part(self.imbalance)} of the largest one-way flow"]
+            return [f"none: the largest micro-current is {_short(self.imbalance)} of the largest one-way flow"]
         currents = self.micro_currents
-        lines = [f"the largest micro-current is {_part(self.imbalance)} of the largest one-way flow"]
+        lines = [f"the largest micro-current is {_short(self.imbalance)} of the largest one-way flow"]
         order = np.argsort(currents, axis=None)[::-1][:3]
         for b, m, n in (np.unravel_index(k, currents.shape) for k in order):
             if currents[b, m, n] > BALANCE_ROUNDING * currents.max():
                 lines.append(f"{self.names[b]} moves the system {n} → {m}, net {currents[b, m, n]:.4g} per time")
-        # What is 0 to rounding is said to be 0: all heat of a bath that drives a cycle by itself.
+        # A net heat current within the rounding of the traffic is shown as 0: a single bath that drives a cycle by
+        # itself has traffic, and no net heat.
         shown = np.asarray(zero_below_rounding(self.heat_currents, self.traffic))
         if self.verdict == "transient":
             rest = f"the system's energy changes by {self.energy_change:+.4g} per time"
@@ -145,7 +156,7 @@ class BalanceReport(eqx.Module):
         share = float(self.symmetry.total) / max(float(self.symmetry.size), np.finfo(float).tiny)
         each = ", ".join(f"{name} {float(x):.2g}" for name, x in zip(self.names, self.symmetry.baths, strict=True))
         lines = [
-            f"the dissipator misses its GNS adjoint by {_part(share)} of its norm",
+            f"the dissipator misses its GNS adjoint by {_short(share)} of its norm",
             f"bath by bath, in this state: {each}",
         ]
         if self.verdict == "driven" and share <= BALANCE_ROUNDING:
@@ -192,7 +203,8 @@ class BalanceReport(eqx.Module):
         return [f"{explain(self.status)} (secular ratio {self.secular_ratio:.2g})"] if self.status else []
 
 
-def _part(share: float) -> str:
+def _short(share: float) -> str:
+    """A share of the whole as a short number."""
     return f"{share:.1e}" if share < 1e-3 else f"{share:.3g}"
 
 
@@ -208,7 +220,7 @@ def _own_affinities(generator: Generator) -> np.ndarray:
 
 
 class _Reading(eqx.Module):
-    """What is computed in one compiled call."""
+    """The numbers of a report that one compiled call computes."""
 
     state: State
     symmetry: SymmetryResiduals | None
@@ -229,9 +241,9 @@ class _Reading(eqx.Module):
 def _read(generator: Generator, found: State) -> _Reading:
     dense = generator.dimension <= DENSE_LIMIT
     rho = found.energy_density_matrix
-    motion = jnp.zeros(())
+    largest_change = jnp.zeros(())
     if dense:
-        motion = jnp.max(jnp.abs(generator.apply(generator.spectrum.from_eigenbasis(rho))))
+        largest_change = jnp.max(jnp.abs(generator.apply(generator.spectrum.from_eigenbasis(rho))))
     return _Reading(
         found,
         symmetry_residuals(generator, found) if dense else None,
@@ -244,7 +256,7 @@ def _read(generator: Generator, found: State) -> _Reading:
         entropy_split(generator, found).schnakenberg,
         effective_inverse_temperatures(generator, found),
         jnp.max(jnp.abs(rho - jnp.diag(jnp.diagonal(rho)))),
-        motion / jnp.where(generator.scale > 0, generator.scale, 1.0),
+        largest_change / jnp.where(generator.scale > 0, generator.scale, 1.0),
         generator.secular_ratio,
     )
 
@@ -264,10 +276,16 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
     """In plain words: whether a generator obeys detailed balance, what breaks it, what flows and what it costs.
 
     Reads Kolmogorov cycles of each bath alone and of all together, micro-currents of the state, the symmetry of the
-    dissipator in the GNS product, heat and entropy production, and the temperatures that levels show. Levels are
-    numbered as in `generator.rates`. state: by default the stationary one; of another one, what it does now.
-    Returns a BalanceReport with the numbers; print it. Takes one generator with concrete numbers (TypeError inside jit,
-    grad and vmap; there use what it reads: `cycle_analysis`, `symmetry_residuals`, `micro_currents`).
+    dissipator in the GNS product, heat and entropy production, and the effective temperatures of the levels. Levels are
+    numbered as in `generator.rates`.
+
+    generator: of any kind, one with concrete numbers.
+    state: as for `heat_currents`; by default the stationary one. Of another state the report says what it does at
+        present.
+
+    Returns a BalanceReport with the numbers; print it. Its verdict is "undecided" where the state is NaN. Raises
+    TypeError inside jit, grad and vmap (use `cycle_analysis`, `symmetry_residuals`, `micro_currents` there), and
+    ValueError for a batch of generators.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); A. Kossakowski et al., Commun. Math. Phys. 57, 97 (1977).
     """
     basis = cycle_basis(generator)
@@ -278,7 +296,7 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
     currents = np.asarray(reading.micro_currents)
     largest = np.max(np.asarray(generator.rates) * np.asarray(found.populations)[None, None, :])
     imbalance = float(np.abs(currents).max() / max(largest, np.finfo(float).tiny))
-    brought = reading.particle_currents
+    particles = reading.particle_currents
     return BalanceReport(
         verdict=_verdict(reading, imbalance, own, cycles),
         status=int(getattr(given, "status", generator.status)),
@@ -293,7 +311,7 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
         imbalance=imbalance,
         heat_currents=np.asarray(reading.heat_currents),
         traffic=np.asarray(reading.traffic),
-        particle_currents=None if brought is None else np.asarray(brought),
+        particle_currents=None if particles is None else np.asarray(particles),
         energy_change=float(reading.energy_change),
         entropy_production=float(reading.entropy_production),
         rates_production=float(reading.rates_production),

@@ -16,7 +16,8 @@ COUNTED = ("energy", "particles", "heat", "entropy")
 class Counter(eqx.Module):
     """X = Σ_b (u_b E_b + v_b N_b), E_b and N_b the energy and the particles that bath b has brought into the system.
 
-    energy u (bath,), particles v (bath,).
+    energy: u, (bath,), weight of the energy of each bath.
+    particles: v, (bath,), weight of its particles.
     """
 
     energy: PerBath
@@ -36,9 +37,16 @@ def bath_index(generator: Generator, bath: str | int, argument: str = "bath") ->
 def counter(generator: Generator, of: str = "energy", bath: str | int | None = None) -> Counter:
     """A counter of what one bath, or all together, bring into the system.
 
-    of: "energy" E, "particles" N, "heat" E - μN, or "entropy", which counts -(E - μN)/T: what the baths gain.
-    bath: name or number; None for the sum over all. Particles: every jump of D† of a `Field` or `Lead` brings one.
-    Raises ValueError for an unknown quantity or bath, and for particles where no bath exchanges any.
+    X = E, N, E - μN or -(E - μN)/T of a bath, or their sum over the baths.
+
+    generator: of any kind, for the names, temperatures and chemical potentials of its baths.
+    of: "energy" E, "particles" N (every jump of D† of a `Field` or `Lead` brings one), "heat" E - μN, or "entropy"
+        -(E - μN)/T, which the baths gain.
+    bath: name or number; None for the sum over all.
+
+    Returns a Counter, positive into the system except for the entropy. Raises ValueError for an unknown quantity or
+    bath, and for particles where no bath exchanges any.
+    *Source:* M. Esposito, U. Harbola, S. Mukamel, Rev. Mod. Phys. 81, 1665 (2009).
     """
     if of not in COUNTED:
         raise ValueError(f"of must be one of {COUNTED}; got {of!r}.")
@@ -46,25 +54,28 @@ def counter(generator: Generator, of: str = "energy", bath: str | int | None = N
         raise ValueError('of="particles" needs a Field or Lead among the baths; these exchange energy only.')
     temperatures, potentials = generator.temperatures, generator.chemical_potentials
     count = len(generator.names)
-    where = np.ones(count) if bath is None else np.eye(count)[bath_index(generator, bath)]
-    where = jnp.asarray(where, temperatures.dtype)
-    zero = jnp.zeros_like(where)
+    counted = np.ones(count) if bath is None else np.eye(count)[bath_index(generator, bath)]
+    counted = jnp.asarray(counted, temperatures.dtype)
+    zero = jnp.zeros_like(counted)
     if of == "energy":
-        return Counter(where, zero)
+        return Counter(counted, zero)
     if of == "particles":
-        return Counter(zero, where)
+        return Counter(zero, counted)
     if of == "heat":
-        return Counter(where, -where * potentials)
-    inverse = where / jnp.where(where > 0, temperatures, 1.0)
+        return Counter(counted, -counted * potentials)
+    inverse = counted / jnp.where(counted > 0, temperatures, 1.0)
     return Counter(-inverse, inverse * potentials)
 
 
 def all_counters(generator: Generator) -> tuple[tuple[str, ...], Counter]:
-    """Names, and a stacked Counter (counter, bath): of each bath its particles, where any are exchanged, and energy."""
-    kinds = ("particles", "energy") if generator.exchanges_particles else ("energy",)
-    labels = [(kind, n) for n in range(len(generator.names)) for kind in kinds]
-    counters = [counter(generator, kind, n) for kind, n in labels]
-    return tuple(f"{kind} {generator.names[n]}" for kind, n in labels), stack_counters(counters)
+    """Labels and one stacked Counter (counter, bath) of all currents.
+
+    Of each bath in turn the particles, where any bath exchanges them, and the energy.
+    """
+    quantities = ("particles", "energy") if generator.exchanges_particles else ("energy",)
+    labels = [(quantity, n) for n in range(len(generator.names)) for quantity in quantities]
+    counters = [counter(generator, quantity, n) for quantity, n in labels]
+    return tuple(f"{quantity} {generator.names[n]}" for quantity, n in labels), stack_counters(counters)
 
 
 def stack_counters(counters: Sequence[Counter]) -> Counter:
@@ -73,7 +84,11 @@ def stack_counters(counters: Sequence[Counter]) -> Counter:
 
 
 def weight_polynomial(counters: Counter, baths: np.ndarray, charges: np.ndarray, powers: tuple[int, ...]) -> Array:
-    """Coefficients (kind, power) in the energy x of Π_c (u_cb x + v_cb q)^powers_c for jumps of bath b and charge q."""
+    """Coefficients (class, power) in the energy x of Π_c (u_cb x + v_cb q)^powers_c, for jumps of bath b and charge q.
+
+    By one multiplication with (u x + v q) for each power: new coefficient of x^k = u · old of x^{k-1} + v q · old of
+    x^k.
+    """
     polynomial = [jnp.ones(baths.shape, counters.energy.dtype)]
     for c, power in enumerate(powers):
         slope = counters.energy[c][baths]

@@ -1,8 +1,14 @@
-"""The stationary state's own space, and how single jumps move in it: what counting statistics is made of.
+"""The space of counting statistics: a stationary state as real numbers, and how each class of jumps acts on them.
 
-Populations alone where levels are not degenerate, the whole ω = 0 block where they are. A jump that brings energy into
-the system is ρ ↦ J(ρ) in L; weighing jumps with e^{χ·energy} makes it e^{χA} J e^{-χA}, A(ρ) = ½(Bρ + ρB) with the
-level matrix B; its derivatives at χ = 0 are nested commutators [A, [A, … J]], for populations (E_to - E_from)^n J.
+Populations alone where levels are not degenerate, the whole ω = 0 block where they are. The jumps are the part
+ρ ↦ J(ρ) of L. Weighed with e^{χ(energy gained)} they become
+
+    J_χ(ρ) = e^{½χB} J(e^{-½χB} ρ e^{-½χB}) e^{½χB},   J_χ = e^{χA} J e^{-χA} with A(ρ) = ½(Bρ + ρB),
+
+B the level matrix, because e^{χA}ρ = e^{½χB} ρ e^{½χB}. Hence dJ_χ/dχ = [A, J_χ], and the n-th derivative at χ = 0 is
+the commutator with A taken n times, [A, … [A, [A, J]]]. On populations A is the diagonal matrix of the energies, and
+the derivative is (E_to - E_from)^n J.
+*Source:* M. Esposito, U. Harbola, S. Mukamel, Rev. Mod. Phys. 81, 1665 (2009), for J_χ from two measurements of energy.
 """
 
 import equinox as eqx
@@ -21,12 +27,12 @@ Square = Float[Array, "n n"]
 
 
 class CountingSpace(eqx.Module):
-    """Reals x (n,) that describe a state, dx/dt = L x.
+    """A stationary state as real numbers x (n,), dx/dt = L x, and the jumps between them.
 
-    bordered: L plus what makes it invertible without touching its action on what has no trace.
-    jumps: nested commutators (class, power, n, n) of each class of jumps, in the order of `jump_classes`.
+    bordered: L plus a term that makes it invertible and is zero on x without trace (of the block), (n, n).
+    jumps: derivatives of J_χ at χ = 0, (class, power, n, n), classes in the order of `jump_classes`.
     trace: covector of the trace, (n,).
-    state: the stationary one, (n,).
+    state: the stationary state, (n,).
     """
 
     bordered: Square
@@ -47,7 +53,10 @@ def channels_of(jumps: AbstractJumps, bath: int, charge: int, count: int) -> np.
 
 
 def jump_class_rates(spectrum: Spectrum, jumps: AbstractJumps, rates: Array) -> Float[Array, "jump_class to from"]:
-    """Probability per time of the jumps of each class; those that change neither level nor particle number left out."""
+    """Probability per time of the jumps of each class.
+
+    A jump that changes neither the level nor the particle number brings nothing and is left out.
+    """
     if not jumps.exchanges_particles:
         return rates
     channels, found = jumps.channels(spectrum), []
@@ -60,7 +69,7 @@ def jump_class_rates(spectrum: Spectrum, jumps: AbstractJumps, rates: Array) -> 
 
 
 def rate_scale(matrix: Square) -> Scalar:
-    """A unit for rates."""
+    """A unit for rates: the largest column sum of absolute values, 1 where all rates vanish."""
     largest = jnp.max(jnp.sum(jnp.abs(matrix), axis=0))
     return jnp.where(largest > 0, largest, 1.0)
 
@@ -68,15 +77,15 @@ def rate_scale(matrix: Square) -> Scalar:
 def population_space(
     spectrum: Spectrum, jumps: AbstractJumps, rates: Array, populations: RealVector, powers: int
 ) -> CountingSpace:
-    """Populations only."""
-    lift = -spectrum.frequencies
+    """The space of populations alone, L the rate matrix."""
+    energy_gain = -spectrum.frequencies
     class_rates = jump_class_rates(spectrum, jumps, rates)
-    tables = jnp.stack([class_rates * (lift**n)[None] for n in range(powers + 1)], axis=1)
+    tables = jnp.stack([class_rates * (energy_gain**n)[None] for n in range(powers + 1)], axis=1)
     total = off_diagonal(jnp.sum(rates, axis=0))
-    still = total - jnp.diag(jnp.sum(total, axis=0))
+    rate_matrix = total - jnp.diag(jnp.sum(total, axis=0))
     ones = jnp.ones_like(populations)
     border = rate_scale(total) / ones.shape[0] * ones[:, None] * ones[None, :]
-    return CountingSpace(still + border, tables, ones, populations)
+    return CountingSpace(rate_matrix + border, tables, ones, populations)
 
 
 def jump_tensor(block: Block, jumps: AbstractJumps, bath: int, charge: int) -> Array:
@@ -86,17 +95,17 @@ def jump_tensor(block: Block, jumps: AbstractJumps, bath: int, charge: int) -> A
 
 
 def block_space(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, powers: int) -> CountingSpace:
-    """Populations and the coherences between equal levels."""
+    """The space of populations and coherences between equal levels, L the ω = 0 block."""
     d = rho.shape[0]
     parts, whole = blocks(spectrum, jumps), whole_block(spectrum, jumps)
     tensors = [jump_tensor(parts[bath], jumps, bath, charge) for bath, charge in zip(*jump_classes(jumps), strict=True)]
     tables = [jnp.stack([real_tensor(tensor).reshape(d * d, d * d) for tensor in tensors])]
     unit, levels = jnp.eye(d, dtype=whole.levels.dtype), spectrum.levels.astype(whole.levels.dtype)
-    half = 0.5 * (jnp.kron(levels, unit) + jnp.kron(unit, levels.T)).reshape(d, d, d, d)
-    half = real_tensor(whole.inside(half)).reshape(1, d * d, d * d)
+    mean = 0.5 * (jnp.kron(levels, unit) + jnp.kron(unit, levels.T)).reshape(d, d, d, d)  # A(ρ) = ½(Bρ + ρB)
+    mean = real_tensor(whole.inside(mean)).reshape(1, d * d, d * d)
     for _ in range(powers):
         last = tables[-1]
-        tables.append(jnp.matmul(half, last, precision="highest") - jnp.matmul(last, half, precision="highest"))
+        tables.append(jnp.matmul(mean, last, precision="highest") - jnp.matmul(last, mean, precision="highest"))
     state = pack(rho).reshape(-1)
     trace = jnp.eye(d, dtype=state.dtype).reshape(-1)
     bordered = bordered_matrix(whole, rate_scale(whole.matrix()))

@@ -1,4 +1,7 @@
-"""What flows between the system and each bath, in total and transition by transition."""
+"""What flows between the system and each bath, in total and transition by transition.
+
+Public functions take any state; functions named `…_of` take a State that is already in the frame of the generator.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,13 +23,16 @@ from qdbjax.states.entropy import logarithm
 from qdbjax.states.state import State, StateLike
 from qdbjax.systems import Spectrum
 
-CURRENT_ROUNDING = 256  # a current below this many eps of the two flows whose difference it is counts as none
+CURRENT_ROUNDING = 256  # a net current below this many eps of its gross current counts as zero
 
 
 def of_state_where_degenerate(
     generator: Generator, of_block: Callable, plain: Any, state: State, *operands: Any, dense: bool = True
 ) -> Any:
-    """of_block(spectrum, jumps, ρ, *operands), ρ in the energy eigenbasis, in degenerate cells; plain elsewhere."""
+    """of_block(spectrum, jumps, ρ, *operands) where levels are degenerate, `plain` elsewhere.
+
+    ρ in the energy eigenbasis.
+    """
 
     def of_packed(spectrum, jumps, packed, *operands):
         return of_block(spectrum, jumps, unpack(packed), *operands)
@@ -35,8 +41,8 @@ def of_state_where_degenerate(
     return where_degenerate(generator.spectrum, generator.jumps, of_packed, plain, packed, *operands, dense=dense)
 
 
-def _flows(generator: Generator, state: StateLike | None = None) -> Float[Array, "bath to from"]:
-    """Probability per time from level to level through each bath; coherences inside a cluster included."""
+def _flows(generator: Generator, state: State) -> Float[Array, "bath to from"]:
+    """Probability per time from level to level through each bath, coherences between equal levels included."""
     plain = generator.rates * state.populations[None, None, :]
     return of_state_where_degenerate(generator, pair_flows, plain, state, dense=False)
 
@@ -50,9 +56,13 @@ def micro_currents_of(generator: Generator, state: State) -> Float[Array, "bath 
 def micro_currents(generator: Generator, state: StateLike | None = None) -> Float[Array, "bath to from"]:
     """Net quanta per time exchanged with each bath on each transition.
 
-    J[bath, m, n] = Γ(n→m) ρ_nn - Γ(m→n) ρ_mm, plus the coherences inside a cluster of equal levels. Antisymmetric in
-    (m, n); for E_m > E_n positive means that the bath lifts the system, so that (E_m - E_n) J flows into it.
-    Shape (bath, level, level), energy eigenbasis; inverse time.
+    J[bath, m, n] = Γ(n→m) ρ_nn - Γ(m→n) ρ_mm, plus the coherences inside a cluster of equal levels.
+
+    generator: of any kind.
+    state: as for `heat_currents`; by default the stationary one.
+
+    Returns (bath, level, level), energy eigenbasis, inverse time. Antisymmetric in (m, n); for E_m > E_n positive means
+    that the bath lifts the system, so that (E_m - E_n) J flows into it. NaN where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), whose micro-currents count into the field:
     minus ours.
     """
@@ -60,10 +70,14 @@ def micro_currents(generator: Generator, state: StateLike | None = None) -> Floa
 
 
 def energy_currents(generator: Generator, state: StateLike | None = None) -> PerBath:
-    """Energy per time from each bath into the system, J^E_b = Tr[H D_b(ρ)].
+    """Energy per time from each bath into the system.
 
-    state: a SteadyState or AsymptoticState, or any density matrix (d, d) in the basis of the Hamiltonian, such as one
-    time of an Evolution. Shape (bath,), positive into the system. NaN where the state is flagged.
+    J^E_b = Tr[H D_b(ρ)]
+
+    generator: of any kind.
+    state: as for `heat_currents`; by default the stationary one.
+
+    Returns (bath,), energy per time, positive into the system. NaN where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43), summed over pairs m > n once.
     """
     return energy_currents_of(generator, state_of(generator, state))
@@ -80,18 +94,25 @@ def _energy_of_block(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix) -> P
     return charge_flows(spectrum, jumps, rho, spectrum.levels)
 
 
-def _energy_of_populations(generator: Generator, state: StateLike | None = None) -> PerBath:
+def _energy_of_populations(generator: Generator, state: State) -> PerBath:
     """Σ_{m>n} (E_m - E_n) (Γ(n→m) p_n - Γ(m→n) p_m) of each bath."""
     flows = [LayoutMatrix.of(rates).columns(state.populations) for rates in unstack(generator.rates)]
     return stack([flow.sum_over_pairs(generator.spectrum.energies) for flow in flows])
 
 
 def heat_currents(generator: Generator, state: StateLike | None = None) -> PerBath:
-    """Heat per time from each bath into the system, J^Q_b = J^E_b - μ_b J^N_b.
+    """Heat per time from each bath into the system: energy minus chemical potential times particles.
 
-    Energy current minus chemical potential times particle current; the same as the energy current for a bath that
-    exchanges no particles. state: as for `energy_currents`. Shape (bath,), positive into the system; energies sum to
-    zero in a stationary state (first law). NaN where flagged.
+    J^Q_b = J^E_b - μ_b J^N_b; equal to J^E_b for a bath that exchanges no particles.
+
+    generator: of any kind.
+    state: a SteadyState, AsymptoticState or State of any generator (turned into the frame of this one), a density
+        matrix (d, d) or a ket (d,) in the basis of the Hamiltonian, such as one time of an Evolution; by default the
+        stationary state of the generator.
+
+    Returns (bath,), energy per time, positive into the system; in a stationary state the J^E_b sum to zero (first law).
+    NaN where the state is flagged. Raises ValueError for a state of another dimension, and for a matrix that is not
+    Hermitian, positive semidefinite and of trace 1 (seen where its numbers are concrete).
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43).
     """
     return heat_currents_of(generator, state_of(generator, state))
@@ -118,9 +139,16 @@ def _particle_currents(generator: Generator, state: State, number: Matrix) -> Pe
 def particle_currents(generator: Generator, state: StateLike | None = None, number: ArrayLike | None = None) -> PerBath:
     """Particles per time from each bath into the system.
 
-    Fields and leads: every jump of D† brings one, every jump of D takes one. With `number` (or, where no bath exchanges
-    particles, with the System's own): J^N_b = Tr[N D_b(ρ)], N (d, d) in the basis of the Hamiltonian.
-    Shape (bath,), positive into the system. Raises ValueError if there is nothing to count.
+    J^N_b = Σ_jumps q Tr[J(ρ)]: every jump of D† of a field or lead brings one particle, every jump of D takes one. With
+    a number operator J^N_b = Tr[N D_b(ρ)].
+
+    generator: of any kind.
+    state: as for `heat_currents`; by default the stationary one.
+    number: N, Hermitian (d, d), in the basis of the Hamiltonian; by default what fields and leads exchange, or where
+        there are none the System's own number.
+
+    Returns (bath,), inverse time, positive into the system. NaN where the state is flagged. Raises ValueError if there
+    is nothing to count, and for an N that is not Hermitian or of another shape.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (42), summed over pairs m > n once.
     """
     state = state_of(generator, state)
@@ -137,14 +165,16 @@ def particle_currents(generator: Generator, state: StateLike | None = None, numb
 
 
 def entropy_production(generator: Generator, state: StateLike | None = None) -> Float[Array, ""]:
-    """Entropy per time produced, Σ̇ = dS/dt - Σ_b J^Q_b/T_b >= 0 (k_B = 1), dS/dt = -Tr[L(ρ) ln ρ].
+    """Entropy produced per time, by the system and its baths together.
 
-    For one thermal bath minus the slope of the relative entropy to Gibbs.
+    Σ̇ = dS/dt - Σ_b J^Q_b/T_b >= 0 (k_B = 1),   dS/dt = -Tr[L(ρ) ln ρ].
+    For one thermal bath it is minus the slope of the relative entropy to Gibbs.
 
-    state: as for `energy_currents`; a density matrix with coherences between different levels needs d <= 32.
+    generator: of any kind; its temperatures and chemical potentials enter.
+    state: as for `heat_currents`; by default the stationary one. Any that is not stationary takes a d² x d² matrix.
 
-    Returns a scalar, nats per time. inf where heat flows into a bath at T = 0 and in a pure state that is being left,
-    NaN if a bath has no single temperature (local-KMS field) and where the state is flagged.
+    Returns a scalar, nats per time. inf where heat flows into a bath at T = 0, and in a pure state that evolves into a
+    mixed one. NaN if a bath has no single temperature (local-KMS field) and where the state is flagged.
     *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
     """
     return _entropy_production(generator, state_of(generator, state))
@@ -182,12 +212,19 @@ def _energy_and_entropy(generator: Generator, state: State) -> tuple[PerBath, Fl
 
 
 @jit_if_eager
-def gross_currents(generator: Generator, state: StateLike | None = None) -> PerBath:
-    """What each bath carries both ways, Σ (|ω| + |μ|) Γ p: a net current far below it is rounding."""
+def gross_currents(generator: Generator, state: State) -> PerBath:
+    """Energy that each bath carries in both directions, Σ (|ω| + |μ|) Γ p, (bath,), energy per time.
+
+    A net current far below it is rounding.
+    """
     weight = jnp.abs(generator.spectrum.frequencies)[None] + jnp.abs(generator.chemical_potentials)[:, None, None]
     return jnp.sum(weight * generator.rates * state.populations[None, None, :], axis=(1, 2))
 
 
 def zero_below_rounding(current: Array, gross: Array) -> Array:
-    """The current, 0 where it is rounding of the two gross currents whose difference it is."""
+    """The current, or 0 where it is no more than the rounding of the gross current.
+
+    current: a difference of flows.
+    gross: the sum of the flows whose difference it is, `gross_currents`; same unit and shape.
+    """
     return jnp.where(jnp.abs(current) <= CURRENT_ROUNDING * float(jnp.finfo(current.dtype).eps) * gross, 0.0, current)

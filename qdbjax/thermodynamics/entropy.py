@@ -19,8 +19,11 @@ from qdbjax.thermodynamics.currents import heat_currents_of
 class EntropyRates(eqx.Module):
     """Entropy per time in a state, in nats; see `entropy_rates`.
 
-    production: Σ̇ >= 0. by_bath (bath,): its parts, each >= 0. flow (bath,): J^Q_b/T_b, from each bath into the system.
-    change: dS/dt = production + Σ flow. nonadiabatic + adiabatic = production.
+    production: Σ̇ >= 0.
+    by_bath: Σ̇_b (bath,), its parts, each >= 0.
+    flow: J^Q_b/T_b (bath,), from each bath into the system.
+    change: dS/dt = production + Σ flow.
+    nonadiabatic, adiabatic: Σ̇_na and Σ̇_a, of sum Σ̇.
     """
 
     production: Scalar
@@ -37,11 +40,11 @@ class EntropyRates(eqx.Module):
 
 
 def logarithm_of_state(generator: Generator, state: State) -> Logarithm:
-    """ln ρ in the energy eigenbasis; eigenvalues that are 0 or rounding are 0."""
+    """ln ρ in the energy eigenbasis; eigenvalues of ρ below rounding count as 0."""
     rho = state.energy_density_matrix
     unit = jnp.eye(rho.shape[0], dtype=rho.dtype)
-    # A stationary state between different levels is diagonal, and its rarest population right to 1e-12 of itself:
-    # what eigh makes of it would be right to 1e-16 of the largest.
+    # A stationary state of different levels is diagonal, each population right to 1e-12 of itself; eigh would return
+    # its eigenvalues right to 1e-16 of the largest one only.
     plain = ~generator.spectrum.degenerate if state.within_levels else jnp.zeros((), bool)
     spread = jnp.diag(jnp.arange(rho.shape[0], dtype=rho.real.dtype)).astype(rho.dtype)
     found = logarithm(jnp.where(plain, spread, rho))
@@ -55,12 +58,12 @@ def logarithm_of_state(generator: Generator, state: State) -> Logarithm:
 def _changes(generator: Generator, rho: Matrix) -> tuple[Matrix, list[Matrix]]:
     """-i[H + H_LS, ρ] and D_b(ρ) of each bath, in the energy eigenbasis."""
     spectrum, jumps = generator.spectrum, generator.jumps
-    turning = -1j * batched_matmul(dressed_hamiltonian(spectrum, jumps).astype(rho.dtype), rho)
+    product = -1j * batched_matmul(dressed_hamiltonian(spectrum, jumps).astype(rho.dtype), rho)
     by_bath = []
     for pair in jumps.channels(spectrum):
         matrix = dissipator_matrix(*pair, spectrum)
         by_bath.append(jnp.matmul(matrix, rho.reshape(-1), precision="highest").reshape(rho.shape))
-    return turning + dagger(turning), by_bath
+    return product + dagger(product), by_bath
 
 
 def entropy_rates(
@@ -72,13 +75,16 @@ def entropy_rates(
     Σ̇ = Σ_b Σ̇_b = dS/dt - Σ_b J^Q_b/T_b;
     nonadiabatic Σ̇_na = -Tr[L(ρ) (ln ρ - ln ρ_ss)] = -d/dt S(ρ(t)‖ρ_ss) >= 0;   adiabatic Σ̇_a = Σ̇ - Σ̇_na.
 
-    state: a SteadyState or AsymptoticState, or any density matrix (d, d), d <= 32. steady: the stationary state, solved
-    for if not given. Rates in nats per time; dS/dt and flow J^Q_b/T_b of either sign.
     Σ̇_a >= 0 wherever ρ_ss is diagonal in energy, as for levels that are all different, whatever coherence ρ has; where
     ρ_ss has coherence between equal levels this is not proven (no exception among 6000 random machines).
-    A pure state that is left has Σ̇ = inf; heat into a bath at T = 0 likewise. NaN with a local-KMS field, and, for the
-    split, where the stationary state is flagged.
-    Raises ValueError for a matrix that is not a state, or d > 32.
+
+    generator: of any kind, d <= 32.
+    state: ρ, as for `heat_currents`; by default the stationary one.
+    steady: ρ_ss, likewise; by default solved for.
+
+    Returns EntropyRates, nats per time; dS/dt and J^Q_b/T_b of either sign. Σ̇ = inf in a pure state that evolves into
+    a mixed one, and where heat flows into a bath at T = 0. NaN with a local-KMS field, and, for the split, where the
+    stationary state is flagged. Raises ValueError for a matrix that is not a density matrix, and above d = 32.
     *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978); M. Esposito and C. Van den Broeck, Phys. Rev. Lett. 104, 090601
     (2010), for the split.
     """
@@ -88,37 +94,48 @@ def entropy_rates(
 
 @jit_if_eager
 def _entropy_rates(generator: Generator, state: State, steady: State) -> EntropyRates:
-    turning, by_bath = _changes(generator, state.energy_density_matrix)
+    unitary, by_bath = _changes(generator, state.energy_density_matrix)
     now, final = logarithm_of_state(generator, state), logarithm_of_state(generator, steady)
-    gains = jnp.stack([-now.expectation(change) for change in by_bath])
+    changes = jnp.stack([-now.expectation(change) for change in by_bath])
     heat, cold = heat_currents_of(generator, state), generator.temperatures == 0
     flow = heat / jnp.where(cold, 1.0, generator.temperatures)
     flow = jnp.where(cold, jnp.where(heat < 0, -jnp.inf, 0.0), flow)
-    parts = gains - flow
-    # Not as a difference of the two others: in a pure state both are infinite.
-    towards = final.expectation(turning + sum(by_bath[1:], by_bath[0]))
-    change, kept = jnp.sum(gains), -jnp.sum(flow) - towards
-    return EntropyRates(jnp.sum(parts), parts, flow, change, change + towards, kept)
+    parts = changes - flow
+    cross = final.expectation(unitary + sum(by_bath[1:], by_bath[0]))  # Tr[L(ρ) ln ρ_ss]
+    # The adiabatic part not as Σ̇ - Σ̇_na: in a pure state both are infinite.
+    change, adiabatic = jnp.sum(changes), -jnp.sum(flow) - cross
+    return EntropyRates(jnp.sum(parts), parts, flow, change, change + cross, adiabatic)
 
 
 def spohn_entropy_production(generator: Generator, state: StateLike, steady: StateLike | None = None) -> Scalar:
-    """Spohn's entropy production against the stationary state, σ(ρ) = -Tr[L(ρ) (ln ρ - ln ρ_ss)] >= 0.
+    """Spohn's entropy production against the stationary state.
 
-    Minus the slope of the relative entropy S(ρ(t)‖ρ_ss) along the evolution: zero in the stationary state, however much
-    flows through it; the nonadiabatic part of `entropy_rates`, and for one thermal bath all of it. state: any density
-    matrix (d, d), d <= 32, or a state. steady: the stationary state, solved for if not given. Nats per time; inf for a
-    pure state that is left. Raises ValueError for a matrix that is not a state.
+    σ(ρ) = -Tr[L(ρ) (ln ρ - ln ρ_ss)] = -d/dt S(ρ(t)‖ρ_ss) >= 0: zero in the stationary state, however much flows
+    through it; the nonadiabatic part of `entropy_rates`, and for one thermal bath all of it.
+
+    generator: of any kind, d <= 32.
+    state: ρ, as for `heat_currents`; None for the stationary one.
+    steady: ρ_ss, likewise; by default solved for.
+
+    Returns a scalar, nats per time; inf in a pure state that evolves into a mixed one, NaN where the stationary state
+    is flagged. Raises ValueError for a matrix that is not a density matrix, and above d = 32.
     *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
     """
     return entropy_rates(generator, state, steady).nonadiabatic
 
 
 def free_energy(generator: Generator, state: StateLike, temperature: ArrayLike) -> Scalar:
-    """Free energy of any state against a bath, F = ⟨H⟩ - T S = F_eq + T S(ρ‖ρ_T).
+    """Free energy of any state against a bath.
 
-    state: a SteadyState or AsymptoticState, or any density matrix (d, d). temperature T >= 0: energy, such as
-    `generator.temperatures[0]`. An energy. F - F_eq is the largest work that a bath at T lets one take from the state.
-    Raises ValueError for a matrix that is not a state or a negative temperature.
+    F = ⟨H⟩ - T S(ρ) = F_eq + T S(ρ‖ρ_T), ρ_T the Gibbs state; F - F_eq is the largest work that a bath at T lets one
+    take from the state.
+
+    generator: of any kind; only its Hamiltonian enters.
+    state: as for `heat_currents`; None for the stationary one.
+    temperature: T >= 0 of the bath, energy, such as `generator.temperatures[0]`.
+
+    Returns a scalar, energy. NaN where the state is flagged. Raises ValueError for a matrix that is not a density
+    matrix, and for a negative temperature.
     *Source:* H. Hasegawa, J. Ishikawa, K. Takara, D. J. Driebe, Phys. Lett. A 374, 1001 (2010).
     """
     temperature = as_scalar(temperature, "temperature", low=0)

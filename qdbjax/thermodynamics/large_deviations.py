@@ -28,25 +28,28 @@ from qdbjax.thermodynamics.currents import entropy_production
 
 
 def _tilted_rates(generator: Generator, energy: RealVector, particles: RealVector) -> Array:
-    """Rates weighed with e^{u_b (E_to - E_from) + v_b q}, and what leaves unchanged on the diagonal."""
+    """Rate matrix whose gains weigh e^{u_b (E_to - E_from) + v_b q}; the losses on its diagonal do not."""
     baths, charges = jump_classes(generator.jumps)
-    lift = -generator.spectrum.frequencies
+    energy_gain = -generator.spectrum.frequencies
     rates = jump_class_rates(generator.spectrum, generator.jumps, generator.rates)
     quanta = particles[baths] * jnp.asarray(charges, particles.dtype)
-    weighed = rates * jnp.exp(energy[baths][:, None, None] * lift[None] + quanta[:, None, None])
-    bare = off_diagonal(generator.total_rates)
-    leaving = jnp.sum(bare, axis=0) + jnp.diagonal(jnp.sum(rates, axis=0))
-    return jnp.sum(weighed, axis=0) - jnp.diag(leaving)
+    weighed = rates * jnp.exp(energy[baths][:, None, None] * energy_gain[None] + quanta[:, None, None])
+    between_levels = off_diagonal(generator.total_rates)
+    losses = jnp.sum(between_levels, axis=0) + jnp.diagonal(jnp.sum(rates, axis=0))
+    return jnp.sum(weighed, axis=0) - jnp.diag(losses)
 
 
 def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, particles: RealVector) -> Scalar:
-    """λ from the ω = 0 block: S becomes e^{½uB} S e^{-½uB}, to first order in the mixing, which is zero in value."""
+    """λ from the ω = 0 block, whose jump operators S become e^{½uB} S e^{-½uB}.
+
+    B = diag(E) + M; the exponentials are expanded to first order in M, which is zero in value and has a derivative.
+    """
     parts, whole = blocks(spectrum, jumps), whole_block(spectrum, jumps)
     dtype = whole.levels.dtype
-    mixing, lift = spectrum.mixing.astype(dtype), -spectrum.frequencies
+    mixing, energy_gain = spectrum.mixing.astype(dtype), -spectrum.frequencies
 
     def weighed(block: Block, field: Scalar) -> Block:
-        half, growth = (0.5 * field).astype(dtype), jnp.exp(0.5 * field * lift).astype(dtype)[None]
+        half, growth = (0.5 * field).astype(dtype), jnp.exp(0.5 * field * energy_gain).astype(dtype)[None]
         weigh = lambda x: growth * (x + half * (batched_matmul(mixing, x) - batched_matmul(x, mixing)))  # noqa: E731
         return Block(weigh(block.operators), weigh(block.dressed), block.levels, block.same, block.channels)
 
@@ -56,11 +59,11 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
         gain = jnp.exp(particles[bath] * float(charge)).astype(dtype)
         change = change + gain * jump_tensor(weighed_block, jumps, bath, charge)
         change = change - jump_tensor(block, jumps, bath, charge)
-    still = whole.matrix()
+    matrix = whole.matrix()
     outside = 1 - jnp.real(whole.same).reshape(-1)
-    # Coherences outside the block must decay faster than anything inside.
+    # Coherences outside the block are not part of it: a decay faster than all inside keeps them from being dominant.
     return perron_eigenvalue(
-        still + real_tensor(change).reshape(still.shape) - 2 * rate_scale(still) * jnp.diag(outside)
+        matrix + real_tensor(change).reshape(matrix.shape) - 2 * rate_scale(matrix) * jnp.diag(outside)
     )
 
 
@@ -72,11 +75,17 @@ def _generating_function(generator: Generator, counters: Counter, fields: RealVe
 
 
 def generating_function(generator: Generator, counters: Counter | Sequence[Counter], fields: ArrayLike) -> Scalar:
-    """Scaled cumulant generating function, λ(χ) = lim ln⟨e^{χ·X(t)}⟩/t.
+    """Scaled cumulant generating function of what is counted, in the stationary state.
 
-    The dominant eigenvalue of the generator tilted by e^{χ·X}; convex, λ(0) = 0, its derivatives at 0 the cumulants.
-    counters: one or several `counter`s, X positive into the system; fields χ: a number, or one for each. A scalar,
-    inverse time; differentiable to any order, at degenerate levels too (through its projector, never an eigenvector).
+    λ(χ) = lim ln⟨e^{χ·X(t)}⟩/t, the dominant eigenvalue of the generator tilted by e^{χ·X}; convex, λ(0) = 0, its
+    derivatives at 0 the cumulants.
+
+    generator: of any kind.
+    counters: one or several `counter`s, X positive into the system.
+    fields: χ, a number, or one for each counter; inverse units of X.
+
+    Returns a scalar, inverse time; differentiable to any order, at degenerate levels too (through the projector of the
+    dominant eigenvalue, never an eigenvector). Raises ValueError unless there is one field a counter.
     *Source:* M. Esposito, U. Harbola, S. Mukamel, Rev. Mod. Phys. 81, 1665 (2009).
     """
     many = [counters] if isinstance(counters, Counter) else list(counters)
@@ -87,11 +96,15 @@ def generating_function(generator: Generator, counters: Counter | Sequence[Count
 
 
 def fluctuation_symmetry(generator: Generator, fields: ArrayLike) -> Float[Array, "..."]:
-    """Violation of the fluctuation theorem, λ(χ) - λ(-1 - χ) of the entropy that the baths gain.
+    """Violation of the fluctuation theorem by the entropy that the baths gain.
 
-    Zero where every jump obeys local detailed balance with its bath (Gallavotti-Cohen symmetry); not for gases beyond
-    the Born approximation nor, where T has no one value, for local-KMS fields (NaN). fields χ: any shape; the same
-    shape comes back, inverse time.
+    λ(χ) - λ(-1 - χ): zero where every jump obeys local detailed balance with its bath (Gallavotti-Cohen symmetry); not
+    for gases beyond the Born approximation.
+
+    generator: of any kind.
+    fields: χ, any shape, inverse nats.
+
+    Returns an array of the shape of fields, inverse time. NaN for a local-KMS field, whose T has no one value.
     *Source:* J. L. Lebowitz and H. Spohn, J. Stat. Phys. 95, 333 (1999).
     """
     fields = as_real(fields, "fields")
@@ -103,7 +116,18 @@ def fluctuation_symmetry(generator: Generator, fields: ArrayLike) -> Float[Array
 def fano_factor(
     generator: Generator, state: StateLike | None, bath: str | int | Counter, *, of: str = "particles"
 ) -> Scalar:
-    """Noise over current, F = c_2/|c_1|: 1 for independent jumps of one quantum each. Arguments as for `cumulants`."""
+    """Noise over current.
+
+    F = c_2/|c_1|: 1 for jumps of one quantum each that follow one another independently in one direction (Poisson),
+    below 1 where they keep a distance, above 1 where they come in bunches or in both directions.
+
+    generator: of any kind.
+    state, bath, of: as for `cumulants`; by default particles are counted.
+
+    Returns a scalar, units of what is counted. Diverges where the current vanishes and its noise does not, as at
+    equilibrium; NaN where the state is flagged. Raises ValueError as `cumulants`.
+    *Source:* U. Fano, Phys. Rev. 72, 26 (1947); Y. M. Blanter and M. Büttiker, Phys. Rep. 336, 1 (2000), for currents.
+    """
     mean, noise = cumulants(generator, state, bath, of=of, order=2)
     return noise / jnp.abs(mean)
 
@@ -111,10 +135,16 @@ def fano_factor(
 def uncertainty_ratio(
     generator: Generator, state: StateLike | None, bath: str | int | Counter, *, of: str = "energy"
 ) -> Scalar:
-    """What precision costs, Q = c_2 Σ̇/(2 c_1²) with Σ̇ the entropy production; Q >= 1 for classical Markov machines.
+    """What the precision of a current costs: thermodynamic uncertainty relation.
 
-    The thermodynamic uncertainty relation; coherences between degenerate levels may go below. Arguments as for
-    `cumulants`.
+    Q = c_2 Σ̇/(2 c_1²), Σ̇ the entropy production; Q >= 1 for classical Markov machines, while coherence between
+    degenerate levels may go below.
+
+    generator: of any kind.
+    state, bath, of: as for `cumulants`.
+
+    Returns a scalar without unit. NaN where the state is flagged, or a bath has no single temperature. Raises
+    ValueError as `cumulants`.
     *Source:* A. C. Barato and U. Seifert, Phys. Rev. Lett. 114, 158101 (2015).
     """
     mean, noise = cumulants(generator, state, bath, of=of, order=2)

@@ -3,9 +3,9 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_scalar, is_traced
+from qdbjax._repr import summary
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.solvers import Account, Evolution
 from qdbjax.solvers.evolution import Times
@@ -15,8 +15,13 @@ from qdbjax.states.entropy import von_neumann_entropy
 class SecondLaw(eqx.Module):
     """Both laws at every saved time, counted from the first; see `second_law`.
 
-    energy, entropy (time,): ⟨H⟩ and S of the moment. heat (time, bath), work and chemical_work (time,): received since.
-    entropy_produced (time,): Σ >= 0, nats. free_energy F = ⟨H⟩ - T S and dissipated_work (time,): None without a T.
+    energy: ⟨H⟩ at each time, (time,).
+    entropy: S at each time, (time,), nats.
+    heat: received from each bath since the first time, (time, bath).
+    work, chemical_work: received since the first time, (time,).
+    entropy_produced: Σ >= 0 since the first time, (time,), nats.
+    free_energy: F = ⟨H⟩ - T S at each time, (time,); None without a temperature.
+    dissipated_work: W_diss since the first time, (time,); None without a temperature.
     """
 
     times: Times
@@ -30,35 +35,37 @@ class SecondLaw(eqx.Module):
     dissipated_work: Times | None
 
     def __repr__(self) -> str:
-        if is_traced(self.energy):
-            return "SecondLaw(traced)"
-        if np.ndim(self.energy) > 1:
-            return f"SecondLaw(batch={np.shape(self.energy)[:-1]})"
-        heat = np.array2string(np.asarray(self.heat[-1]), precision=4, threshold=8)
-        ends = f"{float(self.times[0]):g} … {float(self.times[-1]):g}"
-        lost = "" if self.dissipated_work is None else f", dissipated work={self.dissipated_work[-1]:.4g}"
-        return (
-            f"SecondLaw({ends}: heat={heat}, work={self.work[-1]:.4g}, "
-            f"entropy produced={self.entropy_produced[-1]:.4g}{lost})"
-        )
+        fields = {
+            "times": lambda: f"{float(self.times[0]):g} … {float(self.times[-1]):g}",
+            "heat": lambda: self.heat[-1],
+            "work": lambda: self.work[-1],
+            "entropy produced": lambda: self.entropy_produced[-1],
+        }
+        if self.dissipated_work is not None:
+            fields["dissipated work"] = lambda: self.dissipated_work[-1]
+        return summary(self, self.energy, fields, rank=1)
 
 
 def second_law(evolution: Evolution, *, temperature: ArrayLike | None = None) -> SecondLaw:
-    """Energy, entropy and what was dissipated along a driven evolution.
+    """Energy, entropy and dissipated work along a driven evolution.
 
     Δ⟨H⟩ = W + W_chem + Σ_b Q_b,   Σ = ΔS - Σ_b ∫J^Q_b/T_b dt >= 0,   W_diss = W + W_chem - ΔF,  F = ⟨H⟩ - T S.
 
     Heat, work and entropy flow were integrated with the state (`Evolution.account`), to its tolerances. With one
     temperature T throughout W_diss = T Σ, whatever the state; slow driving dissipates in proportion to its speed, and
-    W → ΔF. evolution: of a protocol, with its density matrices. temperature T >= 0 that F is meant against: energy.
-    All of shape (time,), heat (time, bath), positive into the system, zero at the first saved time. Σ is NaN from where
-    a bath has no temperature above 0. Raises ValueError for an evolution under a constant generator or without density
-    matrices.
+    W → ΔF.
+
+    evolution: of a protocol, with its density matrices.
+    temperature: T >= 0 of the bath that F refers to, energy; by default no F.
+
+    Returns a SecondLaw, arrays (time,), heat (time, bath), positive into the system, zero at the first saved time. Σ is
+    NaN from the first time on at which a bath has no temperature above 0. Raises ValueError for an evolution under a
+    constant generator or without density matrices, and for a negative temperature.
     *Source:* R. Alicki, J. Phys. A 12, L103 (1979).
     """
     if evolution.account is None:
         raise ValueError(
-            "second_law needs a driven evolution: give evolve a protocol, `lambda time: generator` if it stands still."
+            "second_law needs a driven evolution: give evolve a protocol, `lambda time: generator` if it is constant."
         )
     if evolution.density_matrix is None:
         raise ValueError('second_law needs the states: evolve with save="density_matrix".')

@@ -27,7 +27,7 @@ Name = str | int
 
 
 class Mode(enum.IntEnum):
-    """What a machine does; `Performance.operation` gives the word."""
+    """What a machine does with heat and work; `Performance.operation` gives the word."""
 
     UNDEFINED = -1  # a NaN among currents or temperatures
     IDLE = 0  # no heat, no power
@@ -42,11 +42,14 @@ class Mode(enum.IntEnum):
 
 
 class Performance(eqx.Module):
-    """What `performance` found.
+    """How a machine performs; see `performance`.
 
-    heat_currents (bath,): positive into the system. power: work per time given, negative where it is taken.
-    efficiency, carnot_efficiency: of an engine. coefficient, carnot_coefficient: of performance, of a refrigerator.
-    mode: a `Mode` as an integer, so that it can be mapped; `operation` in words.
+    heat_currents: (bath,), positive into the system.
+    power: work per time that the machine delivers, negative where it consumes work.
+    efficiency, carnot_efficiency: η of an engine and its bound.
+    coefficient, carnot_coefficient: COP of a refrigerator and its bound.
+    mode: a `Mode` as an integer, so that a batch of it is an array; `operation` in words.
+    names: labels of the baths.
     """
 
     heat_currents: PerBath
@@ -86,18 +89,25 @@ def performance(
 ) -> Performance:
     """What a machine between any number of baths achieves, and the bound that the second law sets.
 
-    P = -Σ_b μ_b J^N_b - Σ_work J^E_b,   η = P/Σ_b max(J^Q_b, 0) <= 1 - T_min/T_max,
+    P = -Σ_thermal μ_b J^N_b - Σ_work J^E_b,   in a stationary state P = Σ_thermal J^Q_b;
+    η = P/Σ_thermal max(J^Q_b, 0) <= 1 - T_min/T_max;
     COP = J^Q_cold/(J^Q_hot - P) <= (1 - T_r/T_h) T_c/(T_r - T_c), or driven by power <= T_c/(T_r - T_c).
 
-    Power is chemical work, Σ_b J^Q_b in a stationary state, and what flows into baths named in `work`: reservoirs so
-    hot that their energy brings no entropy (the bounds are exact in that limit). All others are thermal: `cold` (by
-    default the coldest), `hot` (the hottest of the rest), and the room, all that remain, T_r the coldest of them; with
-    two thermal baths the hot one is the room and its heat does not drive, COP = J^Q_cold/(-P).
-    state: a SteadyState or AsymptoticState, or any density matrix (d, d). Currents positive into the system, power
-    positive out of it. Both ratios keep their meaning as ratios where the machine runs backwards (negative efficiency,
-    COP above its bound): see `mode`. NaN where nothing drives; a COP bound is inf where the cold bath is not the colder
-    one. The COP bound of four or more thermal baths holds where the room only takes heat.
-    Raises ValueError for an unknown bath, one with two roles, or fewer than two thermal ones.
+    Every bath has one role. Work reservoirs are so hot that their energy brings no entropy (the bounds are exact in
+    that limit); all others are thermal. Of these one is cold, one hot, and the rest are the room, T_r its coldest. With
+    two thermal baths the hot one is the room too, and its heat does not drive: COP = J^Q_cold/(-P).
+
+    generator: of any kind, with at least two thermal baths.
+    state: as for `heat_currents`; by default the stationary one.
+    cold: name or number of the bath to be cooled; by default the coldest thermal one.
+    hot: name or number of the bath that drives; by default the hottest of the other thermal ones.
+    work: name or number of the work reservoir, or several of them; by default none.
+
+    Returns a Performance, heat currents positive into the system, power positive out of it. Both ratios stay ratios
+    where the machine runs backwards (negative efficiency, COP above its bound): see `mode`. They are NaN where nothing
+    drives, and where the state is flagged; the bound of the COP is inf where the cold bath is not colder than the room.
+    With four or more thermal baths that bound holds where the room only takes heat. Raises ValueError for an unknown
+    bath, one with two roles, or fewer than two thermal ones.
     *Source:* A. Levy and R. Kosloff, Phys. Rev. Lett. 108, 070604 (2012), for heat-driven cooling; H. B. Callen,
     Thermodynamics (2nd edition, 1985), chapter 4.
     """
@@ -136,9 +146,11 @@ def _roles(temperatures: PerBath, cold: int | None, hot: int | None, works: tupl
     hottest = place == hot if hot is not None else place == jnp.argmax(jnp.where(rest, temperatures, -jnp.inf))
     room = rest & ~hottest
     has_room = int(thermal.sum()) > 2
-    one = lambda mask: jnp.sum(jnp.where(mask, temperatures, 0.0))  # noqa: E731
-    sink = jnp.min(jnp.where(room, temperatures, jnp.inf)) if has_room else one(hottest)
-    return _Roles(thermal, coldest, hottest, room, (one(coldest), one(hottest), sink), has_room)
+    temperature_of = lambda mask: jnp.sum(jnp.where(mask, temperatures, 0.0))  # noqa: E731
+    room_temperature = jnp.min(jnp.where(room, temperatures, jnp.inf)) if has_room else temperature_of(hottest)
+    return _Roles(
+        thermal, coldest, hottest, room, (temperature_of(coldest), temperature_of(hottest), room_temperature), has_room
+    )
 
 
 def _ratio(x: Scalar, y: Scalar) -> Scalar:
@@ -146,7 +158,7 @@ def _ratio(x: Scalar, y: Scalar) -> Scalar:
 
 
 def _bounds(roles: _Roles, temperatures: PerBath, powered: Bool[Array, ""]) -> tuple[Scalar, Scalar]:
-    """1 - T_min/T_max of the thermal baths, and the largest COP."""
+    """1 - T_min/T_max of the thermal baths, and the largest COP; powered: whether the machine consumes work."""
     cold, hot, room = roles.temperatures
     highest = jnp.max(jnp.where(roles.thermal, temperatures, -jnp.inf))
     lowest = jnp.min(jnp.where(roles.thermal, temperatures, jnp.inf))
@@ -160,19 +172,19 @@ def _bounds(roles: _Roles, temperatures: PerBath, powered: Bool[Array, ""]) -> t
 
 def _mode(roles: _Roles, heat: PerBath, power: Scalar) -> Int[Array, ""]:
     cold, hot, room = roles.temperatures
-    part = lambda mask: jnp.sum(jnp.where(mask, heat, 0.0))  # noqa: E731
-    from_cold, from_hot, from_room = part(roles.cold), part(roles.hot), part(roles.room)
+    heat_from = lambda mask: jnp.sum(jnp.where(mask, heat, 0.0))  # noqa: E731
+    from_cold, from_hot, from_room = heat_from(roles.cold), heat_from(roles.hot), heat_from(roles.room)
     cooling = (from_cold > 0) & (cold < room)
     pumping = (from_hot < 0) & (from_room > 0) & (hot > room)
     supplied = jnp.any(jnp.where(roles.thermal, heat, 0.0) > 0)
-    taken = power < 0
+    consumed = power < 0
     choices = [
-        (jnp.isnan(part(roles.thermal) + power + cold + hot + room), Mode.UNDEFINED),
+        (jnp.isnan(heat_from(roles.thermal) + power + cold + hot + room), Mode.UNDEFINED),
         (power > 0, Mode.ENGINE),
-        (taken & cooling, Mode.REFRIGERATOR),
-        (taken & pumping, Mode.HEAT_PUMP),
-        (taken & supplied, Mode.ACCELERATOR),
-        (taken, Mode.HEATER),
+        (consumed & cooling, Mode.REFRIGERATOR),
+        (consumed & pumping, Mode.HEAT_PUMP),
+        (consumed & supplied, Mode.ACCELERATOR),
+        (consumed, Mode.HEATER),
         (cooling & (from_hot > 0) & roles.has_room, Mode.ABSORPTION_REFRIGERATOR),
         (pumping & (from_cold < 0), Mode.HEAT_TRANSFORMER),
         (jnp.any(jnp.where(roles.thermal, heat, 0.0) != 0), Mode.CONDUCTION),
@@ -196,28 +208,33 @@ def _performance(
     )
     energy = energy_currents_of(generator, state) if generator.exchanges_particles else heat
     roles = _roles(temperatures, cold, hot, works)
-    # μJ^N of a thermal bath is work; of a work reservoir everything is.
+    # A thermal bath gives μJ^N as work, a work reservoir all its energy.
     power = jnp.sum(jnp.where(roles.thermal, heat - energy, -energy))
-    whole = jnp.sum(gross)
-    flow, given = zero_below_rounding(heat, gross), zero_below_rounding(power, whole)
+    total_gross = jnp.sum(gross)
+    flow, delivered = zero_below_rounding(heat, gross), zero_below_rounding(power, total_gross)
     supplied = jnp.sum(jnp.where(roles.thermal, jnp.maximum(flow, 0.0), 0.0))
     drawn = jnp.sum(jnp.where(roles.cold, flow, 0.0))
-    driving = jnp.sum(jnp.where(roles.hot, flow, 0.0)) - given if roles.has_room else -given
-    carnot, largest = _bounds(roles, temperatures, given < 0)
+    driving = jnp.sum(jnp.where(roles.hot, flow, 0.0)) - delivered if roles.has_room else -delivered
+    carnot, largest = _bounds(roles, temperatures, delivered < 0)
     return Performance(
         heat,
         power,
-        _ratio(given, supplied),
+        _ratio(delivered, supplied),
         carnot,
-        _ratio(drawn, zero_below_rounding(driving, whole)),
+        _ratio(drawn, zero_below_rounding(driving, total_gross)),
         largest,
-        _mode(roles, flow, given),
+        _mode(roles, flow, delivered),
         generator.names,
     )
 
 
 class Rectification(eqx.Module):
-    """What `rectification` found: coefficient R, heat currents (bath,) forward and backward, status."""
+    """How well a machine rectifies heat; see `rectification`.
+
+    coefficient: R.
+    forward, backward: heat currents (bath,) into the system, with the temperatures as they are and exchanged.
+    status: flags of the two stationary states (`explain`).
+    """
 
     coefficient: Scalar
     forward: PerBath
@@ -232,11 +249,14 @@ class Rectification(eqx.Module):
 def rectification(generator: Generator, between: tuple[Name, Name] = (0, 1)) -> Rectification:
     """How much better heat passes between two baths one way than the other.
 
-    R = |J_f + J_b|/max(|J_f|, |J_b|), J_f the heat from the first bath of `between` in the stationary state, J_b the
-    same with the two temperatures exchanged. 0: symmetric; 1: a diode. In [0, 1] wherever heat turns round with the
-    temperatures; NaN where neither way carries heat, as at equal temperatures.
-    between: two names or indices. Currents (bath,) positive into the system. Raises ValueError for an unknown bath or
-    one named twice.
+    R = |J_f + J_b|/max(|J_f|, |J_b|), J_f the heat from the first bath in the stationary state, J_b the same with the
+    two temperatures exchanged. 0: symmetric; 1: a diode. In [0, 1] wherever J_f and J_b have opposite signs.
+
+    generator: of any kind.
+    between: names or numbers of the two baths.
+
+    Returns a Rectification; R is NaN where neither direction carries heat, as at equal temperatures. Raises ValueError
+    for an unknown bath or one named twice.
     *Source:* T. Werlang, M. A. Marchiori, M. F. Cornelio, D. Valente, Phys. Rev. E 89, 062109 (2014).
     """
     first, second = (bath_index(generator, bath, "between") for bath in between)
@@ -251,25 +271,31 @@ def _rectification(generator: Generator, first: int, second: int) -> Rectificati
     order[[first, second]] = second, first
 
     def carried(temperatures):
-        made = generator.with_reservoirs(temperatures=temperatures)
-        found = steady_state(made)
-        state = state_of(made, found)
-        heat = heat_currents_of(made, state)
-        return heat, zero_below_rounding(heat, gross_currents(made, state))[first], found.status
+        varied = generator.with_reservoirs(temperatures=temperatures)
+        found = steady_state(varied)
+        state = state_of(varied, found)
+        heat = heat_currents_of(varied, state)
+        return heat, zero_below_rounding(heat, gross_currents(varied, state))[first], found.status
 
     # One program for both directions: compiling is what takes time.
-    there = generator.temperatures
-    heat, through, status = jax.vmap(carried)(jnp.stack([there, there[order]]))
+    temperature = generator.temperatures
+    heat, through, status = jax.vmap(carried)(jnp.stack([temperature, temperature[order]]))
     coefficient = _ratio(jnp.abs(jnp.sum(through)), jnp.max(jnp.abs(through)))
     return Rectification(coefficient, heat[0], heat[1], status[0] | status[1])
 
 
 def amplification(generator: Generator, *, control: Name, output: Name) -> Scalar:
-    """How much the heat current of one bath changes with that of another as the latter's temperature moves.
+    """How much the heat current of one bath changes with that of another, as the temperature of the other one varies.
 
-    α = (∂J^Q_output/∂T_control)/(∂J^Q_control/∂T_control) in the stationary state, by automatic differentiation; above
-    1 in size a heat transistor. control, output: names or indices. A number, currents positive into the system; NaN
-    where the control's current does not move or the state is flagged. Raises ValueError for an unknown bath.
+    α = (∂J^Q_output/∂T_control)/(∂J^Q_control/∂T_control) in the stationary state, by automatic differentiation; a heat
+    transistor where |α| > 1.
+
+    generator: of any kind.
+    control: name or number of the bath whose temperature varies.
+    output: name or number of the bath whose current is read.
+
+    Returns a scalar without unit, both currents positive into the system; NaN where the control's current does not
+    change or the state is flagged. Raises ValueError for an unknown bath.
     *Source:* K. Joulain, J. Drevillon, Y. Ezzahri, J. Ordonez-Miranda, Phys. Rev. Lett. 116, 200601 (2016).
     """
     return _amplification(generator, bath_index(generator, control, "control"), bath_index(generator, output, "output"))
@@ -278,8 +304,8 @@ def amplification(generator: Generator, *, control: Name, output: Name) -> Scala
 @jit_if_eager
 def _amplification(generator: Generator, control: int, output: int) -> Scalar:
     def heat(temperature):
-        moved = generator.with_reservoirs(temperatures=generator.temperatures.at[control].set(temperature))
-        return heat_currents_of(moved, state_of(moved, None))
+        varied = generator.with_reservoirs(temperatures=generator.temperatures.at[control].set(temperature))
+        return heat_currents_of(varied, state_of(varied, None))
 
     start = generator.temperatures[control]
     slopes = jax.jvp(heat, (start,), (jnp.ones_like(start),))[1]

@@ -26,12 +26,12 @@ from qdbjax.thermodynamics.currents import (
 
 
 def _interleaved(generator: Generator, particles: RealVector | None, energy: RealVector) -> RealVector:
-    """In the order of `all_counters`."""
+    """Numbers of the particles and the energy of each bath in one vector, in the order of `all_counters`."""
     return energy if particles is None else jnp.stack([particles, energy], axis=1).reshape(-1)
 
 
 def _currents(generator: Generator, thermal: bool = False) -> RealVector:
-    """Particles (where exchanged) and energy, or heat, of each bath in the stationary state."""
+    """Particles (where exchanged) and energy, or where `thermal` heat, from each bath in the stationary state."""
     state = state_of(generator, None)
     energy = (heat_currents_of if thermal else energy_currents_of)(generator, state)
     return _interleaved(
@@ -40,14 +40,22 @@ def _currents(generator: Generator, thermal: bool = False) -> RealVector:
 
 
 def affinities(generator: Generator) -> RealVector:
-    """X = (μ_b/T_b, -1/T_b) of each bath in turn, the first of the two only where particles are exchanged."""
+    """Affinities of the baths, the thermodynamic forces of `onsager_matrix`.
+
+    X = (μ_b/T_b, -1/T_b) of each bath in turn, -1/T_b alone where no bath exchanges particles.
+
+    generator: of any kind.
+
+    Returns (n,), μ/T without unit, -1/T in inverse energy; not finite for a bath at T = 0, NaN for a local-KMS field.
+    *Source:* H. B. Callen, Thermodynamics (2nd edition, 1985), chapter 14.
+    """
     inverse = 1 / generator.temperatures
     potentials = generator.chemical_potentials * inverse if generator.exchanges_particles else None
     return _interleaved(generator, potentials, -inverse)
 
 
-def _moved(generator: Generator, forces: RealVector, thermal: bool) -> Generator:
-    """The generator at given affinities, or at given (μ_b, T_b)."""
+def _with_forces(generator: Generator, forces: RealVector, thermal: bool) -> Generator:
+    """The generator at given affinities, or where `thermal` at given (μ_b, T_b)."""
     if not generator.exchanges_particles:
         return generator.with_reservoirs(temperatures=forces if thermal else -1 / forces)
     first, second = forces.reshape(-1, 2).T
@@ -74,18 +82,23 @@ def _check(generator: Generator, what: str) -> None:
 
 @jit_if_eager
 def _onsager(generator: Generator) -> Float[Array, "current force"]:
-    return jax.jacfwd(lambda x: _currents(_moved(generator, x, False)))(affinities(generator))
+    return jax.jacfwd(lambda x: _currents(_with_forces(generator, x, False)))(affinities(generator))
 
 
 def onsager_matrix(generator: Generator) -> Float[Array, "current force"]:
-    """Linear response of the stationary currents to the affinities of the baths, L_ij = ∂J_i/∂X_j.
+    """Linear response of the stationary currents to the affinities of the baths.
 
-    J: particles and energy into the system from each bath in turn, X: μ_b/T_b and -1/T_b in the same order (energy and
-    -1/T_b alone where no bath exchanges particles); `response_labels` names them. By automatic differentiation about
-    the generator's own temperatures and chemical potentials, an equilibrium or a driven state. At equilibrium L is
+    L_ij = ∂J_i/∂X_j,   J = (N_b, E_b) into the system,   X = (μ_b/T_b, -1/T_b), of each bath in turn (E_b and -1/T_b
+    alone where no bath exchanges particles; `response_labels` names them). By automatic differentiation about the
+    generator's own temperatures and chemical potentials, an equilibrium or a driven state. At equilibrium L is
     symmetric (Onsager) and positive semidefinite, half the `noise_matrix`; equal μ ≠ 0 of fields that drive a cycle is
-    no equilibrium, and L not symmetric. Shape (n, n), inverse time times energy to the power of what flows and drives.
-    Raises ValueError for a bath at T = 0 or without a single temperature.
+    no equilibrium, and L not symmetric.
+
+    generator: of any kind made from baths; every T > 0.
+
+    Returns (n, n). Units: inverse time between particles, energy per time between particles and energy, energy squared
+    per time between energies. NaN where the stationary state is flagged. Raises ValueError for a bath at T = 0 or
+    without a single temperature.
     *Source:* L. Onsager, Phys. Rev. 37, 405 (1931); H. Spohn and J. L. Lebowitz, Adv. Chem. Phys. 38, 109 (1978).
     """
     _check(generator, "onsager_matrix")
@@ -93,21 +106,35 @@ def onsager_matrix(generator: Generator) -> Float[Array, "current force"]:
 
 
 def response_labels(generator: Generator) -> tuple[str, ...]:
-    """What flows (and is driven) in each row and column of `onsager_matrix`: "particles hot", "energy hot", …"""
+    """Labels of the rows and columns of `onsager_matrix`: "particles hot", "energy hot", …
+
+    generator: of any kind.
+
+    Returns one string for each current and its force.
+    """
     return all_counters(generator)[0]
 
 
 @jit_if_eager
 def _conductances(generator: Generator) -> Array:
-    return jax.jacfwd(lambda x: _currents(_moved(generator, x, True), True))(_reservoirs(generator))
+    return jax.jacfwd(lambda x: _currents(_with_forces(generator, x, True), True))(_reservoirs(generator))
 
 
 def conductances(generator: Generator) -> Float[Array, "current parameter"]:
     """Particle and heat currents into the system per change of chemical potential and temperature of each bath.
 
-    [i, j] = ∂J_i/∂Y_j, J = (N_b, Q_b) and Y = (μ_b, T_b) of each bath in turn (Q_b and T_b alone where no particles are
-    exchanged), about the generator's own temperatures and chemical potentials. Differential conductances far from
-    equilibrium, those of linear response at it. Raises ValueError as `onsager_matrix`.
+    G_ij = ∂J_i/∂Y_j, J = (N_b, Q_b) and Y = (μ_b, T_b) of each bath in turn (Q_b and T_b alone where no particles are
+    exchanged), about the generator's own temperatures and chemical potentials: differential conductances far from
+    equilibrium, those of linear response at it. With X^N = μ/T and X^E = -1/T the chain rule relates them to
+    `onsager_matrix`,
+
+        ∂/∂μ_j = (1/T_j) ∂/∂X^N_j,   ∂/∂T_j = (1/T_j²) (∂/∂X^E_j - μ_j ∂/∂X^N_j),   dQ_i = dE_i - μ_i dN_i - N_i dμ_i.
+
+    generator: as for `onsager_matrix`.
+
+    Returns (n, n), positive into the system. Units: unit of the current over energy. NaN where the stationary state is
+    flagged. Raises ValueError as `onsager_matrix`.
+    *Source:* G. Benenti, G. Casati, K. Saito, R. S. Whitney, Phys. Rep. 694, 1 (2017), for linear response.
     """
     _check(generator, "conductances")
     return _conductances(generator)
@@ -115,14 +142,20 @@ def conductances(generator: Generator) -> Float[Array, "current parameter"]:
 
 @jit_if_eager
 def _second_order(generator: Generator) -> Array:
-    currents = lambda x: _currents(_moved(generator, x, False))  # noqa: E731
+    currents = lambda x: _currents(_with_forces(generator, x, False))  # noqa: E731
     return jax.jacfwd(jax.jacfwd(currents))(affinities(generator))
 
 
 def second_order_response(generator: Generator) -> Float[Array, "current force force"]:
-    """Second-order response of the stationary currents to the affinities, ∂²J_i/∂X_j∂X_k, as `onsager_matrix`.
+    """Second-order response of the stationary currents to the affinities of the baths.
 
-    Shape (n, n, n), symmetric in the last two.
+    ∂²J_i/∂X_j∂X_k, currents and affinities of `onsager_matrix`, by automatic differentiation.
+
+    generator: as for `onsager_matrix`.
+
+    Returns (n, n, n), symmetric in the last two. NaN where the stationary state is flagged. Raises ValueError as
+    `onsager_matrix`.
+    *Source:* D. Andrieux and P. Gaspard, J. Chem. Phys. 121, 6167 (2004).
     """
     _check(generator, "second_order_response")
     return _second_order(generator)
@@ -131,18 +164,24 @@ def second_order_response(generator: Generator) -> Float[Array, "current force f
 @jit_if_eager
 def _transition(generator: Generator) -> Array:
     def currents(x):
-        moved = _moved(generator, x, False)
-        return micro_currents_of(moved, state_of(moved, None))
+        varied = _with_forces(generator, x, False)
+        return micro_currents_of(varied, state_of(varied, None))
 
     return jax.jacfwd(currents)(affinities(generator))
 
 
 def transition_response(generator: Generator) -> Float[Array, "bath to from force"]:
-    """Linear response of every micro-current to the affinities of the baths, ∂J_b,mn/∂X_j.
+    """Linear response of every micro-current to the affinities of the baths.
 
-    Micro-currents as `micro_currents`, forces as `onsager_matrix`. Two fields with one coupling obey, for the flow
-    between them on one transition of frequency ω, [J; J^Q] = -Γ [[1, ω - μ], [ω - μ, (ω - μ)²]] [δμ; δβ/β].
-    Shape (bath, level, level, n).
+    ∂J_b,mn/∂X_j, micro-currents of `micro_currents` and affinities of `onsager_matrix`. Two fields with one coupling
+    obey, for the flow between them on one transition of frequency ω,
+
+        [J; J^Q] = -Γ [[1, ω - μ], [ω - μ, (ω - μ)²]] [δμ; δβ/β].
+
+    generator: as for `onsager_matrix`.
+
+    Returns (bath, level, level, n), positive into the system on m > n. NaN where the stationary state is flagged.
+    Raises ValueError as `onsager_matrix`.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (57) with the signs of (57c) put right.
     """
     _check(generator, "transition_response")
@@ -163,10 +202,15 @@ def _current_operators(generator: Generator, charge: Matrix) -> Array:
 def kubo_matrix(generator: Generator, state: StateLike | None = None) -> Float[Array, "current current"]:
     """Onsager matrix of an equilibrium state from correlation functions of its currents (Kubo), no derivative taken.
 
-    L_ij = -½∫dt ⟨Φ_i(t)Φ_j(0)⟩ - δ_ij ⟨Φ_i A_i⟩ with the current operators Φ = D_b†(A), A = N and H; δ between
-    charges of one bath. Particles are counted by the System's number. Equal to `onsager_matrix` where one temperature
-    and one chemical potential hold everywhere, and meaningless elsewhere. Shape (n, n), order as there.
-    Raises ValueError above d = 32, and where particles are exchanged by a System without number.
+    L_ij = -½∫dt ⟨Φ_i(t)Φ_j(0)⟩ - δ_ij ⟨Φ_i A_i⟩ with the current operators Φ = D_b†(A), A = N and H; δ between charges
+    of one bath. Equal to `onsager_matrix` where one temperature and one chemical potential hold everywhere, and
+    meaningless elsewhere.
+
+    generator: of any kind, d <= 32; particles are counted by the System's number.
+    state: the equilibrium state, as for `heat_currents`; by default the stationary one.
+
+    Returns (n, n), order and units of `onsager_matrix`. NaN where the state is flagged. Raises ValueError above d = 32,
+    and where particles are exchanged by a System without number.
     *Source:* H. Spohn and J. L. Lebowitz, Adv. Chem. Phys. 38, 109 (1978).
     """
     if generator.exchanges_particles and generator.system.number is None:
@@ -184,14 +228,14 @@ def _kubo(generator: Generator, state: State) -> Array:
     operators = jnp.stack([_current_operators(generator, charge) for charge in charges], axis=1)
     flat = operators.reshape(-1, *rho.shape)
     zero = jnp.zeros((1,), generator.rates.dtype)
-    back = jax.vmap(lambda phi: spectrum.from_eigenbasis(phi.astype(rho.dtype)))(flat)
+    in_given_basis = jax.vmap(lambda phi: spectrum.from_eigenbasis(phi.astype(rho.dtype)))(flat)
 
     def spectrum_at_zero(a, b):
         return jnp.real(correlation_spectrum(generator, state, a, b, zero)[0])
 
-    moving = jax.vmap(lambda a: jax.vmap(lambda b: spectrum_at_zero(a, b))(back))(back)
+    integrals = jax.vmap(lambda a: jax.vmap(lambda b: spectrum_at_zero(a, b))(in_given_basis))(in_given_basis)
     own = jnp.stack(charges).astype(rho.dtype)
-    ones = jnp.real(jnp.einsum("bikl,jlm,mk->bij", operators.astype(rho.dtype), own, rho))
-    count, kinds = operators.shape[:2]
-    still = ones[:, :, None, :] * jnp.eye(count, dtype=ones.dtype)[:, None, :, None]
-    return -0.5 * moving - still.reshape(count * kinds, count * kinds)
+    equal_times = jnp.real(jnp.einsum("bikl,jlm,mk->bij", operators.astype(rho.dtype), own, rho))
+    baths, kinds = operators.shape[:2]
+    same_bath = jnp.eye(baths, dtype=equal_times.dtype)[:, None, :, None]
+    return -0.5 * integrals - (equal_times[:, :, None, :] * same_bath).reshape(baths * kinds, baths * kinds)

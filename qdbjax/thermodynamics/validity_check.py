@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._repr import summary
 from qdbjax._types import Array, Bool, Float, Scalar, is_traced
 from qdbjax.baths import memory_time
 from qdbjax.compilation.eager import jit_if_eager
@@ -20,10 +21,14 @@ SMALL, LARGE = 0.1, 1.0  # ratios up to which a step holds, and beyond which it 
 class Validity(eqx.Module):
     """Ratios that must be small for each step of the derivation; below 0.1 we say that it holds, above 1 that it fails.
 
-    born (bath,): fastest decay times memory time of the bath: whether it has forgotten before the system reacts.
-    markov (bath,): largest change of a rate of the bath within the fastest linewidth, in units of its fastest rate.
+    born: (bath,), fastest decay times memory time of the bath: whether it has forgotten before the system reacts.
+    markov: (bath,), largest change of a rate of the bath within the fastest linewidth, in units of its fastest rate.
     secular: fastest decay over the smallest difference of distinct Bohr frequencies; 0 where no such step was made.
-    memory_times (bath,), relaxation_time (of the fastest decay, inverse energy), smallest_difference (energy).
+    memory_times: (bath,), inverse energy.
+    relaxation_time: of the fastest decay, inverse energy.
+    smallest_difference: of distinct Bohr frequencies, energy.
+    names: labels of the baths.
+    step: "secular", or what became of that step.
     """
 
     born: Float[Array, " bath"]
@@ -42,7 +47,7 @@ class Validity(eqx.Module):
 
     def __repr__(self) -> str:
         if is_traced(self.secular) or self.secular.ndim > 0:
-            return f"Validity(baths={', '.join(self.names)}, {'traced' if is_traced(self.secular) else 'batch'})"
+            return summary(self, self.secular, {}, known={"baths": ", ".join(self.names)})
         lines = [f"Weak-coupling steps; the fastest decay takes {float(self.relaxation_time):.3g}"]
         for n, name in enumerate(self.names):
             lines.append(f"  {name}: remembers for {float(self.memory_times[n]):.3g}")
@@ -80,12 +85,12 @@ def _validity(generator: Generator, step: str) -> Validity:
     outflow = jnp.sum(generator.total_rates, axis=0)
     fastest = jnp.maximum(jnp.max(outflow), jnp.max(-jnp.real(coherence_exponents(spectrum, jumps))))
     memories = stack([memory_time(bath).astype(fastest.dtype) for bath in jumps.baths])
-    still = fastest == 0
-    markov = stack([_change(bath, spectrum, fastest) for bath in jumps.baths])
+    no_decay = fastest == 0
+    markov = stack([_rate_change(bath, spectrum, fastest) for bath in jumps.baths])
     difference = spectrum.smallest_frequency_difference
     secular = fastest / difference if step == "secular" else jnp.zeros_like(fastest)
     return Validity(
-        jnp.where(still | (memories == 0), 0.0, fastest * memories),
+        jnp.where(no_decay | (memories == 0), 0.0, fastest * memories),
         markov,
         secular,
         memories,
@@ -96,26 +101,28 @@ def _validity(generator: Generator, step: str) -> Validity:
     )
 
 
-def _change(bath, spectrum, linewidth: Scalar) -> Scalar:
-    """max |γ'(ω)| Γ |S|² / max γ(ω)|S|² over transitions and operators."""
+def _rate_change(bath, spectrum, linewidth: Scalar) -> Scalar:
+    """max |γ'(ω)| Γ |S|² / max γ(ω)|S|² over transitions and operators, Γ the linewidth."""
     weights = squared(bath_operators(bath, spectrum))
     frequencies = jnp.where(spectrum.same_level, 0.0, spectrum.noise_frequencies)
     noises = lambda x: jnp.stack(bath.noises(x))  # noqa: E731
     noise, slope = jax.jvp(noises, (frequencies,), (jnp.ones_like(frequencies),))
-    met = lambda x: jnp.where(weights > 0, weights * jnp.where(weights > 0, jnp.abs(x), 0.0), 0.0)  # noqa: E731
-    largest = jnp.max(met(noise))
-    return jnp.where(largest > 0, linewidth * jnp.max(met(slope)) / jnp.where(largest > 0, largest, 1.0), 0.0)
+    coupled = lambda x: jnp.where(weights > 0, weights * jnp.where(weights > 0, jnp.abs(x), 0.0), 0.0)  # noqa: E731
+    largest = jnp.max(coupled(noise))
+    return jnp.where(largest > 0, linewidth * jnp.max(coupled(slope)) / jnp.where(largest > 0, largest, 1.0), 0.0)
 
 
 def validity(generator: Generator) -> Validity:
     """Whether the Born, Markov and secular steps behind a generator of weak coupling are justified.
 
-    Three ratios that must be small: fastest decay Γ times the memory time of each bath (`memory_time`); Γ|dγ/dω|/γ, the
-    change of each bath's rates within a linewidth; Γ over the smallest difference of distinct Bohr frequencies.
-    Printed, it says so in words, with what to use instead. Ratios are orders of magnitude, not error bounds.
+    Three ratios that must be small, Γ the fastest decay: Γ times the memory time of each bath (`memory_time`);
+    Γ|dγ/dω|/γ, the change of each bath's rates within a linewidth; Γ over the smallest difference of distinct Bohr
+    frequencies. They are orders of magnitude, not error bounds.
 
-    generator: from `davies` or `universal_lindblad`. Returns a Validity, differentiable and vmappable. Raises
-    ValueError for a generator that was not made from weakly coupled baths.
+    generator: from `davies` or `universal_lindblad`.
+
+    Returns a Validity, differentiable; printed, it says so in words, with what to use instead. Raises ValueError for a
+    generator that was not made from weakly coupled baths.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.1.
     """
     step = generator.jumps.secular_step
