@@ -12,7 +12,7 @@ from qdbjax.solvers.abstract import AbstractSolver, Solution
 class Dense(AbstractSolver):
     """Kernel of the full d² x d² Liouvillian by singular values: small systems, tests, non-secular generators.
 
-    The kernel projector is applied to the maximally mixed state.
+    ρ = P(1/d), the kernel projector applied to the maximally mixed state: normalised, because L preserves the trace.
     """
 
     def solve(self, generator: Generator) -> Solution:
