@@ -40,8 +40,8 @@ def davies(
     lamb_shift: whether to add H_LS (`lamb_matrix`, without counterterm: it grows with the cutoff).
     window: levels and Bohr frequencies closer than this count as one, energy; None for those that agree to rounding.
 
-    Returns a Generator with `rates[bath, to, from]` = Σ_ab γ_ab(E_from - E_to) ⟨to|S_b|from⟩⟨to|S_a|from⟩* >= 0, inverse
-    time; γ_a |⟨to|S_a|from⟩|² for one coupling.
+    Returns a Generator with `rates[bath, to, from]` = Σ_ab γ_ab(E_from - E_to) ⟨to|S_b|from⟩⟨to|S_a|from⟩*, >= 0,
+    inverse time; for independent couplings Σ_a γ_a |⟨to|S_a|from⟩|².
 
     Degeneracy: levels and Bohr frequencies that agree to 1e-8 of the width of the spectrum count as equal. Transitions
     of equal frequency keep their cross terms, degenerate levels their whole ω = 0 block. Inside a cluster γ is taken
