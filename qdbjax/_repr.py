@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from qdbjax._types import Array, is_traced
+from qdbjax._checks import is_traced
+from qdbjax._types import Array
 
 
 def number(value: Any, digits: int = 6) -> str:

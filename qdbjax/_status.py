@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import get_opaque_trace_state
 
-from qdbjax._types import Array, Bool, Int, is_traced
+from qdbjax._checks import is_traced
+from qdbjax._types import Array, Bool, Int
 
 
 class Status(enum.IntFlag):

@@ -1,11 +1,7 @@
-"""One home for array aliases, and for what every public function does with its input: take it and check it."""
+"""One home for array aliases."""
 
-import functools as ft
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, Inexact, Int
 
 Scalar = Float[Array, ""]
@@ -13,7 +9,6 @@ RealVector = Float[Array, " d"]
 Matrix = Inexact[Array, "d d"]
 Rates = Float[Array, "bath to from"]
 BoolMatrix = Bool[Array, "d d"]
-HERMITICITY = 1e-12  # largest anti-Hermitian part, relative to the largest entry, that is taken as rounding
 StatusCode = Int[Array, ""]
 ArrayLike = Any
 
@@ -31,106 +26,4 @@ __all__ = [
     "RealVector",
     "Scalar",
     "StatusCode",
-    "as_hermitian",
-    "as_matrix",
-    "as_real",
-    "as_scalar",
-    "is_traced",
 ]
-
-
-def is_traced(*trees: Any) -> bool:
-    """Whether any leaf is a tracer, whose value cannot be looked at."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
-
-
-def _plain(value: Any) -> Any:
-    """QuTiP's Qobj and its like bring `.full()`; everything else goes through NumPy."""
-    if isinstance(value, jax.Array):
-        return value
-    return value.full() if hasattr(value, "full") and callable(value.full) else value
-
-
-def _inexact(value: Any, name: str) -> np.ndarray | Array:
-    if isinstance(value, (list, tuple)) and is_traced(value):
-        leaves = [_inexact(item, name) for item in value]
-        common = ft.reduce(np.promote_types, [jnp.asarray(leaf).dtype for leaf in leaves])
-        return jnp.stack([jnp.asarray(leaf, common) for leaf in leaves])
-    value = _plain(value)
-    if not isinstance(value, jax.Array):
-        try:
-            value = np.asarray(value)
-        except ValueError as error:
-            raise ValueError(f"{name} must be a rectangular array of numbers; {error}") from None
-        if value.dtype == object or value.dtype.kind not in "biufc":
-            raise TypeError(f"{name} must be an array of numbers; got dtype {value.dtype}.")
-    if not jnp.issubdtype(value.dtype, jnp.inexact):
-        value = value.astype(np.float64)
-    width = value.dtype.itemsize // (2 if jnp.issubdtype(value.dtype, jnp.complexfloating) else 1)
-    if width != 4 and not (width == 8 and jax.config.jax_enable_x64):
-        wide = jax.config.jax_enable_x64
-        complex_ = jnp.issubdtype(value.dtype, jnp.complexfloating)
-        kind, bits = ("complex", 128) if complex_ else ("float", 64)
-        value = value.astype(f"{kind}{bits if wide else bits // 2}")
-    if getattr(jax.typeof(value), "weak_type", False):
-        # jax.grad(f)(1.0) traces a weakly typed number: it would need programs of its own.
-        value = jax.lax.convert_element_type(value, value.dtype)
-    return value
-
-
-def as_real(value: ArrayLike, name: str) -> Array:
-    """A real array of the session's precision from a number, list, NumPy or JAX array."""
-    value = _inexact(value, name)
-    if jnp.issubdtype(value.dtype, jnp.complexfloating):
-        raise TypeError(f"{name} must be real; got dtype {value.dtype}.")
-    return jnp.asarray(value)
-
-
-def as_scalar(
-    value: ArrayLike, name: str, *, low: float = -np.inf, strict: bool = False, infinite: bool = False
-) -> Array:
-    """A real scalar; a concrete one must be at least `low` (above it, if strict), no NaN, and finite unless allowed."""
-    value = as_real(value, name)
-    if value.ndim != 0:
-        raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
-    if not is_traced(value):
-        number = float(value)
-        bounds = [] if low == -np.inf else [f"{'>' if strict else '>='} {low:g}"]
-        allowed = " and ".join(bounds if infinite else [*bounds, "finite"])
-        if np.isnan(number) or number < low or (strict and number == low) or (np.isinf(number) and not infinite):
-            raise ValueError(f"{name} must be {allowed}; got {number}.")
-    return value
-
-
-def as_matrix(value: ArrayLike, name: str, *, ndim: tuple[int, ...] = (2,)) -> np.ndarray | Array:
-    """A square matrix (or a stack of them); NumPy input stays NumPy, so that its zeros are known while tracing."""
-    value = _inexact(value, name)
-    if value.ndim not in ndim or value.ndim < 2 or value.shape[-1] != value.shape[-2]:
-        wanted = " or ".join("(d, d)" if n == 2 else "(k, d, d)" for n in ndim)
-        raise ValueError(f"{name} must have shape {wanted}; got {value.shape}.")
-    if value.shape[-1] == 0:
-        raise ValueError(f"{name} must act on at least one level; got shape {value.shape}.")
-    if not is_traced(value):
-        concrete = np.asarray(value)
-        if not np.all(np.isfinite(concrete)):
-            raise ValueError(f"{name} must be finite; got NaN or Inf in it.")
-        # An operator that is real keeps real arithmetic all the way: eigh and products are 2-4 times cheaper.
-        if np.iscomplexobj(concrete) and not np.any(concrete.imag):
-            value = value.real
-    return value
-
-
-def as_hermitian(value: ArrayLike, name: str, *, ndim: tuple[int, ...] = (2,)) -> np.ndarray | Array:
-    """`as_matrix` for an operator that must be Hermitian; a concrete one that is not, beyond rounding, is refused."""
-    value = as_matrix(value, name, ndim=ndim)
-    if is_traced(value) or value.size == 0:
-        return value
-    concrete = np.asarray(value)
-    excess = np.abs(concrete - np.swapaxes(concrete.conj(), -1, -2)).max()
-    allowed = max(HERMITICITY, 8 * float(np.finfo(concrete.dtype).eps))
-    if excess > allowed * np.abs(concrete).max():
-        raise ValueError(
-            f"{name} must be Hermitian; it differs from its conjugate transpose by {excess:.3g}. "
-            f"Use ({name} + {name}.conj().T) / 2 if that is rounding."
-        )
-    return value

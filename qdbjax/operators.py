@@ -10,7 +10,8 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, as_matrix
+from qdbjax._checks import as_matrix
+from qdbjax._types import Array, ArrayLike
 
 
 def _dimension(value: int, name: str) -> int:

@@ -14,6 +14,7 @@ ROOT = pathlib.Path(qdb.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py"))
 RANKS = {
     "_types": 0,
+    "_checks": 0,
     "_status": 0,
     "_progress": 0,
     "_repr": 0,
@@ -37,7 +38,15 @@ RANKS = {
     "__init__": 11,
 }
 OPTIONAL = {"xarray", "zarr", "matplotlib", "rich", "typer", "pydantic", "pandas", "qutip", "scipy", "dask"}
-EDGES = {("_status", "_types"), ("_repr", "_types"), ("compilation", "_types")}  # within rank 0
+EDGES = {
+    ("_checks", "_types"),
+    ("_status", "_checks"),
+    ("_repr", "_checks"),
+    ("compilation", "_checks"),
+    ("_status", "_types"),
+    ("_repr", "_types"),
+    ("compilation", "_types"),
+}  # within rank 0
 FUNCTION, FILE = 60, 400
 
 

@@ -4,8 +4,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import is_traced
 from qdbjax._repr import summary
-from qdbjax._types import Array, RealVector, Scalar, is_traced
+from qdbjax._types import Array, RealVector, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.solvers.stationary import state_of

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import as_hermitian, as_matrix
 from qdbjax._repr import number, summary
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, as_matrix
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, dissipator_matrix, energy_liouvillian

@@ -6,8 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import as_real, as_scalar, is_traced
 from qdbjax._repr import summary
-from qdbjax._types import Array, ArrayLike, Float, RealVector, Scalar, as_real, as_scalar, is_traced
+from qdbjax._types import Array, ArrayLike, Float, RealVector, Scalar
 
 HOLDS = 1e-9  # relative defect up to which the condition is said to hold
 

@@ -256,7 +256,7 @@ def _read(generator: Generator, found: State) -> _Reading:
         entropy_split(generator, found).schnakenberg,
         effective_inverse_temperatures(generator, found),
         jnp.max(jnp.abs(rho - jnp.diag(jnp.diagonal(rho)))),
-        largest_change / jnp.where(generator.scale > 0, generator.scale, 1.0),
+        largest_change / jnp.where(generator.fastest_rate > 0, generator.fastest_rate, 1.0),
         generator.secular_ratio,
     )
 

@@ -1,4 +1,4 @@
-"""What a master equation asks of a bath, whatever it is made of."""
+"""The interface of baths: operators and noise spectra, which is all that a master equation needs."""
 
 import abc
 import copy
@@ -17,10 +17,12 @@ Noise = Float[Array, "..."]
 
 
 class AbstractBath(eqx.Module):
-    """Operators S_a of the system and the noise spectra γ_ab(ω) = ∫dt e^{iωt}⟨B_a†(t)B_b(0)⟩ that they meet.
+    """A bath with H_I = Σ_a S_a ⊗ B_a: operators S_a of the system, noise spectra γ_ab(ω) = ∫dt e^{iωt}⟨B_a†(t)B_b(0)⟩.
 
-    charges: by how many particles S_a changes the system, one number per operator. chemical_potential: μ, 0 for a bath
-    that exchanges no particles.
+    temperature: T, energy, or a LocalTemperature β(ω).
+    chemical_potential: μ, energy; 0 for a bath that exchanges no particles.
+    correlation: M (k, k) with γ_ab = γ M_ab, or None for independent couplings.
+    name: label in results, or None.
     """
 
     temperature: eqx.AbstractVar[Temperature]
@@ -36,7 +38,7 @@ class AbstractBath(eqx.Module):
     @property
     @abc.abstractmethod
     def charges(self) -> tuple[int, ...]:
-        """Change of the particle number by each S_a."""
+        """Change of the system's particle number by each S_a; 0 where no particles are exchanged."""
 
     @property
     @abc.abstractmethod
@@ -63,12 +65,12 @@ class AbstractBath(eqx.Module):
         """γ_aa(ω) of each operator before `correlation`, elementwise."""
 
     def noise_pairs(self, frequency: Noise) -> list[tuple[Noise, Noise]]:
-        """(γ_aa(ω), γ_aa(-ω)) of each operator before `correlation`: what both ways of a transition meet."""
+        """(γ_aa(ω), γ_aa(-ω)) of each operator before `correlation`: for both directions of a transition."""
         return list(zip(self.noises(frequency), self.noises(-frequency), strict=True))
 
     @abc.abstractmethod
     def noise_matrix(self, frequency: Noise) -> Array:
-        """γ_ab(ω) (k, k, *shape of ω)."""
+        """γ_ab(ω), (k, k, *shape of ω), inverse time."""
 
     @property
     def dimension(self) -> int:
@@ -77,11 +79,14 @@ class AbstractBath(eqx.Module):
 
     @property
     def single_temperature(self) -> Scalar:
-        """T, or NaN for a bath whose temperature depends on frequency."""
+        """T, energy; NaN for a bath whose temperature depends on frequency."""
         return jnp.asarray(jnp.nan) if isinstance(self.temperature, LocalTemperature) else self.temperature
 
     def with_reservoir(self, temperature: Scalar, chemical_potential: Scalar) -> "AbstractBath":
-        """The bath at another temperature (a local-KMS one keeps β(ω)) and, if it has one, chemical potential."""
+        """The bath at another temperature and chemical potential.
+
+        A local-KMS bath keeps its β(ω), a bath that exchanges no particles its μ = 0.
+        """
         bath = self
         if not isinstance(self.temperature, LocalTemperature):
             bath = eqx.tree_at(lambda b: b.temperature, bath, temperature)
@@ -91,14 +96,14 @@ class AbstractBath(eqx.Module):
 
 
 def map_stacked(function: Callable[[AbstractBath], Any], baths: tuple[AbstractBath, ...]) -> list:
-    """function(bath) of every bath; those that differ in numbers only are stack, and it is compiled once for them."""
+    """function(bath) of every bath; baths that differ in numbers only are stacked and compiled once, under vmap."""
     groups: list[tuple] = []
     for place, bath in enumerate(baths):
         nameless = copy.copy(bath)
         object.__setattr__(nameless, "name", None)  # a label of results, which must not keep baths apart
         numbers, rest = eqx.partition(nameless, lambda leaf: isinstance(leaf, jax.Array | np.ndarray))
         leaves, structure = jax.tree.flatten(numbers)
-        # Leaves that are no arrays: the activation of a network, for one.
+        # Leaves that are not arrays must agree as well: the activation function of a network, for one.
         kind = structure, [(leaf.shape, leaf.dtype) for leaf in leaves], jax.tree.leaves(rest)
         for known, _, places, columns in groups:
             if known == kind:

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian, as_real, is_traced
+from qdbjax._checks import as_hermitian, as_real, is_traced
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
 from qdbjax.baths.abstract import AbstractBath, diagonal_table
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, as_spectral_density
 from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
@@ -17,13 +18,17 @@ from qdbjax.numerics.occupation import magnitude, thermal_energy
 class Bath(AbstractBath):
     """A thermal bosonic bath coupled through H_I = Σ_a S_a ⊗ B_a.
 
-    Noise spectrum ∫dt e^{iωt}⟨B_a(t)B_b(0)⟩ = γ(ω) M_ab with γ(ω > 0) = 2πJ(ω)(n + 1), γ(-ω) = 2πJ(ω)n, so that KMS,
-    γ_ba(-ω) = e^{-ω/T} γ_ab(ω), holds by construction.
+    ∫dt e^{iωt}⟨B_a(t)B_b(0)⟩ = γ(ω) M_ab,   γ(ω) = 2πJ(ω)(n + 1),   γ(-ω) = 2πJ(ω)n   (ω > 0)
 
-    coupling: Hermitian S (d, d), or several S_a (k, d, d). spectral_density: J(ω), a spectral density or any callable.
-    temperature T >= 0 or inverse_temperature 1/T > 0 (energy units, k_B = 1; T = 0 is exact); a callable
-    inverse_temperature β(ω) makes a local-KMS field, hot at some frequencies and cold at others. correlation: Hermitian
-    positive M (k, k), by default the unit matrix (independent couplings). name: label in results.
+    with n = 1/(e^{ω/T} - 1), so that KMS, γ_ba(-ω) = e^{-ω/T} γ_ab(ω), holds by construction.
+
+    coupling: Hermitian S (d, d), or several S_a (k, d, d), dimensionless, in the basis of the Hamiltonian.
+    spectral_density: J(ω), energy, a spectral density or any callable.
+    temperature: T >= 0, energy (k_B = 1; T = 0 is exact); give this or inverse_temperature.
+    inverse_temperature: 1/T > 0; a callable β(ω) makes a local-KMS field, hot at some frequencies and cold at others.
+    correlation: Hermitian positive semidefinite M (k, k); None for the unit matrix (independent couplings).
+    name: label in results.
+
     Raises ValueError or TypeError for concrete input out of range; traced input is flagged by the solvers.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3, with the full
     Fourier transform as γ.
@@ -55,27 +60,23 @@ class Bath(AbstractBath):
 
     @property
     def operators(self) -> list[Matrix | np.ndarray]:
-        """The couplings S_a."""
         return [self.coupling] if self.coupling.ndim == 2 else list(self.coupling)
 
     @property
     def charges(self) -> tuple[int, ...]:
-        """Zeros: no particles are exchanged."""
         return (0,) * len(self.operators)
 
     @property
     def chemical_potential(self) -> Scalar:
-        """0."""
+        """μ = 0, because no particles are exchanged."""
         return jnp.zeros(())
 
     @property
     def finite_at_zero(self) -> bool:
-        """As the spectral density."""
         return self.spectral_density.finite_at_zero
 
     @property
     def always_finite(self) -> bool:
-        """As the spectral density."""
         return self.spectral_density.finite_at_zero
 
     @property
@@ -86,11 +87,10 @@ class Bath(AbstractBath):
 
     @property
     def scale(self) -> Array:
-        """As the spectral density."""
         return self.spectral_density.scale
 
     def _both_ways(self, frequency: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """γ(ω) and γ(-ω) = 2πJ(|ω|)/|ω| · (|ω|n(|ω|) + max(±ω, 0)), transcendental functions evaluated once."""
+        """γ(±ω) = 2πJ(|ω|)/|ω| · (|ω|n(|ω|) + max(±ω, 0)), with transcendental functions evaluated once for both."""
         size = magnitude(frequency)
         quanta = thermal_energy(frequency, temperature_at(self.temperature, frequency))
         strength = 2 * jnp.pi * self.spectral_density.over_frequency(size)
@@ -99,9 +99,11 @@ class Bath(AbstractBath):
         return strength * (quanta + down), strength * (quanta + up)
 
     def noise(self, frequency: ArrayLike) -> Float[Array, "..."]:
-        """Noise spectrum γ(ω), inverse time.
+        """Noise spectrum γ(ω), before `correlation`.
 
-        frequency ω: energy, of any sign and shape; the limit ω → 0 included. Returns the shape of ω.
+        frequency: ω of any sign and shape, energy; ω = 0 gives the limit.
+
+        Returns γ(ω) >= 0 in the shape of ω, inverse time.
         """
         return self._both_ways(as_real(frequency, "frequency"))[0]
 
@@ -109,11 +111,10 @@ class Bath(AbstractBath):
         return [self._both_ways(frequency)] * len(self.operators)
 
     def noises(self, frequency: Float[Array, "..."]) -> list[Float[Array, "..."]]:
-        """γ(ω), the same for every coupling."""
         return [self.noise(frequency)] * len(self.operators)
 
     def noise_matrix(self, frequency: Float[Array, "..."]) -> Array:
-        """γ_ab(ω) (k, k, *shape of ω): γ(ω) M_ab for ω > 0, γ(ω) M_ba for ω < 0, γ(0) Re M_ab."""
+        """γ_ab(ω), (k, k, *shape of ω): γ(ω) M_ab for ω > 0, γ(ω) M_ba for ω < 0, and γ(0) Re M_ab at ω = 0."""
         if self.correlation is None:
             return diagonal_table(self.noises(frequency))
         noise = self.noise(frequency)

@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from qdbjax._types import Array, ArrayLike, Scalar, as_real
+from qdbjax._checks import as_real
+from qdbjax._types import Array, ArrayLike, Scalar
 from qdbjax.baths.abstract import AbstractBath
 from qdbjax.baths.noise_integrals import finite_or_zero, has_no_cutoff, noise_panels
 from qdbjax.compilation.eager import jit_if_eager

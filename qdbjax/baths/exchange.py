@@ -12,7 +12,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_matrix, as_scalar, is_traced
+from qdbjax._checks import as_matrix, as_scalar, is_traced
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
 from qdbjax.baths.abstract import AbstractBath, diagonal_table
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, as_spectral_density
 from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
@@ -29,7 +30,7 @@ def _removal(value: ArrayLike) -> Matrix:
 
 
 class AbstractExchange(AbstractBath):
-    """What fields and leads have in common: parameters, and the operators D_a and D_a† with their charges."""
+    """Parameters shared by fields and leads, and the operators D_a and D_a† with their charges."""
 
     removal: Matrix
     spectral_density: AbstractSpectralDensity
@@ -69,7 +70,7 @@ class AbstractExchange(AbstractBath):
 
     @property
     def finite_at_zero(self) -> bool:
-        """A field has no modes at ω = 0; for a lead it is an energy like any other."""
+        # A field has no modes at ω = 0; for a lead ω = 0 is an energy like any other.
         return True
 
     @property
@@ -80,21 +81,19 @@ class AbstractExchange(AbstractBath):
 
     @property
     def scale(self) -> Array:
-        """As the spectral density, or the chemical potential."""
         return jnp.maximum(self.spectral_density.scale, jnp.abs(self.chemical_potential))
 
     @abc.abstractmethod
     def both_noises(self, frequency: Frequencies) -> tuple[Frequencies, Frequencies]:
-        """Noise at ω for a D and for a D†."""
+        """(γ for D_a, γ for D_a†) at ω, elementwise, inverse time."""
 
     def noises(self, frequency: Frequencies) -> list[Frequencies]:
-        """Noise at ω of each D_a, then of each D_a†."""
+        """γ(ω) of each D_a, then of each D_a†, inverse time."""
         count = len(self.charges) // 2
         out, back = self.both_noises(frequency)
         return [out] * count + [back] * count
 
     def noise_matrix(self, frequency: Frequencies) -> Array:
-        """The same as a diagonal table (k, k, *shape of ω)."""
         return diagonal_table(self.noises(frequency))
 
     def __repr__(self) -> str:
@@ -109,26 +108,31 @@ class AbstractExchange(AbstractBath):
 
 
 class Field(AbstractExchange):
-    """A bosonic field that takes quanta from the system and gives them back, H_I = Σ_a ∫dk (g D_a a† + h.c.).
+    """A bosonic field that exchanges quanta with the system, H_I = Σ_a ∫dk (g D_a a† + h.c.).
 
-    Emission m→n of ω = E_m - E_n > 0: 2πJ(ω)(N + 1)|⟨n|D|m⟩|², absorption n→m: 2πJ(ω)N|⟨n|D|m⟩|²,
-    N = 1/(e^{(ω-μ)/T} - 1). Nothing happens at ω <= 0: the field has no modes there.
+    emission m→n: 2πJ(ω)(N + 1)|⟨n|D|m⟩|²,   absorption n→m: 2πJ(ω)N|⟨n|D|m⟩|²,   N = 1/(e^{(ω-μ)/T} - 1)
 
-    removal: D (d, d), or several (k, d, d) with fields of their own; need not be Hermitian. spectral_density: J(ω), a
-    spectral density or a callable. temperature T >= 0 or inverse_temperature (a callable β(ω) makes a local-KMS
-    field). chemical_potential μ, below every ω that is exchanged: at or above, the occupation is infinite or negative
-    and the result is flagged. name: label in results.
-    Raises ValueError or TypeError for concrete input out of range.
+    with ω = E_m - E_n > 0; there are no transitions at ω <= 0, where the field has no modes.
+
+    removal: D (d, d), which takes a quantum from the system, or several (k, d, d), each with a field of its own; need
+        not be Hermitian; dimensionless.
+    spectral_density: J(ω), energy, a spectral density or a callable.
+    temperature: T >= 0, energy (k_B = 1); give this or inverse_temperature.
+    inverse_temperature: 1/T > 0; a callable β(ω) makes a local-KMS field.
+    chemical_potential: μ, energy, below every ω that is exchanged; at or above, the occupation is infinite or negative
+        and the result is flagged.
+    name: label in results.
+
+    Raises ValueError or TypeError for concrete input out of range; traced input is flagged by the solvers.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (17)-(23).
     """
 
     @property
     def always_finite(self) -> bool:
-        """No: N(ω) is infinite at ω = μ."""
-        return False
+        return False  # N(ω) is infinite at ω = μ
 
     def occupation(self, frequency: Frequencies) -> Frequencies:
-        """N(ω) at ω > 0."""
+        """N(ω) at ω > 0, dimensionless."""
         return bose(frequency - self.chemical_potential, temperature_at(self.temperature, frequency))
 
     def both_noises(self, frequency: Frequencies) -> tuple[Frequencies, Frequencies]:
@@ -140,25 +144,30 @@ class Field(AbstractExchange):
 
 
 class Lead(AbstractExchange):
-    """A fermionic lead that takes particles from the system and gives them back, H_I = Σ_a ∫dk (g D_a c† + h.c.).
+    """A fermionic lead that exchanges particles with the system, H_I = Σ_a ∫dk (g D_a c† + h.c.).
 
-    Out of the system, m→n with ω = E_m - E_n of either sign: 2πJ(ω)(1 - f)|⟨n|D|m⟩|²; into it, n→m:
-    2πJ(ω)f|⟨n|D|m⟩|², f = 1/(e^{(ω-μ)/T} + 1). Γ = 2πJ is the tunnelling rate.
+    out of the system, m→n: 2πJ(ω)(1 - f)|⟨n|D|m⟩|²,   into it, n→m: 2πJ(ω)f|⟨n|D|m⟩|²,   f = 1/(e^{(ω-μ)/T} + 1)
 
-    removal: D (d, d) removing one particle, or several (k, d, d) (spin, orbitals) with channels of their own.
-    spectral_density: J(ω) at any sign of ω: `Flat` (wide band), `LorentzianBand`, or a callable. temperature T >= 0 or
-    inverse_temperature. chemical_potential μ: energy. name: label in results.
-    Raises ValueError or TypeError for concrete input out of range; a negative J is flagged.
+    with ω = E_m - E_n of either sign. Γ = 2πJ is the tunnelling rate.
+
+    removal: D (d, d), which removes one particle, or several (k, d, d) (spin, orbitals), each with channels of its own;
+        dimensionless.
+    spectral_density: J(ω) at either sign of ω, energy: `Flat` (wide band), `LorentzianBand`, or a callable.
+    temperature: T >= 0, energy (k_B = 1); give this or inverse_temperature.
+    inverse_temperature: 1/T > 0, or a callable β(ω).
+    chemical_potential: μ, energy.
+    name: label in results.
+
+    Raises ValueError or TypeError for concrete input out of range; a negative J, and traced input, are flagged.
     *Source:* C. W. J. Beenakker, Phys. Rev. B 44, 1646 (1991), for rates of sequential tunnelling.
     """
 
     @property
     def always_finite(self) -> bool:
-        """As J(ω), whatever is in it."""
-        return True
+        return True  # 0 <= f(ω) <= 1
 
     def occupation(self, frequency: Frequencies) -> Frequencies:
-        """f(ω)."""
+        """f(ω), dimensionless."""
         return fermi(frequency - self.chemical_potential, temperature_at(self.temperature, frequency))
 
     def both_noises(self, frequency: Frequencies) -> tuple[Frequencies, Frequencies]:

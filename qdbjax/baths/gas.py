@@ -3,7 +3,8 @@
 import equinox as eqx
 import numpy as np
 
-from qdbjax._types import ArrayLike, Matrix, Scalar, as_hermitian, as_scalar, is_traced
+from qdbjax._checks import as_hermitian, as_scalar, is_traced
+from qdbjax._types import ArrayLike, Matrix, Scalar
 from qdbjax.baths.temperature import positive_temperature
 
 

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, is_traced
+from qdbjax._checks import is_traced
+from qdbjax._types import Array
 from qdbjax.baths.abstract import AbstractBath
 from qdbjax.numerics.filon import Panels, panels
 

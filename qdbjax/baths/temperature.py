@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Scalar, as_real, as_scalar, is_traced
+from qdbjax._checks import as_real, as_scalar, is_traced
+from qdbjax._types import Array, ArrayLike, Float, Scalar
 from qdbjax.numerics.occupation import magnitude
 
 

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, as_hermitian
+from qdbjax._checks import as_hermitian
+from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.factory import operator_of
 from qdbjax.cli.quantities import QUANTITIES

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import ad, batching, mlir, partial_eval as pe
 
-from qdbjax._types import is_traced
+from qdbjax._checks import is_traced
 from qdbjax.compilation.flat_function import FlatFunction, dependence
 from qdbjax.compilation.tiers import compiler_options
 

@@ -11,8 +11,9 @@ import numpy as np
 import optax
 import optimistix as optx
 
+from qdbjax._checks import as_real
 from qdbjax._progress import progress_bar
-from qdbjax._types import Array, ArrayLike, as_real
+from qdbjax._types import Array, ArrayLike
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.compilation.programs import programs_of
 from qdbjax.compilation.tiers import chosen

@@ -8,7 +8,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, Scalar, as_hermitian, as_real, as_scalar, is_traced
+from qdbjax._checks import as_hermitian, as_real, as_scalar, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.matrix_functions import sqrt_hermitian
 from qdbjax.states import relative_entropy

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import as_matrix, as_real, as_scalar
 from qdbjax._repr import summary
-from qdbjax._types import Array, ArrayLike, as_matrix, as_real, as_scalar
+from qdbjax._types import Array, ArrayLike
 from qdbjax.fitting.transforms import (
     AbstractEntrywiseTransform,
     AbstractTransform,

@@ -1,4 +1,4 @@
-"""What the makers that start from weakly coupled baths share: their operators, reservoirs and charges."""
+"""Jump terms of weakly coupled baths: operators, reservoirs and charges (Davies and universal equations)."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -41,6 +41,9 @@ def bath_operators(bath: AbstractBath, spectrum: Spectrum) -> Channels:
 
 
 def commutator_with_mixing(framed: Channels, spectrum: Spectrum) -> Channels:
-    """[S, M]: zero in value, the change of S where a Hamiltonian mixes degenerate levels."""
-    rest = spectrum.mixing.astype(framed.dtype)
-    return batched_matmul(framed, rest) - batched_matmul(rest, framed)
+    """[S, M] of each operator: zero in value; its derivative is that of ω∘S where a Hamiltonian mixes equal levels.
+
+    ω∘S = SB - BS with ω[to, from] = E_from - E_to and the level matrix B = diag(E) + M (`Spectrum`).
+    """
+    mixing = spectrum.mixing.astype(framed.dtype)
+    return batched_matmul(framed, mixing) - batched_matmul(mixing, framed)

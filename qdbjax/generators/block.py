@@ -1,8 +1,8 @@
-"""The ω = 0 block of a generator, and the one branch of the package that degenerate levels take.
+"""The ω = 0 block of a generator, and the one branch of the package for degenerate levels.
 
-The block is what a secular generator does to populations and to coherences between levels of one energy. Where no two
-levels have the same energy it is the rate matrix; where some do it is up to d² x d². This file alone knows how large it
-may be, how many cells of a batch are worked on together, and what stands where it does not fit.
+The block is L restricted to populations and to coherences between levels of one energy. Where no two levels have the
+same energy it is the d x d rate matrix; where some do it is up to d² x d². Its size limit, the number of cells of a
+batch that are worked on together, and the NaN of a block that is too large are decided in this file alone.
 """
 
 from collections.abc import Callable
@@ -35,20 +35,21 @@ def check_dense(dimension: int, what: str) -> None:
 
 
 def block_fits(spectrum: Spectrum) -> bool:
-    """Whether a program may hold the block: it is not too large, and levels may be degenerate at all."""
+    """Whether a program needs the block and can hold it: levels may be degenerate, and d is within the limit."""
     return spectrum.energies.shape[-1] <= DENSE_LIMIT and spectrum.known_nondegenerate is not True
 
 
 def block_too_large(condition: Bool[Array, ""] | np.bool_, dimension: int) -> Bool[Array, ""] | np.bool_:
-    """Where a cell needs a matrix on all entries of ρ and cannot have it."""
+    """Where a matrix on all entries of ρ is needed (the condition) and d is above the limit."""
     return condition if dimension > DENSE_LIMIT else np.False_
 
 
 def in_cells(condition: Bool[Array, ""] | np.bool_, function: Callable, operands: tuple, plain: Any) -> Any:
-    """function(*operands), where operands[0] is a Spectrum, in the cells of a batch where the condition holds.
+    """function(*operands) in the cells of a batch where the condition holds, `plain` in all others, which cost nothing.
 
-    `plain` in all others, which pay nothing. About 64 MB of d² x d² matrices at a time.
+    operands: the first one a Spectrum. Cells are worked on in blocks of about 64 MB of d² x d² matrices.
     """
+    # 2²² entries are 32 MB of reals, 64 MB of complex numbers.
     batch = max(1, min(128, 2**22 // operands[0].energies.shape[-1] ** 4))
     return masked_cond(condition, function, operands, plain, batch)
 
@@ -56,9 +57,9 @@ def in_cells(condition: Bool[Array, ""] | np.bool_, function: Callable, operands
 def where_degenerate(
     spectrum: Spectrum, jumps: AbstractJumps, of_block: Callable, plain: Any, *operands: Any, dense: bool = True
 ) -> Any:
-    """of_block(spectrum, jumps, *operands) where levels are degenerate, `plain` elsewhere.
+    """of_block(spectrum, jumps, *operands) in cells with degenerate levels, `plain` elsewhere.
 
-    dense: whether of_block forms a matrix on all entries of ρ; NaN stands where that would be too large.
+    dense: whether of_block forms a matrix on all entries of ρ; above d = 32 degenerate cells are NaN then.
     """
     if dense and spectrum.energies.shape[-1] > DENSE_LIMIT:
         return jax.tree.map(lambda x: jnp.where(spectrum.degenerate, jnp.nan, x), plain)
@@ -66,9 +67,13 @@ def where_degenerate(
 
 
 class Block(eqx.Module):
-    """What the ω = 0 block needs, in the energy eigenbasis: it connects levels of one cluster only.
+    """The ω = 0 block in the energy eigenbasis, L(ρ) for ρ_mn with m and n in one level.
 
-    operators S and dressed R (channel, d, d), levels B (d, d), same (d, d) as 0 and 1; channels: how many of each bath.
+    operators: S (channel, d, d).
+    dressed: R (channel, d, d), inverse time.
+    levels: the level matrix with the Lamb shift, B + H_LS (d, d), energy.
+    same: (d, d), 1 where two states belong to one level, 0 elsewhere.
+    channels: number of channels of each bath.
     """
 
     operators: Channels
@@ -78,7 +83,7 @@ class Block(eqx.Module):
     channels: tuple[int, ...] = eqx.field(static=True)
 
     def by_bath(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Sums over the channels of each bath."""
+        """Sums over the channels of each bath, (channel, ...) to (bath, ...)."""
         bath = np.repeat(np.arange(len(self.channels)), self.channels)
         belongs = np.arange(len(self.channels))[:, None] == bath[None, :]
         return jnp.sum(jnp.where(belongs.reshape(*belongs.shape, *[1] * (values.ndim - 1)), values[None], 0.0), axis=1)
@@ -100,11 +105,14 @@ class Block(eqx.Module):
 
     def action(self, rho: Matrix) -> Matrix:
         """L(ρ) for ρ within the block."""
-        turning = -1j * batched_matmul(self.levels, rho)
-        return (turning + dagger(turning)) * self.same + self.dissipate(rho)
+        unitary = -1j * batched_matmul(self.levels, rho)
+        return (unitary + dagger(unitary)) * self.same + self.dissipate(rho)
 
     def superoperator(self) -> Array:
-        """L as a (d, d, d, d) complex tensor [n, m, l, k], ρ_lk to ρ_nm, zero on everything outside the block."""
+        """L as a (d, d, d, d) complex tensor [n, m, l, k], ρ_lk to ρ_nm, zero outside the block.
+
+        L(ρ) = ½ Σ (R ρ S† + S ρ R†) + Xρ + ρX† with X = -iB - ½K.
+        """
         d = self.levels.shape[0]
         unit = jnp.eye(d, dtype=self.levels.dtype)
         effective = -1j * self.levels - self.decay
@@ -114,11 +122,11 @@ class Block(eqx.Module):
         return self.inside(jump_superoperator(self.operators, self.dressed) + both)
 
     def inside(self, superoperator: Array) -> Array:
-        """A (d, d, d, d) tensor with zeros on everything outside the block."""
+        """A (d, d, d, d) tensor with zeros outside the block."""
         return superoperator * self.same[:, :, None, None] * self.same[None, None, :, :]
 
     def matrix(self) -> Float[Array, "n n"]:
-        """L as a (d², d²) real matrix on the packed reals of ρ."""
+        """L as a (d², d²) real matrix on the packed reals of ρ (`numerics.hermitian`)."""
         d = self.levels.shape[0]
         return real_tensor(self.superoperator()).reshape(d * d, d * d)
 

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import as_scalar, is_traced
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Matrix, Rates, StatusCode, as_scalar, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix, Rates, StatusCode
 from qdbjax.baths import AbstractBath, LocalTemperature, lamb_matrix, map_stacked, value_and_slope_at_level
 from qdbjax.compilation.eager import eval_at_trace_time
 from qdbjax.generators.bath_jumps import AbstractBathJumps, bath_operators, commutator_with_mixing
@@ -28,29 +29,35 @@ def davies(
     lamb_shift: bool = False,
     window: ArrayLike | None = None,
 ) -> Generator:
-    """Davies generator of a system weakly coupled to any number of thermal baths.
+    """Davies generator of a system weakly coupled to thermal baths: the secular Born-Markov master equation.
 
-    L(ρ) = -i[H + H_LS, ρ] + Σ_bath Σ_ω Σ_ab γ_ab(ω) [S_b(ω) ρ S_a(ω)† - ½{S_a(ω)†S_b(ω), ρ}],
-    S(ω) = Σ_{E_m - E_n = ω} Π_n S Π_m (lowers the energy by ω), γ from each bath's `noise`.
+    L(ρ) = -i[H + H_LS, ρ] + Σ_bath Σ_ω Σ_ab γ_ab(ω) [S_b(ω) ρ S_a(ω)† - ½{S_a(ω)†S_b(ω), ρ}]
 
-    Levels and Bohr frequencies that agree to 1e-8 of the width of the spectrum count as equal: equal gaps keep their
-    cross terms and degenerate levels their whole ω = 0 block. Inside a cluster γ is taken at the mean of the two
-    frequencies, so that Gibbs stays stationary to the square of their difference.
+    S(ω) = Σ_{E_m - E_n = ω} Π_n S Π_m lowers the energy by ω, γ is the `noise` of the bath, and
+    H_LS = Σ_bath Σ_ω Σ_ab s_ab(ω) S_a(ω)†S_b(ω). Units: ħ = k_B = 1, so that rates are energies too.
 
-    system: a System or a Hamiltonian (d, d), energy units. baths: one or several of dimension d, energy units: `Bath`
-    (Hermitian couplings), `Field` and `Lead` (exchange of particles), in any mixture.
-    lamb_shift: whether to add H_LS = Σ_ω Σ_ab s_ab(ω) S_a(ω)†S_b(ω), the shift of levels by the baths (`lamb_matrix`;
-    no counterterm, so that it grows with the cutoff). It commutes with H: populations and currents of a non-degenerate
-    spectrum do not see it; coherences turn faster or slower, and degenerate levels split.
-    window: levels and Bohr frequencies within it (energy) count as one, with γ at the mean frequency of the cluster:
-    partial secular approximation in the form that stays completely positive (unified master equation). What is then
-    stationary for one bath is Gibbs with the levels of a cluster at their mean energy, not Gibbs of H.
-    Returns a Generator; `gen.rates[bath, to, from] = Σ_a γ_a(E_from - E_to)|⟨to|S_a|from⟩|²`, inverse time.
-    Raises ValueError for no bath, mismatched dimensions, repeated names, a noise spectrum that diverges at ω = 0 where
-    a coupling has a zero-frequency part (flagged by solvers when traced), or a bath whose removal operator does not
-    lower the system's particle number by one; with lamb_shift, for a density without end (`Flat`, infinite cutoff).
-    *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); A. Trushechkin, Phys. Rev. A 103, 062226 (2021), for the
-    window.
+    system: a System, or a Hamiltonian (d, d), energy.
+    baths: one or several of dimension d: `Bath` (Hermitian couplings), `Field`, `Lead` (exchange of particles).
+    lamb_shift: whether to add H_LS (`lamb_matrix`, without counterterm: it grows with the cutoff).
+    window: levels and Bohr frequencies closer than this count as one, energy; None for those that agree to rounding.
+
+    Returns a Generator with `rates[bath, to, from]` = Σ_ab γ_ab(E_from - E_to) ⟨to|S_b|from⟩⟨to|S_a|from⟩*, >= 0,
+    inverse time; for independent couplings Σ_a γ_a |⟨to|S_a|from⟩|².
+
+    Degeneracy: levels and Bohr frequencies that agree to 1e-8 of the width of the spectrum count as equal. Transitions
+    of equal frequency keep their cross terms, degenerate levels their whole ω = 0 block. Inside a cluster γ is taken
+    at the mean of the two frequencies, so that Gibbs stays stationary to the square of their difference.
+    Lamb shift: it commutes with H. Populations and currents of a non-degenerate spectrum do not depend on it; the
+    frequencies of coherences shift, and degenerate levels split.
+    Window: partial secular approximation in the form that stays completely positive (unified master equation), with γ
+    at the mean frequency of a cluster. One bath alone then leaves stationary not Gibbs of H but Gibbs with the levels
+    of a cluster at their mean energy.
+
+    Raises ValueError for no bath, mismatched dimensions, repeated names, a window below 0, a removal operator that
+    does not lower the system's particle number by one, and a noise spectrum that diverges at ω = 0 where a coupling
+    has a zero-frequency part; with lamb_shift, for a density without cutoff (`Flat`), whose shift is infinite. Traced
+    values cannot be looked at: solvers flag an unphysical or divergent bath.
+    *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); window: A. Trushechkin, Phys. Rev. A 103, 062226 (2021).
     """
     system = as_system(system)
     baths, names = checked_baths(system, baths)
@@ -93,7 +100,10 @@ def correlated_rates(spectrum: Spectrum, bath: AbstractBath) -> Rates:
 
 
 def _zero_uncoupled_noise(noise: Array, weight: Array) -> Array:
-    """γ, and 0 where it is not finite and no coupling meets it: a field at ω = μ that nothing emits into."""
+    """γ, with 0 in place of inf and NaN where the matrix element is 0 and γ therefore has no effect.
+
+    A field has γ = inf at ω = μ; the product inf·0 with a vanishing coupling would be NaN. weight: |⟨to|S|from⟩|².
+    """
     return jnp.where((weight > 0) | jnp.isfinite(noise), noise, 0.0)
 
 
@@ -101,8 +111,9 @@ def _without_rounding(rate: Array, weight: Array, bound: Array) -> Array:
     """The rate, or zero where its matrix element is rounding, with its derivative kept.
 
     A coupling that a symmetry forbids comes out of V†SV as 1e-16 of what was summed, and would link two parts of the
-    graph by a rate of 1e-32 that means nothing. `bound` is the sum of squares of the terms: an entry that is small
-    without cancellation (a weak link, written down as such) is kept whatever its size.
+    graph by a rate of 1e-32. `bound` is the sum of squares of the d² terms t that were added, (|V|²)ᵀ|S|²|V|²; two
+    sums of d terms are rounded by at most about 2d eps Σ|t| <= 2d² eps √Σ|t|², below 4096 eps √bound up to d = 45. An
+    entry that is small without cancellation (a weak link, given as such) is kept whatever its size.
     """
     eps = float(jnp.finfo(rate.dtype).eps)
     return jnp.where(weight > (4096 * eps) ** 2 * bound, rate, rate - jax.lax.stop_gradient(rate))
@@ -124,7 +135,7 @@ class DaviesJumps(AbstractBathJumps):
         )
 
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
-        """Flagged where infinite, negative or of negative temperature."""
+        """Rates (bath, to, from), zero diagonal; flagged where not finite or negative, or where T < 0."""
         rates = stack([self._rates(spectrum, bath) for bath in self.baths])
         unphysical = ~every(lambda x: x >= 0, rates)
         for bath in self.baths:
@@ -136,7 +147,8 @@ class DaviesJumps(AbstractBathJumps):
         return rates, status | raise_flag(unphysical, Status.UNPHYSICAL_BATH)
 
     def rates(self, spectrum: Spectrum) -> Rates:
-        # Read in few cells of a batch only, where a small program counts more than speed.
+        # `checked_rates` serves every cell of a batch and is fast; this serves the few with degenerate levels, so the
+        # program is kept small: whole arrays, and baths of one kind compiled once.
         return stack(map_stacked(lambda bath: self._rates(spectrum, bath, False), self.baths))
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
@@ -162,7 +174,7 @@ class DaviesJumps(AbstractBathJumps):
         frequencies = jnp.where(same, 0.0, spectrum.noise_frequencies)
         uncoupled = jnp.zeros((), bool)
         if not bath.finite_at_zero:
-            # A divergent ω = 0 noise meets a coupling without zero-frequency part as 0, not as inf·0.
+            # Where γ(0) is infinite and the coupling vanishes their product is 0, not inf·0 = NaN.
             uncoupled = divergent_entries(spectrum, bath)[1]
             frequencies = jnp.where(uncoupled, 1.0, frequencies)
         noise, slope = jax.jvp(bath.noise_matrix, (frequencies,), (jnp.ones_like(frequencies),))
@@ -171,13 +183,13 @@ class DaviesJumps(AbstractBathJumps):
             weights = squared(framed)[None]
             noise, slope = _zero_uncoupled_noise(noise, weights), _zero_uncoupled_noise(slope, weights)
         if spectrum.window is not None:
-            # One γ for a whole cluster, whatever happens inside it: positivity rests on it.
+            # Complete positivity rests on one γ for the whole cluster: no variation inside it.
             slope = jnp.zeros_like(slope)
         return framed, _dressed(framed, noise, slope, spectrum)
 
 
 def _shifts(bath: AbstractBath, spectrum: Spectrum) -> tuple[Array, Array]:
-    """s_ab and its slope at the Bohr frequencies, within a window without slope."""
+    """s_ab and ds_ab/dω at the Bohr frequencies; the slope is 0 where a window replaces them by means."""
     frequencies, same = spectrum.noise_frequencies, spectrum.same_level
     if spectrum.window is not None:
         shift = lamb_matrix(bath, jnp.where(same, 0.0, frequencies))
@@ -186,10 +198,11 @@ def _shifts(bath: AbstractBath, spectrum: Spectrum) -> tuple[Array, Array]:
 
 
 def _dressed(framed: Channels, table: Array, slope: Array, spectrum: Spectrum) -> Channels:
-    """Σ_b f_ab(ω)∘S_b for f given at the Bohr frequencies, at ω = 0 inside a level, with its slope.
+    """Σ_b f_ab(ω)∘S_b: the table f times the couplings, with the derivative for Hamiltonians that mix equal levels.
 
-    f depends on the level matrix, not on its diagonal alone: [S, M] vanishes in value and carries the derivative with
-    respect to a Hamiltonian that mixes degenerate levels.
+    table, slope: f_ab and df_ab/dω (k, k, d, d) at the Bohr frequencies; inside a level both at ω = 0.
+    With the level matrix B = diag(E) + M in place of diag(E), ω∘S is SB - BS; M connects equal energies only, so that
+    f∘S becomes f(ω)∘S + f'(ω)∘[S, M] to first order in M. M is 0 in value: the second term adds a derivative only.
     """
     inside = jnp.where(spectrum.same_level, spectrum.frequencies, 0.0)
     table = table + slope * inside.astype(slope.dtype)[None, None]

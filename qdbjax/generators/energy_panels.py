@@ -1,9 +1,10 @@
-"""Energies at which collisions are looked at: panels between thresholds, with nodes that crowd at both ends.
+"""Quadrature over the energy of a collision: panels between thresholds, double-exponential rules on each.
 
 Rates, t matrices and their derivatives have square roots at every threshold E_j, and, for weak coupling, a pole just
-beyond it; an attractive potential binds particles in closed channels, which shows as resonances at E_j - (m u)²/2m. All
-of them are ends of panels, so that the double-exponential rules see analytic functions. Panels of no length (crossing
-levels, no resonance) keep their nodes at weight 0, whose derivative counts: shapes do not depend on values.
+beyond it; an attractive potential binds particles in closed channels, which gives resonances at E_j - (m u)²/2m. All
+of them are ends of panels, so that each rule integrates a function that is analytic inside its panel. The number of
+panels is fixed, because shapes must not depend on values: where two ends coincide (crossing levels, no resonance) a
+panel has length 0. It adds 0 to the integral, but not to its derivative by the ends, so its nodes are kept.
 """
 
 import itertools
@@ -21,7 +22,12 @@ from qdbjax.numerics.matrix import LayoutMatrix
 
 
 class Nodes(NamedTuple):
-    """Distances E - E_0 of nodes from thresholds (node, *thresholds), weights, and signs that alternate."""
+    """Nodes of a quadrature over the energy E.
+
+    distances: E - E_j from every threshold (node, *thresholds), energy.
+    weights: (node,), energy.
+    signs: ±1 alternating along each panel (node,), for an error estimate from every other node.
+    """
 
     distances: Array
     weights: Float[Array, " node"]
@@ -29,10 +35,11 @@ class Nodes(NamedTuple):
 
 
 def nodes_between(ends: list[Array], thresholds: Array, temperature: Array) -> Nodes:
-    """Panels between ascending ends, and from the last one to infinity, where functions fall as e^{-E/T}.
+    """Nodes on the panels between ascending ends, and from the last end to infinity, where functions fall as e^{-E/T}.
 
-    No threshold lies inside a panel: distances to it add up from its nearer end, without cancellation. Nodes go deep
-    for derivatives in which a threshold moves against the end of a panel, as where degenerate levels split.
+    No threshold lies inside a panel: its distance from a node is that of the nearer end plus the node's distance from
+    this end, without cancellation. Nodes come much closer to the ends than the values need (`deep`), for derivatives in
+    which a threshold moves relative to the end of a panel, as where degenerate levels split.
     """
     dtype, dims = thresholds.dtype, thresholds.ndim
     spread = lambda values: values.reshape(-1, *[1] * dims)  # noqa: E731
@@ -41,7 +48,8 @@ def nodes_between(ends: list[Array], thresholds: Array, temperature: Array) -> N
     distances, weights, signs = [], [], []
     for start, end in itertools.pairwise(ends):
         length = end - start
-        # The derivative of a panel of no length is that of its length times the function there: nodes stay close by.
+        # d/dl of ∫ f over a panel of length l → 0 is f at its place: nodes of a panel without length stay within
+        # `close` of it, so that the weights' derivative finds the value of f there.
         reach = jnp.where(length > 0, length, close)
         up = (start - thresholds)[None] + spread(jnp.maximum(reach * x, smallest))
         down = -((thresholds - end)[None] + spread(jnp.maximum(reach * rest, smallest)))
@@ -56,11 +64,14 @@ def nodes_between(ends: list[Array], thresholds: Array, temperature: Array) -> N
 
 
 def resonances(energies: RealVector, potential: Complex[Array, "d d"], gas: Gas) -> RealVector:
-    """Where channel j binds a particle, E_j - Re(m u_j)²/2m with u_j its effective potential; E_j if it does not.
+    """Energy at which each channel j binds a particle, E_j - Re(m u_j)²/2m; E_j if it does not. Shape (d,).
 
-    (W^{-1})_jj eliminated of all other channels is k_j + imu_j; three rounds put E within the width of the resonance.
+    Eliminating all other channels from W^{-1} = K + imV (Schur complement, 1/W_jj) leaves k_j + imu_j, with u_j the
+    effective potential of channel j. A δ potential u < 0 in one dimension binds at k = -imu, the zero of it. u_j
+    depends on E: three fixed-point rounds put E within the width of the resonance, which is all that a panel's end
+    needs. Derivatives are those of the thresholds alone.
     """
-    live, fixed = energies, jax.lax.stop_gradient
+    differentiable, fixed = energies, jax.lax.stop_gradient
     energies, potential, mass = fixed(energies), fixed(potential), fixed(gas.mass)
     where = energies
     binding = jnp.zeros_like(energies)
@@ -74,4 +85,4 @@ def resonances(energies: RealVector, potential: Complex[Array, "d d"], gas: Gas)
         square = jnp.real(bound * bound)
         binding = jnp.where((jnp.real(bound) < 0) & (square > 0), square / (2 * mass), 0.0)
         where = energies - binding
-    return live - jnp.where(jnp.isfinite(binding), binding, 0.0)
+    return differentiable - jnp.where(jnp.isfinite(binding), binding, 0.0)

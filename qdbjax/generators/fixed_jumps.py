@@ -1,14 +1,15 @@
-"""What the makers share to which a user gives rates or jump operators as they are."""
+"""Jump terms that a user gives as numbers: shared by the Pauli and Lindblad equations."""
 
 import equinox as eqx
 import jax.numpy as jnp
 
-from qdbjax._types import ArrayLike, as_real
+from qdbjax._checks import as_real
+from qdbjax._types import ArrayLike
 from qdbjax.generators.jumps import AbstractJumps, PerBath
 
 
 class AbstractFixedJumps(AbstractJumps):
-    """Jump terms that do not depend on a temperature; those that are given serve entropy production only."""
+    """Jump terms without known dependence on temperatures, which serve entropy production and balance tests only."""
 
     temperatures: eqx.AbstractVar[PerBath]
 
@@ -23,7 +24,7 @@ class AbstractFixedJumps(AbstractJumps):
 
 
 def given_temperatures(value: ArrayLike | None, count: int, dtype) -> PerBath:
-    """One temperature for each bath; NaN where none are given."""
+    """Temperatures (bath,), energy; NaN for every bath if none are given."""
     if value is None:
         return jnp.full((count,), jnp.nan, dtype)
     found = jnp.atleast_1d(as_real(value, "temperatures")).astype(dtype)

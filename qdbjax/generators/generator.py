@@ -9,7 +9,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode, as_matrix, as_real, is_traced
+from qdbjax._checks import as_matrix, as_real, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.jumps import (
@@ -26,11 +27,15 @@ from qdbjax.systems import Spectrum, System
 
 
 class Generator(eqx.Module):
-    """A secular generator L, dρ/dt = L(ρ), of a system and its baths.
+    """A generator L of a master equation, dρ/dt = L(ρ), as made by `davies`, `lindblad` and the other makers.
 
-    rates (bath, to, from): population transfer in the energy eigenbasis, zero diagonal, inverse time.
-    temperatures (bath,): T, for entropy production (NaN for a local-KMS field). chemical_potentials (bath,): μ, 0 where
-    no particles are exchanged. status: flags raised by the input (see `explain`).
+    system: the System.
+    spectrum: its energies, eigenvectors and Bohr frequencies.
+    rates: W (bath, to, from), population transfer in the energy eigenbasis, zero diagonal, inverse time.
+    jumps: jump terms by bath and channel, from which coherences follow (`qdbjax.generators.jumps`).
+    temperatures: T (bath,), energy; NaN for a local-KMS field or where none was given.
+    chemical_potentials: μ (bath,), energy; 0 where no particles are exchanged.
+    status: flags raised by the input (`explain`).
     names: one label per bath, in the order given.
     """
 
@@ -56,20 +61,20 @@ class Generator(eqx.Module):
     @property
     @jit_if_eager
     def total_rates(self) -> Array:
-        """Rates summed over baths, (to, from), zero diagonal."""
+        """Rates summed over baths, (to, from), zero diagonal, inverse time."""
         return ft.reduce(ft.partial(entrywise, jnp.add), unstack(self.rates))
 
     @property
     @jit_if_eager
-    def scale(self) -> Scalar:
-        """Largest rate, the unit against which residuals and frequencies are judged."""
+    def fastest_rate(self) -> Scalar:
+        """Largest rate, inverse time: the unit against which residuals and frequencies are judged."""
         return largest(self.total_rates)
 
     @property
     @jit_if_eager
     def secular_ratio(self) -> Scalar:
-        """Smallest difference of distinct Bohr frequencies over the largest rate; secular theory needs >> 1."""
-        return self.spectrum.smallest_frequency_difference / self.scale
+        """Smallest difference of distinct Bohr frequencies over the largest rate; the secular step needs >> 1."""
+        return self.spectrum.smallest_frequency_difference / self.fastest_rate
 
     @property
     @jit_if_eager
@@ -83,10 +88,13 @@ class Generator(eqx.Module):
     def with_reservoirs(
         self, *, temperatures: ArrayLike | None = None, chemical_potentials: ArrayLike | None = None
     ) -> "Generator":
-        """The same system and couplings with baths at other temperatures T and chemical potentials μ.
+        """The generator of the same system and couplings with baths at other T and μ.
 
-        temperatures, chemical_potentials: (bath,), energy; None leaves them. A local-KMS field keeps its β(ω), and a
-        bath that exchanges no particles its μ = 0. Traced values are flagged where they are unphysical.
+        temperatures: T (bath,), energy; None leaves them. A local-KMS field keeps its β(ω).
+        chemical_potentials: μ (bath,), energy; None leaves them. A bath that exchanges no particles keeps μ = 0.
+
+        Returns a Generator. Raises ValueError for shapes, and for generators of given rates or jump operators, which do
+        not tell how they depend on T and μ; unphysical values are flagged.
         """
         given = []
         for value, name in ((temperatures, "temperatures"), (chemical_potentials, "chemical_potentials")):
@@ -98,7 +106,13 @@ class Generator(eqx.Module):
         return _with_reservoirs(self, *given)
 
     def apply(self, rho: ArrayLike) -> Matrix:
-        """L(ρ) for a matrix (d, d) in the basis of the Hamiltonian."""
+        """L(ρ), the time derivative of a state.
+
+        rho: any matrix (d, d), in the basis of the Hamiltonian.
+
+        Returns (d, d) complex in the same basis, units of rho times inverse time. Raises ValueError for a wrong shape,
+        and above d = 32, where it would need the dense Liouvillian.
+        """
         rho = jnp.asarray(as_matrix(rho, "rho"))
         if rho.shape != (self.dimension, self.dimension):
             raise ValueError(f"rho must have shape {(self.dimension, self.dimension)}; got {rho.shape}.")
@@ -106,18 +120,20 @@ class Generator(eqx.Module):
 
     @jit_if_eager
     def liouvillian(self) -> Matrix:
-        """L as a (d², d²) matrix on row-major vec(ρ), in the basis of the Hamiltonian, inverse time.
+        """L as a matrix, vec(L(ρ)) = L vec(ρ), with row-major vec, entry m·d + n for ρ_mn.
 
-        Raises ValueError above d = 32; steady states, currents and evolution do not need this matrix.
+        Returns (d², d²) complex, inverse time, in the basis of the Hamiltonian. Raises ValueError above d = 32; steady
+        states, currents and evolution do not need this matrix.
         """
         check_dense(self.dimension, "the dense Liouvillian")
         return self.spectrum.superoperator_from_eigenbasis(energy_liouvillian(self.spectrum, self.jumps))
 
     @jit_if_eager
     def dissipators(self) -> Array:
-        """D_b of each bath as a (d², d²) matrix on row-major vec(ρ), in the basis of the Hamiltonian.
+        """The dissipator D_b of each bath as a matrix, L = -i[H + H_LS, ·] + Σ_b D_b.
 
-        L = -i[H + H_LS, ·] + Σ_b D_b. Shape (bath, d², d²), inverse time. Raises ValueError above d = 32.
+        Returns (bath, d², d²) complex, inverse time, on row-major vec(ρ) in the basis of the Hamiltonian. Raises
+        ValueError above d = 32.
         """
         check_dense(self.dimension, "the dissipators")
         parts = [dissipator_matrix(*pair, self.spectrum) for pair in self.jumps.channels(self.spectrum)]
@@ -126,10 +142,9 @@ class Generator(eqx.Module):
     def jump_operators(self) -> tuple[np.ndarray, ...]:
         """Lindblad operators K of each bath, D_b(ρ) = Σ_k (K_k ρ K_k† - ½{K_k†K_k, ρ}).
 
-        Returns one array (k, d, d) a bath, roots of rates included, in the basis of the Hamiltonian: the operators that
-        other packages ask for. Each belongs to one Bohr frequency and has no overlap Tr[K_i†K_j] with another one.
-        Concrete numbers only, TypeError inside jit, grad and vmap (use `dissipators` there). Raises ValueError above
-        d = 32.
+        Returns one NumPy array (k, d, d) a bath, in the basis of the Hamiltonian, roots of rates included (root of
+        inverse time). Each operator belongs to one Bohr frequency and has Tr[K_i†K_j] = 0 with every other one.
+        Raises TypeError inside jit, grad and vmap (`dissipators` runs there), and ValueError above d = 32.
         *Source:* V. Gorini, A. Kossakowski, E. C. G. Sudarshan, J. Math. Phys. 17, 821 (1976).
         """
         check_dense(self.dimension, "the jump operators")
@@ -153,7 +168,7 @@ def _apply(generator: Generator, rho: Matrix) -> Matrix:
 
 @jit_if_eager
 def assemble(system: System, spectrum: Spectrum, jumps: AbstractJumps, names: tuple[str, ...]) -> Generator:
-    """A Generator from what its maker knows."""
+    """A Generator from its jump terms: rates, status and reservoirs are read from them once."""
     rates, status = jumps.checked_rates(spectrum)
     temperatures, potentials = (each.astype(rates.dtype) for each in jumps.reservoirs)
     return Generator(system, spectrum, rates, jumps, temperatures, potentials, status, names)
@@ -167,10 +182,10 @@ def _with_reservoirs(generator: Generator, temperatures: PerBath, potentials: Pe
 
 def energy_liouvillian(spectrum: Spectrum, jumps: AbstractJumps) -> Matrix:
     """L as a (d², d²) matrix on row-major vec(ρ) in the energy eigenbasis."""
-    levels = dressed_hamiltonian(spectrum, jumps)
-    levels = levels.astype(complex_type(levels.dtype))
-    unit = jnp.eye(levels.shape[0], dtype=levels.dtype)
-    total = -1j * (jnp.kron(levels, unit) - jnp.kron(unit, levels.T))
+    hamiltonian = dressed_hamiltonian(spectrum, jumps)
+    hamiltonian = hamiltonian.astype(complex_type(hamiltonian.dtype))
+    unit = jnp.eye(hamiltonian.shape[0], dtype=hamiltonian.dtype)
+    total = -1j * (jnp.kron(hamiltonian, unit) - jnp.kron(unit, hamiltonian.T))
     for pair in jumps.channels(spectrum):
         total = total + dissipator_matrix(*pair, spectrum)
     return total
@@ -191,7 +206,13 @@ def dissipator_matrix(operators: Channels, dressed: Channels, spectrum: Spectrum
 
 
 def lindblad_operators(gain: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """K (k, d, d) with Σ K ρ K† the map `gain` [n, m, l, k], between transitions of one label (d²,) only."""
+    """Kraus operators K (k, d, d) of the completely positive map ρ ↦ Σ K ρ K†.
+
+    gain: the map as a tensor [n, m, l, k], ρ_lk to its (n, m) entry. label: cluster of each transition (n, l), (d²,).
+    The Choi matrix C_(nl),(mk) = Σ K_nl K*_mk couples transitions of one label only; √c times each eigenvector of
+    eigenvalue c > 0 is one K. Eigenvalues below 64 d eps of its largest entry are rounding of a matrix of rank < d².
+    *Source:* M.-D. Choi, Linear Algebra Appl. 10, 285 (1975).
+    """
     d = gain.shape[0]
     choi = gain.transpose(0, 2, 1, 3).reshape(d * d, d * d)  # [(n, l), (m, k)]: Σ K_nl K_mk*
     rounding = 64 * d * np.finfo(choi.dtype).eps * np.abs(choi).max(initial=0.0)

@@ -1,18 +1,19 @@
-"""What every maker of generators checks of the baths or gases that it is given."""
+"""Checks that every maker of generators makes of its baths or gases."""
 
 from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Bool, is_traced
+from qdbjax._checks import is_traced
+from qdbjax._types import Array, Bool
 from qdbjax.baths import AbstractBath
 from qdbjax.compilation.eager import eval_at_trace_time
 from qdbjax.systems import Spectrum, System
 
 
 def checked_baths(system: System, baths: AbstractBath | Sequence[AbstractBath]) -> tuple[tuple, tuple[str, ...]]:
-    """Baths that fit the system, and a name for each."""
+    """The baths as a tuple, and a name for each; raises where they do not fit the system."""
     baths = (baths,) if isinstance(baths, AbstractBath) else tuple(baths)
     names = checked_names(system, baths, AbstractBath, "baths")
     _check_charges(system, baths)
@@ -20,7 +21,7 @@ def checked_baths(system: System, baths: AbstractBath | Sequence[AbstractBath]) 
 
 
 def checked_names(system: System, parts: tuple, kinds: type, called: str) -> tuple[str, ...]:
-    """A name for each bath or gas, after what can be known wrong with them."""
+    """A name for each bath or gas; raises for none, a wrong type, a wrong dimension or repeated names."""
     words = kinds.__name__.removeprefix("Abstract")
     if not parts:
         raise ValueError(f"{called} must hold at least one {words}; got none. Every eigenstate is stationary then.")
@@ -41,7 +42,7 @@ def checked_names(system: System, parts: tuple, kinds: type, called: str) -> tup
 
 
 def _check_charges(system: System, baths: tuple[AbstractBath, ...]) -> None:
-    """[N, D] = -D for what a field or lead removes."""
+    """Raise ValueError unless [N, D] = -D for the removal operators D of fields and leads."""
     if system.number is None or is_traced(system.number, baths):
         return
     number = np.asarray(system.number)
@@ -68,7 +69,7 @@ def refuse_infinite_scale(baths: tuple[AbstractBath, ...]) -> None:
 
 @eval_at_trace_time
 def refuse_divergent_noise(spectrum: Spectrum, baths: tuple[AbstractBath, ...]) -> None:
-    """Raise ValueError for a bath whose infinite γ(0) meets a coupling between equal levels."""
+    """Raise ValueError for a bath with infinite γ(0) and a coupling between equal levels."""
     for n, bath in enumerate(baths):
         if bath.finite_at_zero:
             continue
@@ -81,7 +82,7 @@ def refuse_divergent_noise(spectrum: Spectrum, baths: tuple[AbstractBath, ...]) 
 
 
 def divergent_entries(spectrum: Spectrum, bath: AbstractBath) -> tuple[Bool[Array, "d d"], Bool[Array, "d d"]]:
-    """Entries [to, from] between equal levels where an infinite γ(0) meets a coupling, and where it meets none."""
+    """Entries [to, from] between equal levels with γ(0) = inf: those with a coupling, and those without."""
     framed = jnp.stack([spectrum.to_eigenbasis(operator) for operator in bath.operators])
     limit = bath.spectral_density.over_frequency(jnp.zeros((), spectrum.energies.dtype))
     rounding = 64 * float(jnp.finfo(framed.dtype).eps) * jnp.max(jnp.abs(framed))

@@ -1,4 +1,4 @@
-"""What a maker of generators knows: jump terms labelled by bath and channel.
+"""Jump terms labelled by bath and channel: the form in which every maker of generators gives its dissipators.
 
     L(ρ) = -i[H + H_LS, ρ] + Σ_bath { ½ Σ_a (R_a ρ S_a† + S_a ρ R_a†) - ½ {K, ρ} },   K = ½ Σ_a (S_a†R_a + R_a†S_a),
 
@@ -21,10 +21,10 @@ PerBath = Float[Array, " bath"]
 
 
 class AbstractJumps(eqx.Module):
-    """Jump terms that can be made anew in any frame.
+    """Jump terms of a generator, given as parameters (baths, rates, operators) from which they are computed on demand.
 
-    A generator carries the rates of every cell of a batch, and this beside them: the few cells that need the jump
-    operators themselves (degenerate levels) make them anew, which is cheaper than carrying them along for all.
+    A generator stores the rates of every cell of a batch. Jump operators are needed in cells with degenerate levels
+    only: computing them there is cheaper than storing them for all.
     """
 
     secular_step: ClassVar[str | None] = None  # what became of the secular approximation; None without weak coupling
@@ -52,12 +52,12 @@ class AbstractJumps(eqx.Module):
         return self.checked_rates(spectrum)[0]
 
     def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
-        """What the baths add to the Hamiltonian, in the energy eigenbasis, between equal levels; None for nothing."""
+        """H_LS (d, d), energy, in the energy eigenbasis, nonzero between equal levels only; None if there is none."""
         return None
 
     @abc.abstractmethod
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
-        """(S, R) of each bath in the energy eigenbasis."""
+        """(S, R) of each bath, both (channel, d, d), in the energy eigenbasis."""
 
     @property
     def exchanges_particles(self) -> bool:
@@ -71,13 +71,13 @@ def channel_charges(jumps: AbstractJumps, bath: int, count: int) -> np.ndarray:
 
 
 def dressed_hamiltonian(spectrum: Spectrum, jumps: AbstractJumps) -> Matrix:
-    """H + H_LS in the energy eigenbasis: what coherences turn with."""
+    """H + H_LS in the energy eigenbasis, the Hamiltonian part of L."""
     shift = jumps.hamiltonian_shift(spectrum)
     return spectrum.levels if shift is None else spectrum.levels.astype(shift.dtype) + shift
 
 
 def jump_superoperator(operators: Channels, dressed: Channels) -> Array:
-    """ρ ↦ ½ Σ (R ρ S† + S ρ R†) as a (d, d, d, d) tensor [n, m, l, k]."""
+    """ρ ↦ ½ Σ (R ρ S† + S ρ R†) as a (d, d, d, d) tensor [n, m, l, k], ρ_lk to the (n, m) entry."""
     gain = jnp.sum(dressed[:, :, None, :, None] * operators.conj()[:, None, :, None, :], axis=0)
     return 0.5 * (gain + gain.conj().transpose(1, 0, 3, 2))
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import jax.numpy as jnp
 
+from qdbjax._checks import as_matrix
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import ArrayLike, Matrix, Rates, StatusCode, as_matrix
+from qdbjax._types import ArrayLike, Matrix, Rates, StatusCode
 from qdbjax.generators.fixed_jumps import AbstractFixedJumps, given_temperatures
 from qdbjax.generators.generator import Generator, assemble
 from qdbjax.generators.jumps import Channels, PerBath
@@ -20,12 +21,19 @@ def lindblad(
     *,
     temperatures: ArrayLike | None = None,
 ) -> Generator:
-    """Generator with given jump operators, L(ρ) = -i[H, ρ] + Σ_k (K_k ρ K_k† - ½{K_k†K_k, ρ}).
+    """Lindblad equation of given jump operators; no secular approximation is made.
 
-    system: a System or a Hamiltonian H (d, d), energy. jumps: K, the roots of rates included (d, d) or (k, d, d), of
-    one bath, or by the name of each. temperatures: of the baths, for entropy production and tests of detailed balance;
-    without them these are NaN. Nothing secular is assumed, so that solvers treat the d² x d² Liouvillian (d <= 32).
-    Returns a Generator. Raises ValueError for shapes and for operators that are not finite.
+    L(ρ) = -i[H, ρ] + Σ_bath Σ_k (K_k ρ K_k† - ½{K_k†K_k, ρ})
+
+    system: a System, or a Hamiltonian H (d, d), energy.
+    jumps: K of one bath, (d, d) or (k, d, d), in the basis of the Hamiltonian, roots of rates included; or a mapping
+        from names to the K of each bath.
+    temperatures: T of the baths (bath,), energy, for entropy production and tests of detailed balance, which are NaN
+        without.
+
+    Returns a Generator with `rates[bath, to, from]` = Σ_k |⟨to|K_k|from⟩|², inverse time. Populations and coherences
+    mix, so that solvers use the d² x d² Liouvillian (d <= 32). Raises ValueError for shapes and for operators that are
+    not finite (flagged when traced).
     *Source:* G. Lindblad, Commun. Math. Phys. 48, 119 (1976); V. Gorini, A. Kossakowski, E. C. G. Sudarshan, J. Math.
     Phys. 17, 821 (1976).
     """
@@ -42,7 +50,7 @@ def lindblad(
 
 
 class LindbladJumps(AbstractFixedJumps):
-    """Jump operators as they are."""
+    """Jump operators that were given: S = R = K in the equation of `jumps`."""
 
     operators: tuple[Matrix, ...]
     temperatures: PerBath
@@ -52,7 +60,7 @@ class LindbladJumps(AbstractFixedJumps):
         return tuple((0,) * each.shape[0] for each in self.operators)
 
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
-        """|⟨to|K|from⟩|² summed over the operators of each bath; flagged where not finite."""
+        """Σ_k |⟨to|K_k|from⟩|² of each bath, zero diagonal; flagged where not finite."""
         off = 1 - jnp.eye(spectrum.energies.shape[0], dtype=spectrum.energies.dtype)
         rates = jnp.stack([jnp.sum(squared(jumps), axis=0) * off for jumps, _ in self.channels(spectrum)])
         return rates, raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)

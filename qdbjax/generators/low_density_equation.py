@@ -27,20 +27,26 @@ def low_density(
 ) -> Generator:
     """Generator of a system in one or several dilute gases, from the scattering of single particles.
 
-    L(ρ) = -i[H + Δ, ρ] + 2πν Σ_ω ∫dp∫dp' G(p) δ(E_p' - E_p + ω) [T_ω ρ T_ω† - ½{T_ω†T_ω, ρ}],
-    T_ω = Σ_{E_k - E_l = ω} ⟨k, p'|T|p, l⟩ |k⟩⟨l|, matrix elements t_kl(E)/2π of `scattering`. Beyond the Born
-    approximation a_kl and a_lk need not be in detailed balance (`violation_ratios`), and currents circulate in
-    equilibrium (`probability_currents`); Gibbs is stationary for one gas all the same. Pairs of levels with equal Bohr
-    frequencies keep their cross terms, degenerate levels their ω = 0 block.
+    L(ρ) = -i[H + Δ, ρ] + 2πν Σ_ω ∫dp∫dp' G(p) δ(E_p' - E_p + ω) [T_ω ρ T_ω† - ½{T_ω†T_ω, ρ}]
 
-    system: a System or a Hamiltonian (d, d), energy. gases: one or several `Gas` of dimension d.
-    forward_scattering: whether to add Δ_k = (ν/2π) ∫dp G(p) Re t_kk(E_p + E_k), which turns coherences and splits
-    degenerate levels; it commutes with H. Without it the derivative of a stationary state in a parameter that lifts a
-    degeneracy is that of Gibbs; with it, of what collisions and Δ together leave between the two levels.
-    Returns a Generator; `gen.rates[gas, to, from]` = 2πν R_kl, inverse time,
-    R_kl = √(β/2πm) (m²/π²) ∫dE e^{-β(E - E_l)} |t_kl(E)|²/(k_k k_l) over E above both levels. A rate whose integral is
-    not resolved to 1e-9 (a resonance too narrow) is flagged.
-    Raises ValueError for no gas, mismatched dimensions or repeated names.
+    with T_ω = Σ_{E_k - E_l = ω} ⟨k, p'|T|p, l⟩ |k⟩⟨l|, matrix elements t_kl(E)/2π of `scattering`, summed over gases.
+
+    system: a System, or a Hamiltonian (d, d), energy.
+    gases: one or several `Gas` of dimension d.
+    forward_scattering: whether to add Δ_k = (ν/2π) ∫dp G(p) Re t_kk(E_p + E_k), energy, which commutes with H.
+
+    Returns a Generator with `rates[gas, to, from]` = 2πν R_kl, inverse time,
+    R_kl = √(β/2πm) (m²/π²) ∫dE e^{-β(E - E_l)} |t_kl(E)|²/(k_k k_l) over E above both levels k (to) and l (from).
+
+    Detailed balance: beyond the Born approximation R_kl and R_lk need not obey it (`violation_ratios`), and currents
+    circulate in equilibrium (`probability_currents`); Gibbs is stationary for one gas all the same.
+    Degeneracy: transitions of equal frequency keep their cross terms, degenerate levels their ω = 0 block.
+    Forward scattering: Δ shifts the frequencies of coherences and splits degenerate levels. Where a parameter lifts a
+    degeneracy, the derivative of the stationary state by it is that of Gibbs without Δ; with Δ it is set by collisions
+    and Δ together.
+
+    Raises ValueError for no gas, mismatched dimensions or repeated names. Flagged: a rate whose integral is not
+    resolved to 1e-9 (a resonance too narrow), and traced unphysical parameters.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (6)-(7), without the
     forward scattering; (20) there is half of what (7) gives. R. Dümcke, Commun. Math. Phys. 97, 331 (1985).
     """
@@ -50,14 +56,14 @@ def low_density(
     return assemble(system, diagonalize(system), GasJumps(gases, forward_scattering), names)
 
 
-def collision_rates(levels: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
-    """2πν R_kl (to, from), zero diagonal, and the estimated relative error of the worst.
+def collision_rates(spectrum: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
+    """2πν R_kl (to, from), zero diagonal, inverse time, and the estimated largest relative error.
 
-    Halving the step of a double-exponential rule squares its error, which the sum over every other node therefore
-    tells.
+    Halving the step of a double-exponential rule squares its error (H. Takahasi and M. Mori, Publ. RIMS 9, 721 (1974)).
+    The sum with alternating signs is the difference between the rule and that of every other node, ε; the error is ε².
     """
-    energies, d = levels.energies, levels.energies.shape[0]
-    potential = potential_in_eigenbasis(gas, levels)
+    energies, d = spectrum.energies, spectrum.energies.shape[0]
+    potential = potential_in_eigenbasis(gas, spectrum)
     ordered = jnp.sort(energies)
     ends = unstack(ordered)[1:]
     if d == 1:
@@ -70,7 +76,7 @@ def collision_rates(levels: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
     real, imaginary = wave_numbers(nodes.distances.T, gas.mass)
     thermal = jnp.exp(-jnp.maximum(nodes.distances.T, 0.0) / gas.temperature) * nodes.weights[None]
     w = resolvents(real, imaginary, LayoutMatrix.of(potential, samples=1), gas.mass)
-    # k_k k_l |W_kl|² e^{-β(E - E_l)}, which is |t_kl|²/(k_k k_l) but for constants.
+    # k_k k_l |W_kl|² e^{-β(E - E_l)} = m² |t_kl|²/(k_k k_l) e^{-β(E - E_l)}, from t_kl = (i/m) k_k W_kl k_l.
     terms = w.abs2().without_diagonal().scaled(real, real * thermal)
     whole, apart = (terms.sum_over_samples(signs).array(energies.dtype) for signs in (None, nodes.signs))
     some = whole > 0
@@ -79,7 +85,7 @@ def collision_rates(levels: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
 
 
 class GasJumps(AbstractJumps):
-    """Collisions of each gas, one channel for every kinetic energy of the incoming particle at which they are added."""
+    """Collisions with each gas; one channel for each quadrature node of the kinetic energy of the incoming particle."""
 
     gases: tuple[Gas, ...]
     forward: bool = eqx.field(static=True)
@@ -98,7 +104,7 @@ class GasJumps(AbstractJumps):
         return GasJumps(tuple(eqx.tree_at(lambda g: g.temperature, gas, t) for gas, t in pairs), self.forward)
 
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
-        """Flagged where a gas is unphysical or an integral not resolved."""
+        """Rates (gas, to, from), zero diagonal; flagged where a gas is unphysical or an integral not resolved."""
         found = [collision_rates(spectrum, gas) for gas in self.gases]
         rates = stack([rate for rate, _ in found])
         status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
@@ -109,7 +115,7 @@ class GasJumps(AbstractJumps):
         return rates, status
 
     def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
-        """Δ, ½(ν/2π) ∫dp G(p) (t + t†) between equal levels."""
+        """Δ = ½(ν/2π) ∫dp G(p) (t + t†) between equal levels, summed over gases."""
         if not self.forward:
             return None
         half = sum(_forward(spectrum, gas) for gas in self.gases)
@@ -119,39 +125,40 @@ class GasJumps(AbstractJumps):
         return tuple(_amplitudes(spectrum, gas) for gas in self.gases)
 
 
-def _incoming(levels: Spectrum, gas: Gas) -> Nodes:
-    """Nodes in the kinetic energy e, distances (node, from, channel) of the total energy from E_channel.
+def _incoming(spectrum: Spectrum, gas: Gas) -> Nodes:
+    """Nodes in the kinetic energy e; distances (node, from, channel) are those of the total energy from E_channel.
 
-    The total energy is e + E_from, for degenerate levels their mean: unitarity, on which Gibbs rests, relates
-    amplitudes at one total energy, coherences between the levels included.
+    The total energy is e + E_from, for degenerate levels e plus their mean energy: that Gibbs is stationary follows
+    from unitarity, which relates amplitudes at one total energy, also for coherences between the levels.
     """
-    centers, d = levels.centers, levels.energies.shape[0]
-    # Levels that count as one open together: what differs between them by rounding must not leave one of them closed.
-    # With their own derivatives.
+    centers, d = spectrum.centers, spectrum.energies.shape[0]
+    # Levels that count as one open at one energy, their mean: a difference of rounding must not leave one of them
+    # closed. Derivatives are those of each level's own energy.
     fixed = jax.lax.stop_gradient
-    energies = fixed(centers) + (levels.energies - fixed(levels.energies))
+    energies = fixed(centers) + (spectrum.energies - fixed(spectrum.energies))
     thresholds = energies[None, :] - centers[:, None]
     apart = thresholds[~np.eye(d, dtype=bool)]
     if not gas.repulsive:
-        bound = resonances(energies, potential_in_eigenbasis(gas, levels), gas)
+        bound = resonances(energies, potential_in_eigenbasis(gas, spectrum), gas)
         apart = jnp.concatenate([apart, (bound[None, :] - centers[:, None]).reshape(-1)])
-    # Of two levels one is above the other: half of their thresholds lie below e = 0.
+    # Of the d(d - 1) thresholds e = E_channel - E_from half are <= 0, one for each pair of levels. Clipped to e = 0
+    # they come first in the order, and are dropped: they would be panels without length.
     ascending = jnp.sort(jnp.clip(apart, 0.0, jnp.maximum(jnp.max(thresholds), 0.0)))[d * (d - 1) // 2 :]
     zero = jnp.zeros((), energies.dtype)
     return nodes_between([zero, *unstack(ascending)], thresholds, gas.temperature)
 
 
-def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:
-    """K^{-½}VWK^{½}e^{-½β(E - B)}, of what leaves, and VWe^{-β(E - B)}, of what goes on, (from, to, node); weights.
+def _collisions(spectrum: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:
+    """Amplitudes of scattering, K^{-½}VWK^{½}e^{-½β(E - B)}, and of forward scattering, VWe^{-β(E - B)}; weights.
 
-    Functions of the level matrix B = diag(E_j) + M with K = √(2m(E - B)); M, zero in value, carries the derivative with
-    respect to a Hamiltonian that mixes degenerate levels. Off the diagonal K^{-½}VWK^{½} = (i/m) K^{½}WK^{½}, which
-    does not cancel at thresholds.
+    Both amplitudes (from, to, node). They are functions of the level matrix B = diag(E_j) + M with K = √(2m(E - B));
+    M, zero in value, carries the derivative with respect to a Hamiltonian that mixes degenerate levels. With
+    imV = W^{-1} - K, off the diagonal K^{-½}VWK^{½} = (i/m) K^{½}WK^{½}, which does not cancel at thresholds.
     """
-    nodes, potential = _incoming(levels, gas), potential_in_eigenbasis(gas, levels)
+    nodes, potential = _incoming(spectrum, gas), potential_in_eigenbasis(gas, spectrum)
     dtype, d = potential.dtype, potential.shape[0]
     mass, beta = gas.mass.astype(dtype), (1 / gas.temperature).astype(dtype)
-    unit, mixing = jnp.eye(d, dtype=dtype), levels.mixing.astype(dtype)
+    unit, mixing = jnp.eye(d, dtype=dtype), spectrum.mixing.astype(dtype)
     wide = lambda table: table[:, :, None]  # noqa: E731
 
     def of_source(source):
@@ -176,15 +183,16 @@ def _collisions(levels: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:
 
     excess = jnp.transpose(nodes.distances, (1, 2, 0))  # [from, channel, node]
     each = np.arange(d)
-    # The Boltzmann factor knows the energies themselves, so that Gibbs is stationary to second order in what is merged.
-    kinetic = excess[each, each] - jax.lax.stop_gradient(levels.energies - levels.centers)[:, None]
+    # The Boltzmann factor is taken at each level's own energy, so that Gibbs is stationary to second order in the
+    # differences of energies that count as one.
+    kinetic = excess[each, each] - jax.lax.stop_gradient(spectrum.energies - spectrum.centers)[:, None]
     sources = excess, kinetic, unit, mixing.T
     leaving, within = map_leading(of_source, sources)
     return leaving, within, nodes.weights / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
 
 
 def _roots(excess: Array, mass: Array, dtype) -> tuple[Array, Array]:
-    """k^{½} and k^{-½}, with the phases e^{±iπ/4} for k = iκ, by real roots: complex ones take ten times as long."""
+    """k^{½} and k^{-½}, with phases e^{±iπ/4} for k = iκ, from real roots: complex roots take ten times as long."""
     real, imaginary = wave_numbers(excess, mass)
     size = jnp.sqrt(real + imaginary)
     inverse = 1 / size
@@ -195,22 +203,23 @@ def _roots(excess: Array, mass: Array, dtype) -> tuple[Array, Array]:
 
 
 def _product(a: Array, b: Array) -> Array:
-    """a @ b for matrices on the first two axes: sums over them leave long vectors to the machine."""
+    """a @ b for matrices on the first two axes, as sums of products that vectorise over the nodes (last axis)."""
     return jnp.sum(a[:, :, None] * b[None, :, :], axis=1)
 
 
-def _amplitudes(levels: Spectrum, gas: Gas) -> tuple[Channels, Channels]:
-    """A = (m/π) K^{-½}VWK^{½} e^{-½β(E - B)} at every node (node, to, from), 0 where the way out is closed; 2πνw A.
+def _amplitudes(spectrum: Spectrum, gas: Gas) -> tuple[Channels, Channels]:
+    """(S, R) of a gas: S = A = (m/π) K^{-½}VWK^{½} e^{-½β(E - B)} at every node (node, to, from), and R = 2πνw A.
 
-    Weights apart, whose roots would have no derivative at 0.
+    A is 0 where the outgoing channel is closed. The weights w are in R alone, because √w in both would have no
+    derivative at w = 0.
     """
-    leaving, _, weights = _collisions(levels, gas)
+    leaving, _, weights = _collisions(spectrum, gas)
     amplitudes = (gas.mass / jnp.pi).astype(leaving.dtype) * jnp.transpose(leaving, (2, 1, 0))
     return amplitudes, (2 * jnp.pi * gas.density * weights).astype(leaving.dtype)[:, None, None] * amplitudes
 
 
-def _forward(levels: Spectrum, gas: Gas) -> Matrix:
-    """½(ν/2π) ∫dp G(p) t(E_p + E_l) as an operator, both signs of p."""
-    _, within, weights = _collisions(levels, gas)
+def _forward(spectrum: Spectrum, gas: Gas) -> Matrix:
+    """½(ν/2π) ∫dp G(p) t(E_p + E_l) as an operator (d, d), energy; the integral includes both signs of p."""
+    _, within, weights = _collisions(spectrum, gas)
     weight = 0.5 * gas.density * gas.mass / jnp.pi * weights
     return jnp.sum(weight.astype(within.dtype)[None, None] * within, axis=-1).T

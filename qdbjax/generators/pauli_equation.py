@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import as_real, is_traced
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import ArrayLike, Rates, StatusCode, as_real, is_traced
+from qdbjax._types import ArrayLike, Rates, StatusCode
 from qdbjax.generators.fixed_jumps import AbstractFixedJumps, given_temperatures
 from qdbjax.generators.generator import Generator, assemble
 from qdbjax.generators.jumps import Channels, PerBath
@@ -17,11 +18,18 @@ from qdbjax.systems import Spectrum, System, diagonalize
 def pauli(
     energies: ArrayLike, rates: ArrayLike | Mapping[str, ArrayLike], *, temperatures: ArrayLike | None = None
 ) -> Generator:
-    """A classical Markov chain on levels, dp/dt = W p; coherences decay with half of what leaves.
+    """Pauli master equation of given rates: a classical Markov chain on the levels.
 
-    energies (d,): of the levels, energy. rates: W (d, d) [to, from], or several, one for each bath (bath, d, d), or by
-    name; inverse time, diagonals ignored. temperatures: of the baths, for entropy production and tests of detailed
-    balance; without them these are NaN. Returns a Generator. Raises ValueError for negative rates and for shapes.
+    dp_n/dt = Σ_l (W_nl p_l - W_ln p_n),   dρ_mn/dt = [-i(E_m - E_n) - ½ Σ_l (W_lm + W_ln)] ρ_mn
+
+    energies: E (d,), energy.
+    rates: W[to, from], (d, d) for one bath or (bath, d, d), or a mapping from names to (d, d); inverse time, diagonals
+        are ignored.
+    temperatures: T of the baths (bath,), energy, for entropy production and tests of detailed balance, which are NaN
+        without.
+
+    Returns a Generator whose Hamiltonian is diag(E). Raises ValueError for negative rates and for shapes; traced rates
+    are flagged where negative or not finite.
     *Source:* W. Pauli, in Probleme der modernen Physik, Sommerfeld Festschrift (1928), for the master equation.
     """
     energies = as_real(energies, "energies")
@@ -61,12 +69,12 @@ class PauliJumps(AbstractFixedJumps):
         return ((0,) * (d * d),) * self.table.shape[0]
 
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
-        """Flagged where not finite or negative."""
+        """The given rates; flagged where not finite or negative."""
         status = raise_flag(~every(jnp.isfinite, self.table), Status.NONFINITE_INPUT)
         return self.table, status | raise_flag(~every(lambda x: x >= 0, self.table), Status.UNPHYSICAL_BATH)
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
-        """(|n⟩⟨l|, W_nl |n⟩⟨l|) of each bath."""
+        """(|n⟩⟨l|, W_nl |n⟩⟨l|) of each bath: one channel a transition, S ρ R† gives W_nl p_l."""
         d = self.table.shape[-1]
         units = jnp.eye(d * d, dtype=self.table.dtype).reshape(d * d, d, d)
         one = spectrum.to_eigenbasis(units)

@@ -1,7 +1,11 @@
 """Scattering of a particle off the levels of a system through V δ(q): on-shell t matrix, open and closed channels.
 
-k_j = √(2m(E - E_j)), positive or positive imaginary; K = diag(k_j); W = (K + imV)^{-1}; t = V W K. All that rates need
-comes from W alone, without cancellation at a threshold: t_kl = (i/m) k_k W_kl k_l for k ≠ l.
+A δ potential makes the Lippmann-Schwinger equation T = V + V G₀ T algebraic: G₀(q = 0) = -im K^{-1} with
+k_j = √(2m(E - E_j)), positive or positive imaginary, and K = diag(k_j), so that t = (1 + imVK^{-1})^{-1} V = V W K with
+W = (K + imV)^{-1}. From imV = W^{-1} - K follows t = (K - KWK)/im: off the diagonal t_kl = (i/m) k_k W_kl k_l, all that
+rates need, without cancellation at a threshold.
+
+*Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (4)-(5).
 """
 
 import equinox as eqx
@@ -9,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Complex, Float, Matrix, as_real, is_traced
+from qdbjax._checks import as_real, is_traced
+from qdbjax._types import Array, ArrayLike, Complex, Float, Matrix
 from qdbjax.baths import Gas
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.matrix import LayoutMatrix, dagger
@@ -17,10 +22,15 @@ from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 
 class Scattering(eqx.Module):
-    """What a particle of total energy E does to the levels of a system, in the energy eigenbasis.
+    """Scattering amplitudes of a particle of total energy E off the levels of a system, in the energy eigenbasis.
 
-    energies (n,). wave_numbers k_j (n, d), complex, Im k_j >= 0. resolvent W = (K + imV)^{-1} (n, d, d). open (n, d):
-    whether E > E_j. potential V and mass m of the gas.
+    energies: E (n,), energy.
+    wave_numbers: k_j (n, d), complex, Im k_j >= 0, inverse length.
+    resolvent: W = (K + imV)^{-1} (n, d, d), length.
+    open: whether E > E_j (n, d).
+    potential: V (d, d), energy times length.
+    mass: m.
+    spectrum: the eigensystem of the system.
     """
 
     energies: Float[Array, " n"]
@@ -41,7 +51,10 @@ class Scattering(eqx.Module):
 
     @property
     def s_matrix(self) -> Complex[Array, "n d d"]:
-        """S = 1 - 2im k^{-½} t k^{-½} = 2k^{½}Wk^{½} - 1 of even waves, 1 on closed channels; odd waves pass by."""
+        """S matrix of even waves, 1 on closed channels, (n, d, d); odd waves vanish at q = 0 and are not scattered.
+
+        S = 1 - 2im k^{-½} t k^{-½} = 2k^{½}Wk^{½} - 1 on the open channels, with t = (K - KWK)/im.
+        """
         root = jnp.where(self.open, jnp.sqrt(jnp.where(self.open, jnp.real(self.wave_numbers), 1.0)), 0.0)
         root = root.astype(self.resolvent.dtype)
         sign = jnp.where(self.open, -1.0, 1.0).astype(root.dtype)
@@ -50,7 +63,7 @@ class Scattering(eqx.Module):
 
     @property
     def unitarity(self) -> Float[Array, " n"]:
-        """Largest entry of S†S - 1."""
+        """Largest entry of S†S - 1 at each energy, (n,): 0 to rounding."""
         s = self.s_matrix
         excess = jnp.matmul(dagger(s), s, precision="highest") - jnp.eye(s.shape[-1], dtype=s.dtype)[None]
         return jnp.max(jnp.abs(excess), axis=(1, 2))
@@ -77,32 +90,36 @@ def resolvents(real: Array, imaginary: Array, potential: LayoutMatrix, mass: Arr
     return (k + potential.times_i(jnp.broadcast_to(mass, real.shape[1:]))).inverse()
 
 
-def potential_in_eigenbasis(gas: Gas, levels: Spectrum) -> Matrix:
+def potential_in_eigenbasis(gas: Gas, spectrum: Spectrum) -> Matrix:
     """V in the energy eigenbasis, complex."""
-    framed = levels.to_eigenbasis(jnp.asarray(gas.potential))
+    framed = spectrum.to_eigenbasis(jnp.asarray(gas.potential))
     return framed.astype(np.promote_types(framed.dtype, jnp.complex64))
 
 
 @jit_if_eager
 def _scattering(system: System, gas: Gas, energies: Array) -> Scattering:
-    levels = diagonalize(system)
-    potential = potential_in_eigenbasis(gas, levels)
+    spectrum = diagonalize(system)
+    potential = potential_in_eigenbasis(gas, spectrum)
     dtype = potential.dtype
-    excess = energies[:, None] - levels.energies[None, :]
+    excess = energies[:, None] - spectrum.energies[None, :]
     real, imaginary = wave_numbers(excess, gas.mass)
     k = jax.lax.complex(real, imaginary).astype(dtype)
     w = resolvents(real.T, imaginary.T, LayoutMatrix.of(potential, samples=1), gas.mass).array(dtype)
-    return Scattering(energies, k, jnp.moveaxis(w, -1, 0), excess > 0, potential, gas.mass, levels)
+    return Scattering(energies, k, jnp.moveaxis(w, -1, 0), excess > 0, potential, gas.mass, spectrum)
 
 
 def scattering(system: System | ArrayLike, gas: Gas, energies: ArrayLike) -> Scattering:
     """On-shell t matrix and S matrix of one particle of the gas on the levels of a system.
 
-    t(E) = V (k + imV)^{-1} k, k = diag √(2m(E - E_j)), the form that is safe at thresholds and for singular V; optical
-    theorem t - t† = -2im t† k^{-1} t on the open channels.
+    t(E) = V (k + imV)^{-1} k,   k = diag √(2m(E - E_j)),   t - t† = -2im t† k^{-1} t on the open channels
 
-    system: a System or a Hamiltonian (d, d). gas: its potential and mass are read. energies (n,): total energy E =
-    p²/2m + E_l. Returns a Scattering, in the energy eigenbasis. Raises ValueError for mismatched dimensions.
+    The last equation is the optical theorem. This form of t is safe at thresholds and for singular V.
+
+    system: a System, or a Hamiltonian (d, d), energy.
+    gas: its potential and mass are used.
+    energies: total energy E = p²/2m + E_l, (n,), energy.
+
+    Returns a Scattering, in the energy eigenbasis. Raises ValueError for mismatched dimensions and shapes.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (4)-(5).
     """
     system, energies = as_system(system), as_real(energies, "energies")

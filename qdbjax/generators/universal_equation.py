@@ -24,19 +24,26 @@ from qdbjax.systems import Spectrum, System, as_system, diagonalize
 def universal_lindblad(
     system: System | ArrayLike, baths: AbstractBath | Sequence[AbstractBath], *, lamb_shift: bool = False
 ) -> Generator:
-    """Universal Lindblad equation of a system weakly coupled to any number of baths.
+    """Universal Lindblad equation of a system weakly coupled to baths; no secular approximation is made.
 
-    L(ρ) = -i[H + H_LS, ρ] + Σ_bath Σ_a (L_a ρ L_a† - ½{L_a†L_a, ρ}), ⟨n|L_a|m⟩ = √γ_a(E_m - E_n) ⟨n|S_a|m⟩,
-    with the whole coupling in one jump operator: completely positive for every H, smooth through level crossings and
-    as accurate as Born and Markov allow. Not secular: populations and coherences mix, one bath's
-    stationary state is Gibbs up to terms of order γ, and solvers treat the d² x d² Liouvillian (d <= 32).
+    L(ρ) = -i[H + H_LS, ρ] + Σ_bath Σ_a (L_a ρ L_a† - ½{L_a†L_a, ρ}),   ⟨n|L_a|m⟩ = √γ_a(E_m - E_n) ⟨n|S_a|m⟩
 
-    system: a System or a Hamiltonian (d, d), energy. baths: one or several; independent couplings only.
-    lamb_shift: whether to add ⟨m|H_LS|n⟩ = Σ_a Σ_l F_a(E_m - E_l, E_n - E_l) ⟨l|S_a|m⟩*⟨l|S_a|n⟩ (`shared_lamb_shift`;
-    no counterterm). It does not commute with H: heat currents, Tr[H D_b(ρ)], then add up to i Tr[H [H_LS, ρ]], of
-    second order in γ, and not to zero.
-    Returns a Generator; `gen.rates` are |⟨to|L_a|from⟩|². Raises ValueError for no bath, mismatched dimensions,
-    repeated names, or correlated couplings; with lamb_shift, for a density without end (`Flat`, infinite cutoff).
+    with ⟨m|H_LS|n⟩ = Σ_a Σ_l F_a(E_m - E_l, E_n - E_l) ⟨l|S_a|m⟩*⟨l|S_a|n⟩ (`shared_lamb_shift`).
+
+    system: a System, or a Hamiltonian (d, d), energy.
+    baths: one or several of dimension d, with independent couplings only.
+    lamb_shift: whether to add H_LS (without counterterm: it grows with the cutoff).
+
+    Returns a Generator with `rates[bath, to, from]` = Σ_a |⟨to|L_a|from⟩|², inverse time.
+
+    The whole coupling is in one jump operator: L is completely positive for every H, smooth through level crossings
+    and as accurate as Born and Markov allow. Populations and coherences mix; one bath's stationary state is Gibbs up
+    to terms of order γ, and solvers use the d² x d² Liouvillian (d <= 32).
+    H_LS does not commute with H: heat currents, Tr[H D_b(ρ)], then add up in a stationary state to i Tr[H [H_LS, ρ]],
+    of second order in γ, and not to zero.
+
+    Raises ValueError for no bath, mismatched dimensions, repeated names, or correlated couplings; with lamb_shift, for
+    a density without cutoff (`Flat`), whose shift is infinite. Traced unphysical values are flagged by solvers.
     *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020).
     """
     system = as_system(system)
@@ -50,7 +57,7 @@ def universal_lindblad(
 
 
 class UniversalJumps(AbstractBathJumps):
-    """Jump operators √γ∘S; a negative γ makes them NaN."""
+    """Jump operators L_a = √γ_a∘S_a, S = R = L in the equation of `jumps`; NaN where γ is negative."""
 
     secular_step: ClassVar[str | None] = "no such step was made (universal Lindblad equation)"
 
@@ -64,7 +71,7 @@ class UniversalJumps(AbstractBathJumps):
         return half + half.conj().T
 
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
-        """|⟨to|L_a|from⟩|² summed over the channels of each bath; flagged where not finite."""
+        """Σ_a |⟨to|L_a|from⟩|² of each bath, zero diagonal; flagged where not finite."""
         off = 1 - jnp.eye(spectrum.energies.shape[0], dtype=spectrum.energies.dtype)
         rates = stack([jnp.sum(squared(operators), axis=0) * off for operators, _ in self.channels(spectrum)])
         return rates, raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
@@ -72,29 +79,37 @@ class UniversalJumps(AbstractBathJumps):
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
         return tuple((jumps, jumps) for jumps in (self._of_bath(bath, spectrum) for bath in self.baths))
 
-    def _of_bath(self, bath: AbstractBath, levels: Spectrum) -> Channels:
-        framed = bath_operators(bath, levels)
-        # Inside a level expanded about ω = 0, where a cutoff may have a kink and rounding decides the sign of ω.
-        same = _one_level(levels)
-        frequencies = jnp.where(same, 0.0, levels.frequencies)
+    def _of_bath(self, bath: AbstractBath, spectrum: Spectrum) -> Channels:
+        framed = bath_operators(bath, spectrum)
+        # Inside a level √γ is expanded about ω = 0: a cutoff may have a kink there, and rounding decides the sign of ω.
+        same = _one_level(spectrum)
+        frequencies = jnp.where(same, 0.0, spectrum.frequencies)
         root, slope = jax.jvp(lambda x: noise_roots(bath, x), (frequencies,), (jnp.ones_like(frequencies),))
-        # What is infinite and meets no coupling (a field at ω = μ) means nothing; what meets one is flagged.
+        # √γ = inf with a vanishing coupling (a field at ω = μ) has no effect: 0, not inf·0. With a coupling it is kept,
+        # and `checked_rates` flags it.
         uncoupled = (squared(framed) == 0) & ~jnp.isfinite(root)
         root, slope = jnp.where(uncoupled, 0.0, root), jnp.where(uncoupled, 0.0, slope)
-        root = root + slope * jnp.where(same, levels.frequencies, 0.0)[None]
+        root = root + slope * jnp.where(same, spectrum.frequencies, 0.0)[None]
         dtype = np.promote_types(framed.dtype, root.dtype)
         framed = framed.astype(dtype)
-        return root.astype(dtype) * framed + slope.astype(dtype) * commutator_with_mixing(framed, levels)
+        return root.astype(dtype) * framed + slope.astype(dtype) * commutator_with_mixing(framed, spectrum)
 
 
-def _one_level(levels: Spectrum) -> BoolMatrix:
-    """Pairs of levels that agree to rounding; to the window of this generator all of them are one."""
-    return Spectrum(levels.energies, levels.basis, levels.mixing).same_level
+def _one_level(spectrum: Spectrum) -> BoolMatrix:
+    """Pairs of levels that agree to rounding.
+
+    The generator's own spectrum has an infinite window (all frequencies are kept together) and would answer: all pairs.
+    """
+    return Spectrum(spectrum.energies, spectrum.basis, spectrum.mixing).same_level
 
 
-def _half_shift(bath: AbstractBath, levels: Spectrum) -> Matrix:
-    """A with H_LS = A + A†: Σ_l of F(p_ml, q_nl) S*_lm S_ln, and of its change with p where [S, M] changes p."""
-    framed = bath_operators(bath, levels)
+def _half_shift(bath: AbstractBath, spectrum: Spectrum) -> Matrix:
+    """A with H_LS = A + A†, A_mn = ½ Σ_l F(E_m - E_l, E_n - E_l) S*_lm S_ln for the Hermitian H_LS.
+
+    Inside a level F is expanded in its first argument about 0, and ∂F/∂p times [S, M] carries the derivative with
+    respect to a Hamiltonian that mixes equal levels; F is symmetric, so that A† brings the one by q.
+    """
+    framed = bath_operators(bath, spectrum)
     framed = framed.astype(np.promote_types(framed.dtype, jnp.complex64))
 
     def from_level(row):
@@ -107,7 +122,6 @@ def _half_shift(bath: AbstractBath, levels: Spectrum) -> Matrix:
             same[:, None] & (wide > 0),
         )
         shift, slope = value_and_slope_at_level(lambda x: shared_lamb_shift(bath, x, q), bath, p, level)
-        # F is symmetric: the change with q comes with A†.
         shift = 0.5 * shift + slope * jnp.where(level, p, 0.0)[None]
         shift, slope = shift.astype(bra.dtype), slope.astype(bra.dtype)
         pairs = shift * bra.conj()[:, :, None] + slope * change.conj()[:, :, None]
@@ -115,8 +129,8 @@ def _half_shift(bath: AbstractBath, levels: Spectrum) -> Matrix:
 
     rows = (
         jnp.swapaxes(framed, 0, 1),
-        jnp.swapaxes(commutator_with_mixing(framed, levels), 0, 1),
-        levels.frequencies,
-        _one_level(levels),
+        jnp.swapaxes(commutator_with_mixing(framed, spectrum), 0, 1),
+        spectrum.frequencies,
+        _one_level(spectrum),
     )
     return jnp.sum(jax.lax.map(from_level, rows), axis=0)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qdbjax._types import ArrayLike, as_matrix
+from qdbjax._checks import as_matrix
+from qdbjax._types import ArrayLike
 
 if TYPE_CHECKING:
     import qutip

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar, as_real, as_scalar
+from qdbjax._checks import as_real, as_scalar
+from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.matrix import stack
 from qdbjax.operators import fermion_destroy

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, Scalar, as_real, as_scalar, is_traced
+from qdbjax._checks import as_real, as_scalar, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix, Scalar
 from qdbjax.baths import Bath, Ohmic
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.models.qubits import three_level

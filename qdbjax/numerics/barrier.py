@@ -1,4 +1,4 @@
-"""An optimisation barrier: values computed once, written to memory, and read from there by whoever uses them.
+"""An optimisation barrier: values that are computed once, written to memory, and read from there at every use.
 
 XLA recomputes cheap-looking producers inside every consumer. A conditional that is not decided at compile time is the
 one barrier that it keeps on a CPU; under vmap its predicate is one for the batch, so that it stays a branch.
@@ -17,7 +17,8 @@ from qdbjax.numerics.entries import UNROLL, stack_entries, unstack
 def optimization_barrier_cond(function: Callable, not_nan: Bool[Array, ""], *operands):
     """function(*operands), behind a barrier.
 
-    not_nan: whether a cell has a result at all, not a constant; a batch without one gets NaN.
+    not_nan: whether the result of a cell is a number; must be traced, so that XLA cannot decide the conditional. A
+        batch in which it is False everywhere gets NaN.
     """
     shapes = jax.eval_shape(function, *operands)
 
@@ -29,13 +30,13 @@ def optimization_barrier_cond(function: Callable, not_nan: Bool[Array, ""], *ope
 
 @jax.custom_jvp
 def materialize(vector: Array) -> Array:
-    """A short real vector behind a barrier; energies from a formula would be recomputed a dozen times over."""
+    """A short real vector behind a barrier; without, XLA computes energies from a formula anew at each use."""
     if vector.shape[0] > UNROLL:
         return vector
     parts = unstack(vector)
     total = sum(parts[1:], parts[0])
-    same = optimization_barrier_cond(lambda *values: list(values), total == total, *parts)
-    return stack_entries(same, vector.shape)
+    behind = optimization_barrier_cond(lambda *values: list(values), total == total, *parts)
+    return stack_entries(behind, vector.shape)
 
 
 @materialize.defjvp

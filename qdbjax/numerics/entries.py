@@ -85,8 +85,8 @@ def choose(condition: Array, x: Entry, y: Entry) -> Entry:
 def unstack(vector: Array) -> list:
     """The entries of a (d,) vector as a list of scalars; of a larger array, its parts along the first axis.
 
-    The transpose of `split` is one concatenation, that of a slice is a padded array for each entry, to be added up
-    (measured for the gradient of the three-dot ring: 0.9 against 0.1 µs a cell).
+    By `lax.split`, whose transpose is one concatenation; that of a slice is a padded array for each entry, and a sum of
+    all of them (measured for the gradient of the three-dot ring: slices 0.9, split 0.1 µs a cell).
     """
     if vector.shape[0] == 0:
         return []
@@ -148,7 +148,10 @@ def product(x: list[list[Entry]], y: list[list[Entry]]) -> list[list[Entry]]:
 
 
 def inverse(x: list[list[Entry]]) -> list[list[Entry]]:
-    """Inverse of nested lists for d <= 3, adjugate over determinant: rows and columns may differ by any factor."""
+    """Inverse of nested lists for d <= 3, A⁻¹ = adj(A)/det(A) (Cramer's rule).
+
+    Scaling a row or a column by any factor scales all terms of a sum alike: bad scaling costs no accuracy.
+    """
     d = len(x)
     if d == 1:
         adjugate = [[Entry(1.0)]]

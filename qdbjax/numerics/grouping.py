@@ -1,6 +1,6 @@
-"""Which of several numbers lie within a width of each other: chains of neighbours make one group.
+"""Groups of numbers that lie within a width of each other: chains of neighbours make one group (single linkage).
 
-Up to four numbers pair by pair, more by sorting: what is sorted in a batch is first written to memory.
+Up to four numbers are compared pair by pair, more are sorted: sorting writes the whole batch to memory first.
 """
 
 import jax
@@ -14,7 +14,7 @@ Values = Float[Array, " n"]
 
 
 def group_labels(values: Values, width: Scalar) -> Int[Array, " n"]:
-    """Number of the group of each value, ascending with the value; neighbours within `width` share one."""
+    """Number of the group of each value, (n,), ascending with the value; neighbours within `width` share a group."""
     values = jax.lax.stop_gradient(values)
     order = jnp.argsort(values)
     steps = jnp.concatenate([jnp.zeros((1,), jnp.int32), (jnp.diff(values[order]) > width).astype(jnp.int32)])
@@ -22,7 +22,7 @@ def group_labels(values: Values, width: Scalar) -> Int[Array, " n"]:
 
 
 def linked(values: RealVector, width: Scalar) -> BoolMatrix:
-    """Pairs of one group, the diagonal included."""
+    """Pairs of numbers in one group, (d, d), the diagonal included."""
     values, count = jax.lax.stop_gradient(values), values.shape[0]
     if count > PAIRWISE:
         # As floats: LLVM aborts on the comparison of eight int32 labels with AVX-512 (jaxlib 0.10, gradient at d = 8).
@@ -51,7 +51,7 @@ def any_linked(values: Values, width: Scalar) -> Bool[Array, ""]:
 
 
 def smallest_gap(values: Values, width: Scalar) -> Scalar:
-    """Smallest distance beyond the width; inf if there is none."""
+    """Smallest distance between two numbers that exceeds the width; inf if there is none."""
     if values.shape[0] > PAIRWISE:
         gaps = jnp.diff(jnp.sort(values))
         return jnp.min(jnp.where(gaps > width, gaps, jnp.inf), initial=jnp.inf)
@@ -62,7 +62,7 @@ def smallest_gap(values: Values, width: Scalar) -> Scalar:
 
 
 def group_means(values: Values, label: Int[Array, " n"]) -> Values:
-    """Mean of the values of each one's group."""
+    """Each value replaced by the mean of its group, (n,)."""
     label = label.astype(values.dtype)
     equal = (label[:, None] == label[None, :]).astype(values.dtype)
     return jnp.matmul(equal, values, precision="highest") / jnp.sum(equal, axis=1)

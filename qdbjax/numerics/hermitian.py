@@ -1,6 +1,7 @@
 """A Hermitian matrix as d² reals in a (d, d) array: real parts on and above the diagonal, imaginary parts below.
 
-Unknowns of real linear systems, and half the memory. Entry [m, n] with m < n is Re ρ_mn, entry [n, m] is Im ρ_mn.
+With m < n, entry [m, n] is Re ρ_mn and entry [n, m] is Im ρ_mn. These are the unknowns of real linear systems, in half
+the memory of the complex matrix.
 """
 
 import jax
@@ -15,7 +16,7 @@ Packed = Float[Array, "d d"]
 
 
 def pack(rho: Matrix, diagonal: RealVector | None = None) -> Packed:
-    """d² reals of a Hermitian matrix, or of one with another diagonal."""
+    """The d² reals of a Hermitian matrix; diagonal: replaces its own (populations kept apart from coherences)."""
     re, im, each = jnp.real(rho), jnp.imag(rho), range(rho.shape[0])
     if rho.size > ENTRIES:
         own = jnp.triu(re) + jnp.triu(im, 1).T
@@ -26,7 +27,7 @@ def pack(rho: Matrix, diagonal: RealVector | None = None) -> Packed:
 
 
 def unpack(packed: Packed) -> Matrix:
-    """The Hermitian matrix of d² reals."""
+    """The Hermitian matrix (d, d) of its d² reals, the inverse of `pack`."""
     if packed.size > ENTRIES:
         above, below = jnp.triu(packed, 1), jnp.tril(packed, -1)
         diagonal = jnp.diag(jnp.diagonal(packed))
@@ -52,6 +53,6 @@ def real_tensor(superoperator: Array) -> Array:
 
 
 def real_matrix(superoperator: Matrix) -> Float[Array, "n n"]:
-    """The same for a (d², d²) matrix."""
+    """`real_tensor` for a superoperator given as a (d², d²) matrix on row-major vec(ρ)."""
     d = round(superoperator.shape[0] ** 0.5)
     return real_tensor(superoperator.reshape(d, d, d, d)).reshape(d * d, d * d)

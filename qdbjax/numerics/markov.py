@@ -1,7 +1,7 @@
 """Stationary populations of a rate matrix without a single subtraction (Grassmann, Taksar and Heyman 1985).
 
 W p = 0 with columns of W summing to zero. Eliminating the last state k of the chain 0..k uses its outflow
-s_k = Σ_{j<k} W_jk in place of the diagonal:
+s_k = Σ_{j<k} W_jk in place of the diagonal (censored chain):
 
     W_ij ← W_ij + W_ik W_kj / s_k,          p_k ∝ Σ_{j<k} (W_kj / s_k) p_j,
 
@@ -10,7 +10,10 @@ sums and products of rates only, so that each population keeps its relative accu
 
 Derivatives go through the elimination. Solving W dp = -dW p instead is shorter but wrong on weakly linked graphs: the
 source sums to zero within each part only to rounding, and the link divides that by itself (measured: 1e-10 at a link of
-1e-6). What would overflow there, squares of s_k, is kept out by the rules of `_ratio` and `_normalised`.
+1e-6). Derivatives of quotients would contain 1/s_k², which overflows for s_k = 1e-300; the derivative rules of `_ratio`
+and `_normalised` do without.
+*Source:* W. K. Grassmann, M. I. Taksar, D. P. Heyman, Oper. Res. 33, 1107 (1985); accuracy: C. A. O'Cinneide, Numer.
+Math. 65, 109 (1993).
 """
 
 import jax
@@ -42,7 +45,7 @@ def rate_matrix_vector(rates: RateMatrix, x: RealVector) -> RealVector:
 
 @jax.custom_jvp
 def _ratio(rate: Array, outflow: Array) -> Array:
-    """rate/outflow, 0 outflow read as 1. Its derivative never squares the outflow, which may be 1e-300."""
+    """rate/outflow, with 1 in place of an outflow 0. Its derivative never squares the outflow, which may be 1e-300."""
     return rate * (1.0 / jnp.where(outflow > 0, outflow, 1.0))
 
 
@@ -65,12 +68,12 @@ def _normalised_jvp(primals, tangents):
     (x,), (d_x,) = primals, tangents
     populations, size = _normalised(x), total(x)
     scaled = entrywise(lambda value: _ratio(value, size * jnp.ones_like(value)), d_x)
-    moved = total(scaled)
-    return populations, entrywise(lambda change, p: change - p * moved, scaled, populations)
+    relative = total(scaled)
+    return populations, entrywise(lambda change, p: change - p * relative, scaled, populations)
 
 
 def _factor_unrolled(rates: RateMatrix) -> tuple[list[list], list]:
-    """Scalars: f[k][j] = W_kj/s_k at the stage of k (j < k), and the pivots s_k."""
+    """Elimination entry by entry: f[k][j] = W_kj/s_k when state k is eliminated (j < k), and the pivots s_k."""
     w = matrix_entries(rates)
     d = len(w)
     factors = [[None] * d for _ in range(d)]
@@ -87,7 +90,7 @@ def _factor_unrolled(rates: RateMatrix) -> tuple[list[list], list]:
 
 
 def _factor(rates: RateMatrix) -> tuple[RateMatrix, RealVector]:
-    """The same for any dimension, as a loop over whole matrices; the pivot of state 0 is set to 1."""
+    """Elimination of any dimension, as a loop over whole matrices: factors f (d, d) and pivots s (d,), s_0 = 1."""
     d = rates.shape[0]
     index = jnp.arange(d)
 
@@ -142,7 +145,9 @@ def stationary(rates: RateMatrix) -> RealVector:
 def recurrent_classes(linked: Bool[Array, "d d"]) -> tuple[Bool[Array, " d"], Float[Array, ""]]:
     """Which states are recurrent, and in how many classes, for the graph linked[to, from].
 
-    A state is recurrent if every state that it reaches leads back to it; each class holds one stationary state.
+    A state is recurrent if every state that it reaches leads back to it; each class has one stationary state. The
+    transitive closure comes from repeated squaring of the adjacency matrix.
+    *Source:* J. R. Norris, Markov Chains (1997), sections 1.2 and 1.5.
     """
     d = linked.shape[0]
     reach = (linked | jnp.eye(d, dtype=bool)).astype(jnp.float32)
@@ -156,7 +161,10 @@ def recurrent_classes(linked: Bool[Array, "d d"]) -> tuple[Bool[Array, " d"], Fl
 
 
 def stationary_rooted_at(rates: RateMatrix, root: Array) -> RealVector:
-    """`stationary` with the elimination ending at `root`, which must be recurrent; for absorbing states at T = 0."""
+    """`stationary` with the elimination ending at the state `root`, which must be recurrent.
+
+    Needed where state 0 is not recurrent, as where another state absorbs all at T = 0.
+    """
     d = rates.shape[0]
     index = jnp.arange(d)
     order = jnp.where(index == 0, root, jnp.where(index == root, 0, index))

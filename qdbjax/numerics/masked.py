@@ -1,7 +1,7 @@
-"""Masked evaluation: work that only a few cells of a batch need, done for those only (`masked_primitive`).
+"""Masked evaluation: a function computed for the active cells of a batch only (`masked_primitive`).
 
-What such a branch reads goes through memory for the whole batch, taken or not, so small arrays enter it entry by entry:
-nine vectors are cheap, a batch of 3x3 matrices is slow to assemble.
+The operands of such a branch are written to memory for the whole batch, whether or not a cell is active. Small arrays
+are therefore passed entry by entry: nine vectors are cheap, a batch of 3x3 matrices is slow to assemble.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from qdbjax.numerics.entries import flat_entries, stack_entries
 from qdbjax.numerics.masked_primitive import masked_map_p
 from qdbjax.numerics.matrix import entrywise
 
-SMALL = 16  # arrays of up to this many entries cross a branch entry by entry
+SMALL = 16  # arrays of up to this many entries are passed entry by entry
 
 
 def _apart(tree: Any) -> list:
-    """Arrays of a tree as reals: complex ones in two parts, small ones as lists of scalars."""
+    """The arrays of a tree as lists of reals: complex ones in two parts, small ones entry by entry."""
 
     def parts(leaf):
         if jnp.iscomplexobj(leaf):
@@ -33,7 +33,7 @@ def _apart(tree: Any) -> list:
 
 
 def _together(parts: list, like: Any) -> Any:
-    """The tree whose arrays were taken apart."""
+    """The inverse of `_apart`, for a tree of the structure and shapes of `like`."""
 
     def rebuild(part, leaf):
         if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
@@ -50,10 +50,12 @@ def _together(parts: list, like: Any) -> Any:
 def masked_cond(
     active: jax.Array | np.bool_, function: Callable, operands: tuple, default: Any, block_size: int
 ) -> Any:
-    """function(*operands) in the cells that ask for it, `default` (of the same structure) in all others.
+    """function(*operands) in active cells of a batch, `default` in all others.
 
-    A leaf of `default` may be a ShapeDtypeStruct, which stands for zeros. Where it is known that none asks (a NumPy
-    False) nothing else is compiled. See `masked_map`.
+    active: whether this cell is active, a scalar; for a NumPy False the function is not compiled at all.
+    function, operands, block_size: as in `masked_map`.
+    default: the result of inactive cells, of the structure of the function's result; a ShapeDtypeStruct as a leaf
+        means zeros, which need not be stored.
     """
     if isinstance(active, np.bool_) and not active:
         zeros = lambda leaf: jnp.zeros(leaf.shape, leaf.dtype) if _is_shape(leaf) else leaf  # noqa: E731
@@ -71,10 +73,14 @@ def _is_shape(leaf: Any) -> bool:
 
 
 def masked_map(active: jax.Array, function: Callable, operands: tuple, block_size: int) -> Any:
-    """function(*operands), real arrays, in the cells that ask for it, zeros elsewhere; the other cells pay nothing.
+    """function(*operands) in active cells of a batch, zeros in all others, where neither it nor its derivatives cost.
 
-    They are worked on `block_size` at a time. Every mode and order of differentiation, at the same price: nothing for
-    the others. The function must not close over traced values: hand them over as operands.
+    active: whether this cell is active, a scalar.
+    function: of arrays, to a tree of arrays; must not close over traced values, which have to be operands.
+    operands: trees of arrays.
+    block_size: number of active cells that are computed together.
+
+    Differentiates in every mode and to every order.
     """
     arrays, rest = eqx.partition(operands, lambda leaf: isinstance(leaf, jax.Array))
     whole, like = jax.make_jaxpr(lambda arrays: function(*eqx.combine(arrays, rest)), return_shape=True)(arrays)

@@ -1,12 +1,12 @@
-"""A JAX primitive: one function evaluated in the cells of a batch that ask for it, zeros in all others.
+"""A JAX primitive: one function evaluated in the active cells of a batch, zeros in all others (stream compaction).
 
 Under vmap `lax.cond` with a batched predicate evaluates both branches for every cell. The batching rule here merges
-nested batches into one, and the lowering collects the cells that ask, a block of fixed size at a time, and scatters the
-results back; a batch in which no cell asks skips it all.
+nested batches into one; the lowering gathers the active cells, a block of fixed size at a time, evaluates the function
+and scatters the results back. A batch without an active cell skips all of it.
 
-A primitive, because derivatives must not cost the other cells anything either, in forward, reverse and mixed mode. With
-J the Jacobian of f, x ↦ J x and y ↦ Jᵀ y are two more functions evaluated cell by cell, each the transpose of the
-other. They are traced when they are lowered and not before: the rules below only combine names.
+It is a primitive because derivatives, in forward, reverse and mixed mode, must not cost inactive cells anything either.
+With J the Jacobian of f, x ↦ J x and y ↦ Jᵀ y are two more functions evaluated cell by cell, each the transpose of the
+other. They are traced when they are lowered and not before: the rules below only say which function comes next.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ masked_map_p.multiple_results = True
 
 
 def _abstract(active, *operands, function, block_size, batched):
-    """`active` is a scalar, or (cells,) and then results and batched operands have the cells as their first axis."""
+    """`active` is a scalar, or (cells,); results and batched operands then have the cells as their first axis."""
     return [jax.core.ShapedArray((*active.shape, *result.shape), result.dtype) for result in function.results]
 
 
@@ -37,7 +37,7 @@ def _evaluate(active, *operands, function, block_size, batched):
 def _collect(
     function: FlatFunction, block_size: int, active: jax.Array, operands: Sequence, batched: tuple[bool, ...]
 ) -> list:
-    """Blocks of active cells gathered, worked on, and scattered back."""
+    """Blocks of active cells gathered, evaluated, and scattered back."""
     cells = active.shape[0]
     size = min(block_size, cells)
     empty = [jnp.zeros((cells, *result.shape), result.dtype) for result in function.results]
@@ -100,8 +100,9 @@ def _jvp(primals, tangents, *, function, block_size, batched):
     if not moving:
         return value, [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in value]
     if set(moving) <= set(function.linear):
-        moved = [ad.instantiate_zeros(tangents[1 + n]) if n in function.linear else x for n, x in enumerate(operands)]
-        return value, masked_map_p.bind(active, *moved, function=function, block_size=block_size, batched=batched)
+        # Linear in all that moves: the tangent is the function itself, at the tangents.
+        inputs = [ad.instantiate_zeros(tangents[1 + n]) if n in function.linear else x for n, x in enumerate(operands)]
+        return value, masked_map_p.bind(active, *inputs, function=function, block_size=block_size, batched=batched)
     slope = function.derivative(moving)
     still_batched = batched + tuple(batched[n] for n in moving)
     changes = [tangents[1 + n] for n in moving]

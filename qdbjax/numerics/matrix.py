@@ -36,7 +36,11 @@ ENTRIES = 36  # arrays of up to this many entries are reduced and mapped entry b
 
 
 class LayoutMatrix:
-    """A square matrix, or one for every sample: entries (d <= 3) or an array (d, d, *samples), whichever is faster."""
+    """A square matrix, or one for every sample, in one of two layouts with the same arithmetic.
+
+    rows: nested lists of `Entry`, by default for d <= 3; None in the other layout.
+    whole: an array (d, d, *samples); None in the first layout.
+    """
 
     __slots__ = ("rows", "whole")
 
@@ -46,10 +50,11 @@ class LayoutMatrix:
 
     @staticmethod
     def of(array: Array | np.ndarray, *, samples: int = 0, entries: bool | None = None) -> "LayoutMatrix":
-        """From an array (d, d). samples: how many axes of samples it is to be combined with.
+        """A LayoutMatrix from an array (d, d).
 
-        entries: the layout, by default entries up to d = 3. Among the few cells of a batch that need a second look it
-        is the size of the program that counts: an array.
+        samples: number of sample axes of the matrices that it is to be combined with.
+        entries: whether to use entries, by default for d <= 3. In a branch that few cells of a batch take a small
+            program is worth more than speed: False.
         """
         if array.shape[0] <= UNROLL if entries is None else entries:
             return LayoutMatrix(split(array))
@@ -58,7 +63,7 @@ class LayoutMatrix:
 
     @staticmethod
     def zeros(like: "LayoutMatrix", dtype) -> "LayoutMatrix":
-        """Zeros, known as such where entries are kept apart."""
+        """Zeros in the layout of another matrix; entries are zeros known while tracing, which cost nothing."""
         if like.rows is None:
             return LayoutMatrix(None, jnp.zeros(like.whole.shape, dtype))
         return LayoutMatrix([[Entry(0.0) for _ in row] for row in like.rows])
@@ -79,21 +84,23 @@ class LayoutMatrix:
     ) -> list["LayoutMatrix"]:
         """Tables f(E_from - E_to) at [to, from], zero diagonal, one for each of several functions f.
 
-        function: x ↦ [(f(x), f(-x)), …], called once a pair of levels. frequencies (d, d): antisymmetric, to be taken
-        for the differences of the energies.
+        function: x ↦ [(f(x), f(-x)), …], one pair for each f; called once a pair of levels.
+        energies: E (d,).
+        like: a matrix of the layout to be used.
+        frequencies: antisymmetric (d, d), used in place of the differences E_from - E_to.
         """
         d = energies.shape[0]
         if like.rows is None:
             x = energies[None, :] - energies[:, None] if frequencies is None else frequencies
             off = ~np.eye(d, dtype=bool)
             return [LayoutMatrix(None, jnp.where(off, table, 0.0)) for table, _ in function(x)]
-        level, given = unstack(energies), None if frequencies is None else matrix_entries(frequencies)
+        energy, given = unstack(energies), None if frequencies is None else matrix_entries(frequencies)
         tables: list[list[list[Entry]]] = []
         for n, m in zip(*np.triu_indices(d, 1), strict=True):
-            found = function(level[m] - level[n] if given is None else given[n][m])
+            found = function(energy[m] - energy[n] if given is None else given[n][m])
             tables = tables or [[[Entry(0.0) for _ in range(d)] for _ in range(d)] for _ in found]
-            for table, (there, back) in zip(tables, found, strict=True):
-                table[n][m], table[m][n] = Entry(there), Entry(back)
+            for table, (forward, backward) in zip(tables, found, strict=True):
+                table[n][m], table[m][n] = Entry(forward), Entry(backward)
         return [LayoutMatrix(table) for table in tables]
 
     def array(self, dtype) -> Array:
@@ -123,14 +130,14 @@ class LayoutMatrix:
         return LayoutMatrix([[x + y for x, y in zip(*rows, strict=True)] for rows in pairs])
 
     @property
-    def H(self) -> "LayoutMatrix":  # noqa: N802
+    def H(self) -> "LayoutMatrix":
         """The Hermitian conjugate."""
         if self.rows is None:
             return LayoutMatrix(None, jnp.swapaxes(self.whole.conj(), 0, 1))
         return LayoutMatrix([[row[i].conj() for row in self.rows] for i in range(len(self.rows))])
 
     def without_diagonal(self) -> "LayoutMatrix":
-        """Zeros on the diagonal."""
+        """The matrix with zeros on its diagonal."""
         if self.rows is None:
             return LayoutMatrix(None, self.whole * (1 - _unit(self.whole.shape[0], self.whole[0])))
         each = range(len(self.rows))
@@ -185,15 +192,15 @@ class LayoutMatrix:
 
         return self._each(lambda x: Entry(x.re if is_known(x.re) else add_up(x.re)), add_up)
 
-    def sum_over_pairs(self, levels: RealVector) -> Array:
-        """Σ_{m>n} (x_m - x_n)(A_mn - A_nm) of real entries: the two of a pair nearly cancel and share one factor."""
+    def sum_over_pairs(self, values: RealVector) -> Array:
+        """Σ_{m>n} (x_m - x_n)(A_mn - A_nm) of real entries; A_mn and A_nm nearly cancel: subtracted first."""
         if self.rows is None:
-            lift = levels[:, None] - levels[None, :]
+            lift = values[:, None] - values[None, :]
             return 0.5 * jnp.sum(lift * (self.whole - self.whole.T))
-        x, each = unstack(levels), range(len(self.rows))
+        x, each = unstack(values), range(len(self.rows))
         pairs = [(m, n) for m in each for n in each if n < m]
         terms = [(x[m] - x[n]) * (self.rows[m][n].re - self.rows[n][m].re) for m, n in pairs]
-        return sum(terms[1:], terms[0]) if terms else jnp.zeros((), levels.dtype)
+        return sum(terms[1:], terms[0]) if terms else jnp.zeros((), values.dtype)
 
     def inverse(self) -> "LayoutMatrix":
         """A⁻¹, of every sample."""
@@ -204,9 +211,9 @@ class LayoutMatrix:
 
 
 def map_leading(function: Callable, operands: Any) -> Any:
-    """A function mapped over the first axis, as long as the dimension: side by side up to 3, one by one above.
+    """A function mapped over the first axis, whose length is the dimension d: by vmap up to d = 3, by a loop above.
 
-    What is formed on the way is d times as large side by side, and nothing is gained once it fills the caches.
+    vmap needs d times the memory for intermediate results, and is no faster once these exceed the caches.
     """
     size = jax.tree.leaves(operands)[0].shape[0]
     return jax.vmap(function)(operands) if size <= UNROLL else jax.lax.map(function, operands)
@@ -283,13 +290,13 @@ def largest(array: Array) -> Array:
 
 
 def total(array: Array) -> Array:
-    """The sum of all entries, likewise."""
+    """The sum of all entries, as a chain of operations for small arrays (see `largest`)."""
     return jnp.sum(array) if array.size > ENTRIES else ft.reduce(jnp.add, flat_entries(array))
 
 
 def every(condition: Callable, array: Array) -> Array:
     """Whether an elementwise condition holds in every entry."""
-    array = jax.lax.stop_gradient(array)  # or every derivative of a program would take it apart as well
+    array = jax.lax.stop_gradient(array)  # a condition has no derivative, and the program of one would unstack it too
     if array.size > ENTRIES:
         return jnp.all(condition(array))
     return ft.reduce(jnp.logical_and, [condition(entry) for entry in flat_entries(array)])

@@ -1,4 +1,4 @@
-"""What a way to the stationary state returns, and what it is called with."""
+"""The interface of solvers for the stationary state: `solve(generator)` returns a Solution."""
 
 import abc
 
@@ -10,10 +10,12 @@ from qdbjax.numerics.hermitian import Packed
 
 
 class Solution(eqx.Module):
-    """A stationary state in the energy eigenbasis and how good it is.
+    """A stationary state in the energy eigenbasis, its residual and its uniqueness.
 
-    populations (d,). coherences (d, d): packed, zero diagonal (`numerics.hermitian`). kernel_dimension: number of
-    independent stationary states. residual: largest entry of L(ρ), in units of the largest rate.
+    populations: p (d,).
+    coherences: (d, d), packed reals with zero diagonal (`numerics.hermitian`).
+    kernel_dimension: number of independent stationary states.
+    residual: largest entry of L(ρ) over the largest rate.
     """
 
     populations: RealVector
@@ -23,7 +25,7 @@ class Solution(eqx.Module):
 
 
 class AbstractSolver(eqx.Module):
-    """A way to the stationary state."""
+    """A method for the stationary state of a generator."""
 
     @abc.abstractmethod
     def solve(self, generator: Generator) -> Solution:

@@ -1,4 +1,4 @@
-"""Where an initial state ends when the stationary state is not unique."""
+"""The long-time limit of an initial state, also where the stationary state is not unique."""
 
 import dataclasses
 
@@ -19,8 +19,8 @@ from qdbjax.states.state import State, density_matrix
 class AsymptoticState(eqx.Module):
     """The stationary part of an initial state: lim e^{tL}ρ₀, undamped oscillations averaged out.
 
-    state: populations (d,) of the energy levels, and coherences (d, d) between levels of one energy.
-    kernel_dimension: number of stationary states.
+    state: populations (d,) of the energy levels, and coherences (d, d) between levels of one energy (State).
+    kernel_dimension: number of independent stationary states.
     """
 
     state: State
@@ -59,8 +59,8 @@ def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
     block = whole_block(generator.spectrum, generator.jumps)
     d = generator.dimension
     same = jnp.real(block.same)
-    # Coherences outside the block decay or oscillate; -ρ keeps them out of the kernel.
-    matrix = block.matrix() - generator.scale * jnp.diag(1 - same.reshape(-1))
+    # Coherences outside the block decay or oscillate; the term -scale·ρ keeps them out of the kernel.
+    matrix = block.matrix() - generator.fastest_rate * jnp.diag(1 - same.reshape(-1))
     projector = nullspace_projector(matrix, kernel_tolerance(generator.rates.dtype))
     start = generator.spectrum.to_eigenbasis(rho)
     final = (projector @ (pack(start) * same).reshape(-1)).reshape(d, d)
@@ -71,10 +71,14 @@ def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
 def asymptotic_state(generator: Generator, rho0: ArrayLike) -> AsymptoticState:
     """The state that ρ₀ relaxes to, also where stationary states are many (dark states, conserved parity).
 
-    ρ∞ = P ρ₀ with P the projector on the kernel of L along its range; differentiable in the generator while the
-    number of stationary states does not change. rho0: density matrix (d, d) or ket (d,) in the basis of the
-    Hamiltonian. Returns an AsymptoticState. Raises ValueError for a wrong shape, a trace other than 1, a negative
-    eigenvalue, or d > 32, where the block would be too large.
+    ρ∞ = P ρ₀,   P the projector on the kernel of L along its range
+
+    generator: of dimension d <= 32.
+    rho0: density matrix (d, d) or ket (d,), in the basis of the Hamiltonian.
+
+    Returns an AsymptoticState; undamped oscillations are averaged out. Differentiable in the generator as long as the
+    number of stationary states does not change. Raises ValueError for a wrong shape, a trace other than 1, a negative
+    eigenvalue, and above d = 32, where the ω = 0 block would be too large.
     *Source:* V. V. Albert and L. Jiang, Phys. Rev. A 89, 022118 (2014), conserved quantities of Lindblad generators.
     """
     d = generator.dimension

@@ -1,4 +1,4 @@
-"""The default way to the stationary state: cheap wherever levels differ, right where they do not."""
+"""The default solver for the stationary state: the rate matrix, or the ω = 0 block where levels are degenerate."""
 
 import dataclasses
 
@@ -20,15 +20,15 @@ from qdbjax.systems import Spectrum
 class Auto(AbstractSolver):
     """Populations where the spectrum is non-degenerate, the ω = 0 block where it is not, decided cell by cell.
 
-    A batch without a special cell runs the population solver alone; in a batch with some, only those cells pay for
-    the block.
+    A batch without degenerate levels runs the population solver alone; otherwise only the cells with degenerate levels,
+    or whose rates need another order of elimination, cost a second solution.
     """
 
     def solve(self, generator: Generator) -> Solution:
         rates, spectrum, jumps = generator.total_rates, generator.spectrum, generator.jumps
         populations, pivots = eliminate(rates)
         plain = diagonal_solution(rates, populations, jnp.ones((), rates.dtype))
-        # No way from some state to state 0, or a state 0 so rare that the ratios to it overflow.
+        # A pivot 0: some state has no path to state 0. Not finite: state 0 is so rare that ratios to it overflow.
         stuck = ~every(lambda s: s > 0, pivots) | ~every(jnp.isfinite, plain.populations)
         no_coherences = jax.ShapeDtypeStruct(plain.coherences.shape, plain.coherences.dtype)
         plain = dataclasses.replace(plain, coherences=no_coherences)
@@ -39,15 +39,15 @@ class Auto(AbstractSolver):
 
 
 def _of_graph(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
-    """A cell with a graph whose first state is not recurrent."""
+    """Solution of a cell without degenerate levels, the elimination rooted at a recurrent state."""
     return solve_graph(jnp.sum(jumps.rates(spectrum), axis=0))
 
 
 def _of_block(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
-    """A cell with degenerate levels, or with a graph whose first state is not recurrent.
+    """Solution of a cell with degenerate levels, or of one whose elimination cannot end at state 0.
 
-    Where levels are not degenerate the value comes from the graph, right to rounding in each population, and the
-    derivative from the block, which is the same function: two derivative rules would double the time to compile.
+    Where levels are not degenerate the value is that of `_of_graph`, right to rounding in each population, and the
+    derivative that of the block, which is the same function: two derivative rules would double the time to compile.
     """
     block = solve_block(spectrum, jumps)
     arrays, rest = eqx.partition((spectrum, jumps), eqx.is_array)

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, as_matrix, as_real
+from qdbjax._checks import as_matrix, as_real
+from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, energy_liouvillian
@@ -34,18 +35,27 @@ def _correlation(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, times:
 
     def at(time):
         slow = expm_superoperator(matrix, time)
-        turning = jax.lax.complex(jnp.cos(angles * time), -jnp.sin(angles * time))
-        return jnp.sum(probe * turning * (slow @ start))
+        phases = jax.lax.complex(jnp.cos(angles * time), -jnp.sin(angles * time))
+        return jnp.sum(probe * phases * (slow @ start))
 
     return jax.lax.map(at, times)
 
 
 def correlation(generator: Generator, state: StateLike | None, a: ArrayLike, b: ArrayLike, times: ArrayLike) -> Array:
-    """Correlation function of two operators in a stationary state, C_AB(t) = ⟨A(t)B(0)⟩ = Tr[A e^{tL}(Bρ)].
+    """Two-time correlation function of two operators, by the quantum regression theorem.
 
-    a, b: A and B (d, d), need not be Hermitian, in the basis of the Hamiltonian. times (time,): ascending, t >= 0;
-    the value at -t is the conjugate of ⟨B†(t)A†(0)⟩. Returns (time,) complex; it tends to ⟨A⟩⟨B⟩ where the stationary
-    state is unique. Raises ValueError for shapes and times out of range, and above d = 32.
+    C_AB(t) = ⟨A(t)B(0)⟩ = Tr[A e^{tL}(Bρ)]
+
+    generator: of dimension d <= 32.
+    state: a SteadyState, AsymptoticState or State of any generator, a density matrix or ket; None for the stationary
+        state.
+    a: A (d, d), need not be Hermitian, in the basis of the Hamiltonian.
+    b: B (d, d), likewise.
+    times: t >= 0 (time,), ascending, inverse energy.
+
+    Returns (time,) complex, units of AB. For a stationary ρ the value at -t is the conjugate of ⟨B†(t)A†(0)⟩, and it
+    tends to ⟨A⟩⟨B⟩ where the stationary state is unique. NaN where the stationary state is flagged. Raises ValueError
+    for shapes and times out of range, and above d = 32.
     *Source:* M. Lax, Phys. Rev. 129, 2342 (1963).
     """
     check_dense(generator.dimension, "correlation")
@@ -60,8 +70,8 @@ def _spectrum(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, frequenci
     a, b = spectrum.to_eigenbasis(a), spectrum.to_eigenbasis(b)
     matrix = energy_liouvillian(spectrum, generator.jumps)
     unit = jnp.eye(d, dtype=matrix.dtype)
-    # A term that vanishes on traceless matrices takes the stationary state out of the kernel.
-    matrix = matrix - generator.scale.astype(matrix.dtype) * rho.reshape(-1)[:, None] * unit.reshape(-1)[None, :]
+    # -s ρ Tr[·] vanishes on traceless matrices, and gives the stationary state the eigenvalue -s in place of 0.
+    matrix = matrix - generator.fastest_rate.astype(matrix.dtype) * rho.reshape(-1)[:, None] * unit.reshape(-1)[None, :]
 
     def half(x, y, frequency):
         source = y @ rho - jnp.trace(y @ rho) * rho
@@ -78,12 +88,22 @@ def _spectrum(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, frequenci
 def correlation_spectrum(
     generator: Generator, state: StateLike | None, a: ArrayLike, b: ArrayLike, frequencies: ArrayLike
 ) -> Array:
-    """Spectrum of the fluctuations, S_AB(ω) = ∫dt e^{iωt}[⟨A(t)B(0)⟩ - ⟨A⟩⟨B⟩].
+    """Power spectrum of the fluctuations of two operators in a stationary state.
 
-    From the resolvent, one linear system a frequency; ∫dω/2π S_AB(ω) = ⟨AB⟩ - ⟨A⟩⟨B⟩. S_AA† >= 0 is what a detector
-    absorbs at ω; at equilibrium the lines at ±ω stand in the ratio e^{ω/T}, line by line and not beyond: the secular
-    approximation knows γ at the Bohr frequencies only. frequencies (n,): energy. Returns (n,) complex, real for B = A†.
-    Raises ValueError for shapes, and above d = 32.
+    S_AB(ω) = ∫dt e^{iωt}[⟨A(t)B(0)⟩ - ⟨A⟩⟨B⟩],   ∫dω/2π S_AB(ω) = ⟨AB⟩ - ⟨A⟩⟨B⟩
+
+    generator: of dimension d <= 32.
+    state: a SteadyState, AsymptoticState or State of any generator, a density matrix or ket; None for the stationary
+        state. The equations hold for a stationary state only, which is not checked.
+    a: A (d, d), need not be Hermitian, in the basis of the Hamiltonian.
+    b: B (d, d), likewise.
+    frequencies: ω (n,), of either sign, energy.
+
+    Returns (n,) complex, units of AB over energy; real and >= 0 for B = A†, where it is the golden-rule rate, per
+    squared coupling, at which a weak probe that acts by A† raises the energy of the system by ω (lowers it, ω < 0). In
+    equilibrium the lines at ω and -ω have areas in the ratio e^{ω/T}; between the lines the ratio is another one,
+    because the secular approximation takes γ at the Bohr frequencies only. NaN where the stationary state is flagged.
+    Raises ValueError for shapes, and above d = 32. One linear system a frequency.
     *Source:* M. Lax, Phys. Rev. 129, 2342 (1963).
     """
     check_dense(generator.dimension, "correlation_spectrum")

@@ -1,11 +1,12 @@
-"""Stationary state from the ω = 0 block, where degenerate levels keep their coherences.
+"""Stationary state from the ω = 0 block: populations, and coherences between degenerate levels.
 
 The unknown is ρ as d² reals. With K the block of L, zero on coherences outside the block, the bordered operator
 
     A(ρ) = K(ρ) + s/d Tr ρ - s ρ_outside,      A(ρ) = s/d,      s a rate,
 
-has the normalised stationary state as its only solution exactly when it is unique, because Tr K(ρ) = 0. A is applied
-without being formed where the implicit function theorem needs it (`lax.custom_linear_solve`, every order and mode).
+has the normalised stationary state as its only solution exactly when it is unique: the trace of the equation gives
+Tr ρ = 1, because Tr K(ρ) = 0, and then K(ρ) = 0. A is formed and factored for the value; derivatives, by the implicit
+function theorem, apply it without forming it (`lax.custom_linear_solve`, every order and mode).
 """
 
 import jax
@@ -31,13 +32,13 @@ def bordered_action(block: Block, scale: Scalar, packed: Packed) -> Packed:
 
 
 def _scale(block: Block) -> Scalar:
-    """A unit for rates: the largest decay, 1 if there is none."""
+    """The rate s: the largest diagonal entry K_ll = Σ_a Σ_n S*_nl R_nl, the decay of level l; 1 if all are 0."""
     largest = jnp.max(jnp.abs(jnp.sum(jnp.conj(block.operators) * block.dressed, axis=(0, 1))))
     return jax.lax.stop_gradient(jnp.where(largest > 0, largest, 1.0))
 
 
 def bordered_matrix(block: Block, scale: Scalar) -> Float[Array, "n n"]:
-    """A as a (d², d²) matrix."""
+    """A of the module docstring as a (d², d²) real matrix on packed reals."""
     d = block.levels.shape[0]
     trace = jnp.eye(d, dtype=scale.dtype).reshape(-1)
     outside = 1 - jnp.real(block.same).reshape(-1)
@@ -45,9 +46,9 @@ def bordered_matrix(block: Block, scale: Scalar) -> Float[Array, "n n"]:
 
 
 def solve_block(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
-    """Populations, coherences, kernel dimension and residual from the ω = 0 block.
+    """Stationary state from the ω = 0 block.
 
-    Where the kernel is larger than one the state is one of many; the caller flags it.
+    Where the kernel is larger than one the state is one of many; the caller flags it. Raises ValueError above d = 32.
     """
     check_dense(spectrum.energies.shape[0], "the ω = 0 block")
     block = whole_block(spectrum, jumps)
@@ -77,7 +78,7 @@ def solve_block(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
 
 
 class DegenerateBlock(AbstractSolver):
-    """Populations and the coherences inside clusters of equal levels, for every cell; cost d⁶ a cell."""
+    """The ω = 0 block for every cell: populations and coherences between equal levels; cost d⁶ a cell, d <= 32."""
 
     def solve(self, generator: Generator) -> Solution:
         return solve_block(generator.spectrum, generator.jumps)

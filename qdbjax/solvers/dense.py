@@ -12,7 +12,7 @@ from qdbjax.solvers.abstract import AbstractSolver, Solution
 class Dense(AbstractSolver):
     """Kernel of the full d² x d² Liouvillian by singular values: small systems, tests, non-secular generators.
 
-    The kernel projector is applied to the maximally mixed state.
+    ρ = P(1/d), the kernel projector applied to the maximally mixed state: normalised, because L preserves the trace.
     """
 
     def solve(self, generator: Generator) -> Solution:
@@ -20,6 +20,8 @@ class Dense(AbstractSolver):
         matrix = generator.liouvillian()
         projector = nullspace_projector(real_matrix(matrix), kernel_tolerance(generator.rates.dtype))
         rho = unpack((projector @ pack(jnp.eye(d, dtype=matrix.dtype) / d).reshape(-1)).reshape(d, d))
-        residual = jnp.max(jnp.abs(matrix @ rho.reshape(-1))) / jnp.where(generator.scale > 0, generator.scale, 1.0)
+        residual = jnp.max(jnp.abs(matrix @ rho.reshape(-1))) / jnp.where(
+            generator.fastest_rate > 0, generator.fastest_rate, 1.0
+        )
         state = pack(generator.spectrum.to_eigenbasis(rho))
         return Solution(jnp.diagonal(state), off_diagonal(state), jnp.round(jnp.trace(projector)), residual)

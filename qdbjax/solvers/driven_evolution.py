@@ -22,7 +22,7 @@ Protocol = Callable[[Array], Generator]
 
 
 def _slope(generator: Generator, rho: Matrix) -> Matrix:
-    """L(ρ), in and out in the basis of the Hamiltonian."""
+    """L(ρ), ρ and result in the basis of the Hamiltonian."""
     spectrum = generator.spectrum
     framed = spectrum.to_eigenbasis(rho)
     slope = jnp.matmul(energy_liouvillian(spectrum, generator.jumps), framed.reshape(-1), precision="highest")
@@ -30,7 +30,7 @@ def _slope(generator: Generator, rho: Matrix) -> Matrix:
 
 
 def _currents(protocol: Protocol, time: Array, generator: Generator, rho: Matrix) -> tuple[PerBath, PerBath, Array]:
-    """Heat and energy from each bath, and work per time."""
+    """Heat and energy current from each bath (bath,), and power Tr[Ḣ ρ]; positive into the system."""
     spectrum, jumps = generator.spectrum, generator.jumps
     framed = spectrum.to_eigenbasis(rho)
     energy = heat = charge_flows(spectrum, jumps, framed, spectrum.levels)
@@ -45,17 +45,17 @@ def _trace(operator: Matrix, rho: Matrix) -> Array:
 
 
 def _seen(protocol: Protocol, time: Array, rho: Matrix, observables: dict[str, Matrix]) -> tuple:
-    """At one time: level populations, Tr[A ρ], heat from each bath, work, energy, which baths have T > 0, status."""
+    """Results at one time: populations, Tr[A ρ], heat currents, power, energy, which baths have T > 0, status."""
     generator = protocol(time)
-    levels = jnp.real(jnp.diagonal(generator.spectrum.to_eigenbasis(rho)))
+    populations = jnp.real(jnp.diagonal(generator.spectrum.to_eigenbasis(rho)))
     heat, _, work = _currents(protocol, time, generator, rho)
     values = {name: _trace(jnp.asarray(operator), rho) for name, operator in observables.items()}
     energy = _trace(jnp.asarray(generator.system.hamiltonian), rho)
-    return levels, values, heat, work, energy, generator.temperatures > 0, generator.status
+    return populations, values, heat, work, energy, generator.temperatures > 0, generator.status
 
 
 class _Ledger(eqx.Module):
-    """The state of the integration: packed ρ and what has passed so far."""
+    """The variables that are integrated: packed ρ, and heat, entropy flow and work since the start."""
 
     rho: Array
     heat: PerBath
@@ -68,11 +68,11 @@ class _Ledger(eqx.Module):
 # (first gradient through a driven qubit: 13 s of processor time for 19 s).
 @eqx.filter_jit
 def _ledger(protocol: Protocol, time: Array, ledger: _Ledger) -> _Ledger:
-    """The slopes of all of it."""
+    """The time derivatives of the ledger."""
     generator, rho = protocol(time), unpack(ledger.rho)
     heat, energy, work = _currents(protocol, time, generator, rho)
     warm = generator.temperatures > 0
-    # An infinite or undefined flow would stop the integration; `_entropy_flow` marks it afterwards.
+    # J^Q/T at T = 0 is infinite or undefined and would stop the integration; `_entropy_flow` makes it NaN afterwards.
     entropy = jnp.where(warm, heat / jnp.where(warm, generator.temperatures, 1.0), 0.0)
     return _Ledger(pack(_slope(generator, rho)), heat, entropy, work, jnp.sum(energy - heat))
 
@@ -84,10 +84,10 @@ def _entropy_flow(entropy: Array, warm: Array) -> Array:
 
 
 def evolve_driven(protocol: Protocol, *given: Any) -> Evolution:
-    """See `evolve`. The numbers that a protocol closes over are arguments of the program, where it allows that."""
+    """`evolve` for a protocol. Numbers that it closes over become arguments of the program, where it allows that."""
     try:
         return _evolve_driven(closed(protocol), *given)
-    except jax.errors.JAXTypeError:  # it decides something by one of its numbers, or hands it to NumPy
+    except jax.errors.JAXTypeError:  # the protocol branches on one of its numbers, or gives it to NumPy
         return _evolve_driven(protocol, *given)
 
 
@@ -101,7 +101,7 @@ def _evolve_driven(
     how: Integration,
     save: str,
 ) -> Evolution:
-    """Work per time is Tr[Ḣ ρ]; with heat and chemical work it adds up to the change of ⟨H⟩."""
+    """Integrates ρ with its account: d⟨H⟩/dt = Tr[Ḣ ρ] + Σ_b J^Q_b + Σ_b μ_b J^N_b, work, heat and chemical work."""
     d = rho.shape[0]
     check_dense(d, "a driven evolution")
     nothing = jnp.zeros((), times.dtype)
@@ -110,12 +110,12 @@ def _evolve_driven(
     passed, arrived = how.run(lambda t, y: _ledger(protocol, t, y), first, start, times, lambda _, y: y)
     matrices = jax.vmap(unpack)(passed.rho)
     seen = jax.vmap(lambda t, each: _seen(protocol, t, each, observables))(times, matrices)
-    levels, values, heat, work, energy, warm, codes = seen
+    populations, values, heat, work, energy, warm, codes = seen
     status = raise_flag(~arrived, Status.INTEGRATION_FAILED) | jnp.bitwise_or.reduce(codes)
     bad = is_fatal(status) | ~arrived
     flow = _entropy_flow(passed.entropy, warm)
     account = Account(passed.heat, flow, passed.work, passed.chemical, energy)
     hide = lambda tree: jax.tree.map(lambda x: jnp.where(bad, jnp.nan, x), tree)  # noqa: E731
-    levels, heat, work, values, account = hide((levels, heat, work, values, account))
+    populations, heat, work, values, account = hide((populations, heat, work, values, account))
     matrices = hide(matrices) if save == "density_matrix" else None
-    return Evolution(times, levels, matrices, values, heat, work, account, status)
+    return Evolution(times, populations, matrices, values, heat, work, account, status)

@@ -1,4 +1,9 @@
-"""Time evolution: a constant generator without integrating what turns, and the way into driven evolution."""
+"""Time evolution: of a constant generator here, of a protocol by `driven_evolution`.
+
+Of a constant generator the populations are integrated and coherences, which only decay and oscillate, follow in closed
+form. Where coherences share a Bohr frequency all entries are integrated in the interaction picture, without the fast
+oscillations e^{-iω̄t}.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import as_hermitian, as_real, is_traced
 from qdbjax._status import Status, is_fatal, raise_flag, record, throw_if_flagged
-from qdbjax._types import Array, ArrayLike, Matrix, as_hermitian, as_real, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import DENSE_LIMIT, block_too_large, in_cells
 from qdbjax.generators.generator import Generator
@@ -36,7 +42,10 @@ SAVES = ("density_matrix", "populations")
 def _in_rotating_frame(
     spectrum: Spectrum, jumps: AbstractJumps, packed: Array, elapsed: Times, how: Integration
 ) -> tuple:
-    """Any spectrum: ρ̃ of d² reals, turned back. Populations (time, d), packed ρ (time, d, d), whether it arrived."""
+    """Integration in the interaction picture (`interaction_picture`), right for any spectrum.
+
+    Returns populations (time, d), packed ρ (time, d, d) in the energy eigenbasis, and whether the end was reached.
+    """
     d = packed.shape[0]
     matrix = real_matrix(rotating_matrix(spectrum, jumps))
     y0, start = packed.reshape(-1), jnp.zeros((), elapsed.dtype)
@@ -48,7 +57,7 @@ def _in_rotating_frame(
     return jnp.diagonal(whole, axis1=1, axis2=2), whole, arrived
 
 
-def _with_coherences(levels: Array, packed: Array, exponents: Array, elapsed: Times) -> Array:
+def _with_coherences(populations: Array, packed: Array, exponents: Array, elapsed: Times) -> Array:
     """Packed ρ(t) (time, d, d) from populations and ρ_mn(t) = e^{λ_mn t}ρ_mn(0), m < n, in real arithmetic.
 
     Half the exponentials and no complex ones: 0.05 instead of 0.22 ms for 100 times at d = 8.
@@ -64,31 +73,33 @@ def _with_coherences(levels: Array, packed: Array, exponents: Array, elapsed: Ti
     place[np.diag_indices(d)] = np.arange(d)
     place[above] = d + np.arange(count)
     place.T[above] = d + count + np.arange(count)
-    entries = jnp.concatenate([levels, cosine * re - sine * im, sine * re + cosine * im], axis=1)
+    entries = jnp.concatenate([populations, cosine * re - sine * im, sine * re + cosine * im], axis=1)
     return entries[:, place.reshape(-1)].reshape(-1, d, d)
 
 
-def _evolved(generator: Generator, packed: Array, elapsed: Times, how: Integration, only_levels: bool) -> tuple:
-    """Populations, packed ρ in the energy eigenbasis (None if only levels are wanted), whether it arrived, and whether
-    coherences are coupled that are too many to be integrated together."""
+def _evolved(generator: Generator, packed: Array, elapsed: Times, how: Integration, only_populations: bool) -> tuple:
+    """Populations (time, d), packed ρ (time, d, d) or None, whether the end was reached, and whether d is too large.
+
+    d is too large where coherences are coupled to one another and d > 32; they are then not integrated.
+    """
     rates, spectrum, jumps, d = generator.total_rates, generator.spectrum, generator.jumps, generator.dimension
     field = lambda _, p: rate_matrix_vector(rates, p)  # noqa: E731
     start = jnp.zeros((), elapsed.dtype)
-    levels, arrived = how.run(field, jnp.diagonal(packed), start, elapsed, lambda _, p: p)
+    populations, arrived = how.run(field, jnp.diagonal(packed), start, elapsed, lambda _, p: p)
     whole = None
-    if not only_levels:
-        whole = _with_coherences(levels, packed, coherence_exponents(spectrum, jumps), elapsed)
-    coupled = spectrum.degenerate if only_levels else spectrum.any_equal_frequencies
+    if not only_populations:
+        whole = _with_coherences(populations, packed, coherence_exponents(spectrum, jumps), elapsed)
+    coupled = spectrum.degenerate if only_populations else spectrum.any_equal_frequencies
     if d > DENSE_LIMIT:
-        return levels, whole, arrived, block_too_large(coupled, d)
+        return populations, whole, arrived, block_too_large(coupled, d)
 
     def together(spectrum, jumps, packed, elapsed):
-        levels, whole, arrived = _in_rotating_frame(spectrum, jumps, packed, elapsed, how)
-        return levels, None if only_levels else whole, arrived.astype(elapsed.dtype)
+        populations, whole, arrived = _in_rotating_frame(spectrum, jumps, packed, elapsed, how)
+        return populations, None if only_populations else whole, arrived.astype(elapsed.dtype)
 
-    plain = levels, whole, arrived.astype(elapsed.dtype)
-    levels, whole, arrived = in_cells(coupled, together, (spectrum, jumps, packed, elapsed), plain)
-    return levels, whole, arrived > 0, np.False_
+    plain = populations, whole, arrived.astype(elapsed.dtype)
+    populations, whole, arrived = in_cells(coupled, together, (spectrum, jumps, packed, elapsed), plain)
+    return populations, whole, arrived > 0, np.False_
 
 
 @jit_if_eager
@@ -103,24 +114,24 @@ def _evolve(
 ) -> Evolution:
     spectrum = generator.spectrum
     packed = pack(spectrum.to_eigenbasis(rho))
-    only_levels = save == "populations" and not observables
-    levels, whole, arrived, too_large = _evolved(generator, packed, times - start, how, only_levels)
+    only_populations = save == "populations" and not observables
+    populations, whole, arrived, too_large = _evolved(generator, packed, times - start, how, only_populations)
     status = generator.status | raise_flag(~arrived, Status.INTEGRATION_FAILED)
     status = status | raise_flag(too_large, Status.BLOCK_TOO_LARGE)
     bad = is_fatal(status) | ~arrived
-    levels = jnp.where(bad, jnp.nan, levels)
+    populations = jnp.where(bad, jnp.nan, populations)
     matrices, expectations = None, {}
-    if not only_levels:
+    if not only_populations:
         whole = jnp.where(bad, jnp.nan, whole)
         weights = {name: expectation_weights(operator, spectrum) for name, operator in observables.items()}
         expectations = {name: jnp.sum(weight[None] * whole, axis=(1, 2)) for name, weight in weights.items()}
     if save == "density_matrix":
         matrices = jax.vmap(lambda each: spectrum.from_eigenbasis(unpack(each)))(whole)
-    return Evolution(times, levels, matrices, expectations, None, None, None, status)
+    return Evolution(times, populations, matrices, expectations, None, None, None, status)
 
 
 def checked_times(times: ArrayLike, start: ArrayLike) -> tuple[Times, Array]:
-    """Ascending finite times from the start on."""
+    """times (time,) and start as real arrays; raises unless times are finite, ascending and not before the start."""
     times, start = as_real(times, "times"), as_real(start, "start")
     if times.ndim != 1 or times.shape[0] == 0:
         raise ValueError(f"times must be a vector of at least one time; got shape {times.shape}.")
@@ -168,28 +179,32 @@ def evolve(
     progress: bool = False,
     throw: bool = False,
 ) -> Evolution:
-    """State at given times, dρ/dt = L(ρ) with ρ(start) = rho0.
+    """State at given times, of a constant or a driven system.
 
-    A Generator: populations are integrated with dp/dt = W p and coherences follow in closed form; where coherences
-    share a Bohr frequency they are integrated together, in the frame that turns with it. A protocol, a function of time
-    that returns a Generator: ρ is integrated with the generator of the moment, for driving slow against the bath and
-    the level spacings; populations are those of the levels of the moment, and heat and work are reported, at every
-    time and in total since the start.
+    dρ/dt = L(ρ) or L_t(ρ),   ρ(start) = rho0
 
+    generator: a Generator; or a protocol, a function of time that returns one, for driving that is slow against the
+        bath and the level spacings.
     rho0: density matrix (d, d) or ket (d,) in the basis of the Hamiltonian.
-    times: (time,), ascending, from `start` on, inverse energy.
+    times: t >= start (time,), ascending, inverse energy.
     start: the time of rho0, inverse energy.
     save: "density_matrix" or "populations" (cheaper).
     observables: Hermitian A (d, d) by name, or a list; saved as Tr[A ρ(t)].
     solver: a diffrax solver, `Dopri8` by default; `Kvaerno5` for rates that differ by many orders.
     mode: of differentiation, "reverse" (grad, vjp) or "forward" (jvp, jacfwd), or a diffrax adjoint.
-    rtol, atol: tolerances of a step.
-    max_steps: of the integration.
+    rtol: relative tolerance of a step.
+    atol: absolute tolerance of a step, for entries of ρ.
+    max_steps: largest number of steps of the integration.
     progress: whether to show a progress bar.
-    throw: whether to raise where the integration does not arrive; without, and inside jit, the status says so and the
-        values are NaN.
+    throw: whether to raise ValueError for a flagged result; not inside jit and vmap.
 
-    Returns an Evolution. Raises ValueError for a state that is not one, or times that do not ascend.
+    Returns an Evolution. Of a Generator, populations obey dp/dt = W p and coherences follow in closed form; coherences
+    that share a Bohr frequency are integrated together, in the interaction picture. Of a protocol, ρ is integrated with
+    the generator of each moment; populations are those of its energy levels at each time, and heat and work are
+    reported, at every time and in total since the start.
+    Raises ValueError for a rho0 that is not a density matrix or ket, for times that do not ascend, and for a protocol
+    above d = 32. Flagged, with NaN in place of values: an integration that does not reach the end, coupled coherences
+    above d = 32, and a flagged generator.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); R. Alicki, J. Phys. A 12, L103 (1979), heat and work.
     """
     import diffrax  # here, because importing it takes as long as importing JAX, and most sessions evolve nothing

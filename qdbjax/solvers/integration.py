@@ -1,4 +1,4 @@
-"""What a time evolution is made with and what it returns."""
+"""Settings of a time integration (diffrax), and the records that a time evolution returns."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ MODES = ("reverse", "forward")
 
 
 def adjoint_of(mode: "str | diffrax.AbstractAdjoint") -> "diffrax.AbstractAdjoint":
-    """diffrax' way of differentiating, from the mode that it is to serve."""
+    """The diffrax adjoint for a mode of differentiation, "reverse" or "forward"."""
     import diffrax
 
     if isinstance(mode, diffrax.AbstractAdjoint):
@@ -64,11 +64,16 @@ class Integration(eqx.Module):
 
 
 class Account(eqx.Module):
-    """What has passed since the start of a driven evolution, integrated along with the state; positive into the system.
+    """Heat, entropy and work since the start of a driven evolution, integrated along with the state.
 
-    heat (time, bath): ∫J^Q_b dt. entropy_flow (time, bath): ∫J^Q_b/T_b dt, NaN from where T_b is not above 0. work
-    (time,): ∫Tr[Ḣρ] dt. chemical_work (time,): ∫Σ_b μ_b J^N_b dt. energy (time,): ⟨H⟩ of the moment; its change is the
-    sum of heat and both kinds of work.
+    ⟨H⟩(t) - ⟨H⟩(start) = Σ_b heat_b + work + chemical_work; all positive into the system.
+
+    heat: ∫J^Q_b dt (time, bath), energy.
+    entropy_flow: ∫J^Q_b/T_b dt (time, bath), k_B = 1; NaN from the first time at which T_b is not above 0.
+    work: ∫Tr[Ḣρ] dt (time,), energy.
+    chemical_work: ∫Σ_b μ_b J^N_b dt (time,), energy.
+    energy: ⟨H⟩ at each time (time,), energy.
+    *Source:* R. Alicki, J. Phys. A 12, L103 (1979).
     """
 
     heat: Float[Array, "time bath"]
@@ -85,11 +90,14 @@ class Account(eqx.Module):
 class Evolution(eqx.Module):
     """A state at given times.
 
-    times (time,). populations (time, d) of the energy levels. density_matrix (time, d, d) in the basis of the
-    Hamiltonian, None unless saved. expectations: Tr[A ρ(t)] (time,) of each observable that was asked for, by name.
-    Of a driven evolution, None otherwise: heat_currents (time, bath) and work_current (time,), positive into the
-    system; `account`, what has passed since the start. status: 0 or flags (`explain`); NaN stands where the integration
-    did not arrive.
+    times: (time,), inverse energy.
+    populations: of the energy levels (time, d); of a driven system, of its levels at each time.
+    density_matrix: (time, d, d) in the basis of the Hamiltonian; None unless saved.
+    expectations: Tr[A ρ(t)] (time,) of each observable, by name.
+    heat_currents: J^Q_b of a driven evolution (time, bath), positive into the system; None otherwise.
+    work_current: Tr[Ḣρ] of a driven evolution (time,), positive into the system; None otherwise.
+    account: heat and work since the start of a driven evolution (Account); None otherwise.
+    status: 0 or flags (`explain`); under a fatal flag, or where the integration did not arrive, values are NaN.
     """
 
     times: Times
@@ -113,7 +121,10 @@ class Evolution(eqx.Module):
 
 
 def expectation_weights(observable: Matrix, spectrum: Spectrum) -> Array:
-    """Reals w (d, d) with Tr[A ρ] = Σ w·pack(ρ), ρ in the energy eigenbasis."""
+    """Reals w (d, d) with Tr[A ρ] = Σ w·pack(ρ), ρ in the energy eigenbasis.
+
+    Tr[A ρ] = Σ_m A_mm ρ_mm + 2 Σ_{m<n} (Re A_mn Re ρ_mn + Im A_mn Im ρ_mn) for Hermitian A and ρ.
+    """
     framed = spectrum.to_eigenbasis(observable)
     framed = framed.astype(np.promote_types(framed.dtype, jnp.complex64))
     above = 2 * jnp.triu(framed, 1)

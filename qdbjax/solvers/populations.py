@@ -11,7 +11,7 @@ from qdbjax.solvers.abstract import AbstractSolver, Solution
 
 
 def diagonal_solution(rates: Float[jax.Array, "d d"], populations: RealVector, classes: Scalar) -> Solution:
-    """Populations without coherences; classes: of recurrent states, each with a stationary state of its own."""
+    """A Solution without coherences. classes: number of recurrent classes, each with a stationary state of its own."""
     fixed, value = jax.lax.stop_gradient((rates, populations))
     scale = largest(fixed)
     excess = largest(entrywise(jnp.abs, rate_matrix_vector(fixed, value))) / jnp.where(scale > 0, scale, 1.0)
@@ -29,7 +29,7 @@ def solve_graph(rates: Float[jax.Array, "d d"]) -> Solution:
 
 
 class Populations(AbstractSolver):
-    """The d x d rate matrix alone, for any graph; right for a spectrum without degenerate levels."""
+    """The d x d rate matrix alone, W p = 0, for any graph of transitions; right where no levels are degenerate."""
 
     def solve(self, generator: Generator) -> Solution:
         return solve_graph(generator.total_rates)

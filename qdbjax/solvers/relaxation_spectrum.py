@@ -1,11 +1,12 @@
-"""How a generator relaxes: the exact propagator of any time, and its eigenvalues, modes and times."""
+"""Relaxation of a constant generator: its exact propagator, and its eigenvalues, modes and decay times."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, as_real, is_traced
+from qdbjax._checks import as_real, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator
@@ -13,7 +14,7 @@ from qdbjax.generators.interaction_picture import rotating_matrix
 from qdbjax.numerics.nullspace import kernel_tolerance
 from qdbjax.numerics.superoperator_exponential import expm_superoperator
 
-EQUAL = 1e-9  # rates closer than this part of the largest entry have no eigenvectors of their own
+EQUAL = 1e-9  # rates closer than this part of the largest entry share one derivative: their eigenvectors are mixed
 
 
 @jit_if_eager
@@ -22,16 +23,21 @@ def _propagator(generator: Generator, time: Array) -> Matrix:
     matrix = rotating_matrix(spectrum, generator.jumps)
     slow = expm_superoperator(matrix, time)
     angle = spectrum.rotating_frame_frequencies.reshape(-1) * time
-    turning = jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
-    return spectrum.superoperator_from_eigenbasis(turning[:, None] * slow)
+    phases = jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
+    return spectrum.superoperator_from_eigenbasis(phases[:, None] * slow)
 
 
 def propagator(generator: Generator, time: ArrayLike) -> Matrix:
     """The exact propagator e^{tL} of a constant generator.
 
-    ρ(t) = unvec(e^{tL} vec(ρ(0))) on row-major vec, in the basis of the Hamiltonian; (d², d²) complex. Phases are set
-    apart, so that long times cost no accuracy. time t >= 0: inverse energy. Raises ValueError for a negative or
-    non-finite time, and above d = 32; `evolve` needs no such matrix.
+    vec(ρ(t)) = e^{tL} vec(ρ(0)),   vec row-major, in the basis of the Hamiltonian
+
+    generator: of dimension d <= 32.
+    time: t >= 0, one number, inverse energy.
+
+    Returns (d², d²) complex. The phases e^{-iω̄t} are split off before the exponential (interaction picture), so that
+    long times cost no accuracy. Raises ValueError for a negative or non-finite time, and above d = 32; `evolve` needs
+    no such matrix.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974).
     """
     check_dense(generator.dimension, "propagator")
@@ -46,9 +52,10 @@ def propagator(generator: Generator, time: ArrayLike) -> Matrix:
 class Relaxation(eqx.Module):
     """Eigenvalues and modes of a generator, the slowest first.
 
-    eigenvalues λ (d²,): -Re λ is a decay rate, Im λ a frequency; stationary states have λ = 0. modes (d², d, d): right
-    eigenoperators, L(X) = λX, in the basis of the Hamiltonian, of unit norm. times (d²,): 1/(-Re λ), inf for what
-    stays. gap: the smallest decay rate of what does not stay.
+    eigenvalues: λ (d²,), inverse time; -Re λ is a decay rate, Im λ a frequency; stationary states have λ = 0.
+    modes: right eigenoperators X (d², d, d), L(X) = λX, in the basis of the Hamiltonian, of unit norm.
+    times: 1/(-Re λ) (d²,), inf for stationary modes.
+    gap: smallest decay rate of the other modes, inverse time; 0 if there are none.
     """
 
     eigenvalues: np.ndarray
@@ -62,11 +69,15 @@ class Relaxation(eqx.Module):
 
 
 def relaxation(generator: Generator) -> Relaxation:
-    """Relaxation spectrum of a generator, L(X) = λX.
+    """Relaxation spectrum of a generator: eigenvalues, eigenoperators, decay times and gap.
 
-    Returns a Relaxation of NumPy arrays. Eigenvalues of a matrix that is not symmetric have no derivative rule worth
-    relying on at crossings: this function does not run inside jit, grad or vmap and says so (TypeError); `decay_rates`
-    does. Raises ValueError above d = 32.
+    L(X) = λX
+
+    generator: of dimension d <= 32, concrete.
+
+    Returns a Relaxation of NumPy arrays, the slowest mode first. Raises ValueError above d = 32, and TypeError inside
+    jit, grad and vmap, because eigenvectors of a matrix that is not symmetric have no reliable derivative at crossings;
+    `decay_rates` runs there.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
     """
     check_dense(generator.dimension, "relaxation")
@@ -77,7 +88,7 @@ def relaxation(generator: Generator) -> Relaxation:
     decay = np.maximum(-eigenvalues.real, 0.0)
     order = np.lexsort((np.abs(eigenvalues.imag), decay))
     eigenvalues, decay = eigenvalues[order], decay[order]
-    scale = max(float(generator.scale), np.finfo(float).tiny)
+    scale = max(float(generator.fastest_rate), np.finfo(float).tiny)
     stays = np.abs(eigenvalues) <= kernel_tolerance(generator.rates.dtype) * max(scale, np.abs(eigenvalues).max())
     with np.errstate(divide="ignore"):
         times = np.where(stays, np.inf, 1 / decay)
@@ -92,7 +103,12 @@ def _decays(matrix: Matrix) -> Array:
 
 @_decays.defjvp
 def _decays_jvp(primals, tangents):
-    """dλ = lᵀdM r/lᵀr; rates that are equal share the mean of theirs, which does not ask for their eigenvectors."""
+    """dλ = lᵀ dM r / lᵀr; equal rates share the mean of their derivatives.
+
+    The sum of dλ over a cluster, the trace of dM on its invariant subspace, does not depend on how the eigenvectors
+    inside are chosen.
+    *Source:* T. Kato, Perturbation Theory for Linear Operators (1966), section II.2.
+    """
     (matrix,), (change,) = primals, tangents
     values, right = jnp.linalg.eig(matrix)
     order = jnp.argsort(-jnp.real(values))
@@ -109,10 +125,14 @@ def _decay_rates(generator: Generator) -> Array:
 
 
 def decay_rates(generator: Generator) -> Array:
-    """Decay rates of a generator, the slowest first: what 1/T₁ and 1/T₂ are among.
+    """Decay rates of a generator, the slowest first; 1/T₁ and 1/T₂ of a qubit are among them.
 
-    -Re λ of every eigenvalue λ of L, (d²,), inverse time; 0 for what stays. Runs inside jit and vmap. First derivatives
-    only, JAX refuses second ones; rates that are equal to 1e-9 of the largest share the derivative of their mean.
+    -Re λ of every eigenvalue λ of L,   L(X) = λX
+
+    generator: of dimension d <= 32.
+
+    Returns (d²,), >= 0, inverse time; 0 for stationary modes. Runs inside jit and vmap. First derivatives only, JAX
+    refuses second ones; rates that are equal to 1e-9 of the largest entry of L share the derivative of their mean.
     Raises ValueError above d = 32.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
     """

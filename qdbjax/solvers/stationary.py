@@ -25,7 +25,7 @@ RESIDUAL = 1e5  # a residual above this many eps of the largest rate raises a fl
 class SteadyState(eqx.Module):
     """A stationary state: L(ρ) = 0, Tr ρ = 1.
 
-    state: populations (d,) of the energy levels, and coherences (d, d) between levels of one energy.
+    state: populations (d,) of the energy levels, and coherences (d, d) between levels of one energy (State).
     residual: largest entry of L(ρ) in the ω = 0 block over the largest rate.
     kernel_dimension: number of independent stationary states, 1 when the answer is unique.
     status: 0 or flags (`explain`); NaN stands where a flag forbids using the numbers.
@@ -62,7 +62,7 @@ class SteadyState(eqx.Module):
         return self.state.density_matrix
 
     def _asdict(self) -> dict:
-        """What a sweep keeps."""
+        """The results that a sweep stores, by name."""
         return {"populations": self.populations, "residual": self.residual, "status": self.status}
 
     def __repr__(self) -> str:
@@ -79,7 +79,7 @@ class SteadyState(eqx.Module):
 def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     found = solver.solve(generator)
     kernel, residual = jax.lax.stop_gradient((found.kernel_dimension, found.residual))
-    # Flags have no derivative: what they look at would otherwise be differentiated before that is found out.
+    # Flags have no derivative; without stop_gradient JAX would differentiate the quantities that they compare.
     arrays, rest = eqx.partition(generator, eqx.is_array)
     fixed = eqx.combine(jax.lax.stop_gradient(arrays), rest)
     eps = float(jnp.finfo(found.populations.dtype).eps)
@@ -88,20 +88,26 @@ def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     if isinstance(solver, Auto):
         lost = block_too_large(generator.spectrum.degenerate, generator.dimension)
         status = status | raise_flag(lost, Status.BLOCK_TOO_LARGE)
-    status = status | raise_flag(fixed.spectrum.smallest_spacing < fixed.scale, Status.NEAR_DEGENERATE)
+    status = status | raise_flag(fixed.spectrum.smallest_spacing < fixed.fastest_rate, Status.NEAR_DEGENERATE)
     populations = entrywise(lambda p: jnp.where(is_fatal(status), jnp.nan, p), found.populations)
     state = State(populations, unpack(found.coherences), None, within_levels=True)
     return SteadyState(state, residual, kernel, status)
 
 
 def steady_state(generator: Generator, solver: AbstractSolver | None = None, *, throw: bool = False) -> SteadyState:
-    """Stationary state of a generator, L(ρ) = 0 with Tr ρ = 1.
+    """Stationary state of a generator.
 
-    Non-degenerate levels: W p = 0, each population right to 1e-12 of itself. Degenerate levels: the whole ω = 0 block.
-    solver: `Auto()` by default; `Populations()`, `DegenerateBlock()`, `Dense()`.
-    Returns a SteadyState; jit, vmap, forward and reverse mode. Where the state is not unique, or the input not finite
-    or not physical, its values are NaN and its status says why; with throw=True a scalar call raises ValueError.
-    Degenerate levels among more than 32 are flagged: their block would be too large.
+    L(ρ) = 0,   Tr ρ = 1
+
+    generator: of any kind and dimension.
+    solver: `Auto()` by default; `Populations()`, `DegenerateBlock()` or `Dense()`.
+    throw: whether to raise ValueError for a flagged result; not inside jit and vmap.
+
+    Returns a SteadyState. Non-degenerate levels: populations from W p = 0, each right to 1e-12 of itself. Degenerate
+    levels: the whole ω = 0 block. Runs inside jit and vmap, differentiates in forward and reverse mode.
+    Flagged, with NaN in place of values: a state that is not unique, input that is not finite or not physical, and
+    degenerate levels among more than 32, whose block would be too large. Flagged without NaN: a large residual, and a
+    level spacing below the largest rate.
     *Source:* W. K. Grassmann et al., Oper. Res. 33, 1107 (1985) for the populations;
     E. B. Davies, Commun. Math. Phys. 39, 91 (1974) for the block.
     """
@@ -115,5 +121,5 @@ def steady_state(generator: Generator, solver: AbstractSolver | None = None, *, 
 
 
 def state_of(generator: Generator, state: StateLike | None) -> State:
-    """The stationary state, or the given one, in the frame of the generator."""
+    """The given state, or the stationary one for None, in the eigenbasis of the generator."""
     return as_state(steady_state(generator) if state is None else state, generator.spectrum)

@@ -4,7 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_hermitian
+from qdbjax._checks import as_hermitian
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigensystem
 from qdbjax.numerics.matrix import in_frame

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import as_hermitian, as_real, is_traced
 from qdbjax._repr import summary
 from qdbjax._status import Status, explain, raise_flag, record
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, StatusCode, as_hermitian, as_real, is_traced
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.matrix import dagger

@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import is_traced
 from qdbjax._repr import summary
-from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, is_traced
+from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar
 from qdbjax.baths.temperature import one_temperature
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.matrix_functions import expm_hermitian

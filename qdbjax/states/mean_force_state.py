@@ -4,8 +4,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import as_hermitian
 from qdbjax._repr import summary
-from qdbjax._types import ArrayLike, Matrix, Scalar, as_hermitian
+from qdbjax._types import ArrayLike, Matrix, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.matrix_functions import logm_hermitian

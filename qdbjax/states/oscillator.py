@@ -4,8 +4,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import as_scalar
 from qdbjax._repr import summary
-from qdbjax._types import Array, ArrayLike, Float, Scalar, as_scalar
+from qdbjax._types import Array, ArrayLike, Float, Scalar
 from qdbjax.baths.temperature import positive_temperature
 from qdbjax.compilation.eager import jit_if_eager
 

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import as_hermitian, is_traced
 from qdbjax._repr import summary
-from qdbjax._types import Array, ArrayLike, Bool, Float, Matrix, RealVector, as_hermitian, is_traced
+from qdbjax._types import Array, ArrayLike, Bool, Float, Matrix, RealVector
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.hermitian import Packed, pack
 from qdbjax.numerics.matrix import diagonal_matrix

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar, is_traced
+from qdbjax._checks import is_traced
+from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar
 from qdbjax.baths import Bath, LocalTemperature
 from qdbjax.baths.noise_integrals import noise_panels, positive_scale, zero_outside_table
 from qdbjax.compilation.eager import jit_if_eager

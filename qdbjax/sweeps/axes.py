@@ -3,7 +3,8 @@
 import inspect
 from collections.abc import Callable, Mapping
 
-from qdbjax._types import Array, ArrayLike, as_real
+from qdbjax._checks import as_real
+from qdbjax._types import Array, ArrayLike
 from qdbjax.sweeps.grid import STATUS
 
 

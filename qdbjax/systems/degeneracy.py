@@ -1,12 +1,19 @@
-"""Which levels count as one and which Bohr frequencies are equal: the only file that decides degeneracy.
+"""Which levels count as one and which Bohr frequencies as equal: the only file that decides degeneracy.
 
 Two neighbouring levels (or Bohr frequencies) are one if they differ by no more than
 
     tolerance = relative · (E_max - E_min) + 32 eps · max|E|,
 
-relative = 1e-8 in double precision, 1e-5 in single; chains of neighbours make one cluster. The first term makes the
-choice invariant under H + c and a change of units, the second covers the rounding of the energies themselves. A window
-(energy) above the tolerance takes its place: levels and frequencies within it then count as one on purpose.
+relative = 1e-8 in double precision, 1e-5 in single; chains of neighbours make one cluster. A window (energy) above the
+tolerance takes its place: levels and frequencies within it then count as one on purpose.
+
+The first term is invariant under H + c and a change of units. 1e-8 is √eps in double precision: rounding of H, of size
+eps |H|, mixes two eigenvectors by the angle eps |H|/gap (first-order perturbation theory), which there reaches √eps, as
+large as the relative error of taking the gap for 0. In single precision √eps = 3e-4 would merge levels that physics
+keeps apart; at 1e-5 rounding mixes eigenvectors by up to 1e-2.
+The second term covers the rounding of the energies themselves: eigenvalues are computed to a small multiple p(d) of
+eps |H| (Weyl's inequality; LAPACK Users' Guide, 3rd ed. (1999), section 4.7), and energies that a model gives carry the
+rounding of a few operations.
 """
 
 import jax
@@ -18,10 +25,10 @@ from qdbjax.numerics.matrix import largest
 
 
 def tolerance(energies: RealVector, window: Scalar | float | None = None) -> Scalar:
-    """The largest difference between neighbouring energies that counts as zero; things are compared with it only."""
+    """The largest difference between neighbouring energies that counts as zero, energy; without derivative."""
     if window is not None:
         return jnp.maximum(tolerance(energies), jax.lax.stop_gradient(window))
-    energies = jax.lax.stop_gradient(energies)  # or every derivative of a program would carry its own
+    energies = jax.lax.stop_gradient(energies)  # it is only compared with; derivatives of it would be dead code
     info = jnp.finfo(energies.dtype)
     relative = 1e-8 if info.bits == 64 else 1e-5
     top, bottom = largest(energies), -largest(-energies)
@@ -50,7 +57,10 @@ def centers(energies: RealVector, window: Scalar | float | None = None) -> RealV
 
 
 def _transitions(energies: RealVector, window: Scalar | float | None) -> tuple[Array, Scalar]:
-    """Bohr frequencies [to, from], of the levels' centers if there is a window, and what difference counts as 0."""
+    """Bohr frequencies [to, from], of cluster centers if there is a window, and the difference that counts as 0.
+
+    Without a window twice the tolerance, because a frequency is the difference of two energies.
+    """
     if window is None:
         return energies[None, :] - energies[:, None], 2 * tolerance(energies)
     middle = centers(energies, window)
@@ -64,7 +74,10 @@ def frequency_labels(energies: RealVector, window: Scalar | float | None = None)
 
 
 def any_equal_frequencies(energies: RealVector, window: Scalar | float | None = None) -> Bool[Array, ""]:
-    """Whether two transitions, of different levels or of equal ones, count as equally fast."""
+    """Whether two transitions count as equal in frequency, or one counts as frequency 0.
+
+    With all of them distinct there are d(d - 1) + 1 clusters: one for each transition and one for the diagonal.
+    """
     d = energies.shape[0]
     frequencies, width = _transitions(jax.lax.stop_gradient(energies), window)
     distinct = 1 + jnp.sum(jnp.diff(jnp.sort(frequencies.reshape(-1))) > width)
@@ -74,7 +87,7 @@ def any_equal_frequencies(energies: RealVector, window: Scalar | float | None = 
 def frequency_means(
     values: Float[Array, "d d"], energies: RealVector, window: Scalar | float | None
 ) -> Float[Array, "d d"]:
-    """Mean of a table [to, from] over the transitions that count as equally fast."""
+    """A table [to, from] with each entry replaced by the mean over the transitions of its Bohr frequency."""
     label = frequency_labels(energies, window).reshape(-1)
     return group_means(values.reshape(-1), label).reshape(values.shape)
 

@@ -1,4 +1,4 @@
-"""Energies, eigenvectors and Bohr frequencies of a system, and what is known of their equality."""
+"""Energies, eigenvectors and Bohr frequencies of a system, and which of them count as equal."""
 
 import dataclasses
 
@@ -6,7 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Bool, BoolMatrix, Matrix, RealVector, Scalar, is_traced
+from qdbjax._checks import is_traced
+from qdbjax._types import Array, Bool, BoolMatrix, Matrix, RealVector, Scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.barrier import materialize
 from qdbjax.numerics.eigensystem import eigensystem
@@ -16,15 +17,17 @@ from qdbjax.systems.system import System
 
 
 class Spectrum(eqx.Module):
-    """Energies E (d,), eigenvectors V (d, d, columns) and mixing M (d, d) of a system.
+    """The eigensystem of a system.
 
-    M is zero in value; its derivative is the off-diagonal part of V†dH V inside a cluster of equal levels. Whatever is
-    invariant under a change of basis inside a cluster has the right derivative when it is written with the level
-    matrix B = diag(E) + M.
-    window: levels and Bohr frequencies within it (energy) count as one; None for those that agree to rounding.
-    known_nondegenerate, known_distinct_frequencies: True where it is known before anything is traced that none count
-    as equal, so that what is made for equal ones need not be compiled (half of a gradient's program); see
-    `with_known_degeneracy`.
+    energies: E (d,), energy.
+    basis: eigenvectors V (d, d), one a column, in the basis of the Hamiltonian.
+    mixing: M (d, d), zero in value; its derivative is the off-diagonal part of V†dH V inside a cluster of equal levels.
+        A quantity that is invariant under a change of basis inside a cluster has the right derivative when it is
+        written with the level matrix B = diag(E) + M (derived in `numerics.eigensystem`).
+    window: levels and Bohr frequencies closer than this count as one, energy; None for those that agree to rounding.
+    known_nondegenerate: True where it is known before tracing that no levels count as one; the branch for degenerate
+        levels, half of a gradient's program, is then not compiled. See `with_known_degeneracy`.
+    known_distinct_frequencies: likewise for Bohr frequencies.
     """
 
     energies: RealVector
@@ -35,7 +38,7 @@ class Spectrum(eqx.Module):
     known_distinct_frequencies: bool | Bool[Array, ""] = False
 
     def with_known_degeneracy(self) -> "Spectrum":
-        """The same with what its numbers tell, where they are known: one spectrum outside jit and vmap."""
+        """The spectrum with both `known_` fields set from its numbers, where they are concrete and no batch."""
         if is_traced(self) or self.energies.ndim != 1:
             return self
         equal = _has_equals(dataclasses.replace(self, known_nondegenerate=False, known_distinct_frequencies=False))
@@ -46,7 +49,7 @@ class Spectrum(eqx.Module):
 
     @property
     def levels(self) -> Matrix:
-        """The level matrix B = diag(E) + M."""
+        """The level matrix B = diag(E) + M, (d, d), energy."""
         return diagonal_matrix(self.energies).astype(self.mixing.dtype) + self.mixing
 
     @property
@@ -61,7 +64,7 @@ class Spectrum(eqx.Module):
 
     @property
     def noise_frequencies(self) -> Array:
-        """The frequency at which each transition [to, from] meets the noise: its own, or within a window the mean."""
+        """The frequency at which γ is taken for each transition [to, from]: its own, or within a window the mean."""
         if self.window is None:
             return self.frequencies
         middle = self.centers
@@ -70,7 +73,7 @@ class Spectrum(eqx.Module):
 
     @property
     def rotating_frame_frequencies(self) -> Array:
-        """ω̄_mn, the mean of E_m - E_n over the coherences that count as equally fast; exactly 0 inside a level."""
+        """ω̄_mn (d, d), the mean of E_m - E_n over the coherences that count as equal in frequency; 0 inside a level."""
         mean = degeneracy.frequency_means(self.frequencies, self.energies, self.window).T
         return jnp.where(self.same_level, 0.0, 0.5 * (mean - mean.T))
 
@@ -98,7 +101,10 @@ class Spectrum(eqx.Module):
 
     @property
     def any_equal_frequencies(self) -> Bool[Array, ""] | np.bool_:
-        """Whether two coherences, or a coherence and the populations, share a Bohr frequency; likewise."""
+        """Whether two coherences, or a coherence and the populations, share a Bohr frequency.
+
+        A NumPy False where it is known that none do.
+        """
         known = self.known_distinct_frequencies is True
         return np.False_ if known else degeneracy.any_equal_frequencies(self.energies, self.window)
 
@@ -112,11 +118,14 @@ class Spectrum(eqx.Module):
         return in_frame(self.basis, operator)
 
     def from_eigenbasis(self, operator: Matrix) -> Matrix:
-        """V A V†, likewise."""
+        """V A V† of an operator (d, d), or of each of a stack (k, d, d)."""
         return in_frame(self.basis.conj().T, operator)
 
     def superoperator_from_eigenbasis(self, superoperator: Matrix) -> Matrix:
-        """A (d², d²) matrix on row-major vec of ρ in the energy eigenbasis, for ρ in the basis of the Hamiltonian."""
+        """A superoperator (d², d²) on row-major vec(ρ), from the energy eigenbasis to the basis of the Hamiltonian.
+
+        vec(VAV†) = (V ⊗ V*) vec(A) for row-major vec.
+        """
         basis = jnp.asarray(self.basis, superoperator.dtype)
         frame = jnp.kron(basis, basis.conj())
         return frame @ superoperator @ frame.conj().T
@@ -129,10 +138,10 @@ def _has_equals(spectrum: Spectrum) -> tuple[Bool[Array, ""], Bool[Array, ""]]:
 
 @eval_at_trace_time
 def diagonalize(system: System, window: Scalar | float | None = None) -> Spectrum:
-    """The eigensystem of a system: the model's own if it has one, computed otherwise. See `Spectrum`.
+    """The eigensystem of a system: the one that the model gives, computed otherwise. See `Spectrum`.
 
-    Of a system that is known while a program is traced (temperatures swept, the Hamiltonian fixed) it is computed then,
-    and becomes a constant of the program.
+    Where the Hamiltonian is concrete while a program is traced (as when only temperatures are swept) it is computed at
+    trace time and becomes a constant of the program.
     """
     return _diagonalize(system, window).with_known_degeneracy()
 

@@ -3,16 +3,23 @@
 import equinox as eqx
 import numpy as np
 
-from qdbjax._types import ArrayLike, Matrix, RealVector, as_hermitian, as_matrix, as_real, is_traced
+from qdbjax._checks import as_hermitian, as_matrix, as_real, is_traced
+from qdbjax._types import ArrayLike, Matrix, RealVector
 
 
 class System(eqx.Module):
-    """A finite-dimensional system.
+    """A finite-dimensional quantum system: its Hamiltonian and, optionally, particle number and eigensystem.
 
-    hamiltonian: Hermitian H (d, d), energy units, any basis. number: optional Hermitian particle number N (d, d) with
-    [H, N] = 0. eigenbasis and energies: optional exact eigenvectors (columns) and energies (d,) of H, for models that
-    know them; derivatives then go through them, levels keep the model's order, and no eigensystem is computed.
-    Raises ValueError or TypeError for concrete input that is not finite, Hermitian, or of matching shape.
+    H V = V diag(E),   [H, N] = 0
+
+    hamiltonian: Hermitian H (d, d), energy, in any basis.
+    number: Hermitian particle number N (d, d), for `Field` and `Lead`; None if there is none.
+    eigenbasis: exact eigenvectors V (d, d), one a column, for models that know them; give it with energies.
+    energies: exact energies E (d,), in the order of the columns, energy.
+
+    With eigenbasis and energies no eigensystem is computed, derivatives go through them, and levels keep their order;
+    without, levels ascend. Raises ValueError or TypeError for concrete input that is not finite, not Hermitian, of
+    another shape, or does not obey the equations; traced input that is not finite is flagged by solvers.
     """
 
     hamiltonian: Matrix
@@ -72,5 +79,5 @@ class System(eqx.Module):
 
 
 def as_system(value: System | ArrayLike) -> System:
-    """A System from one, or from a Hamiltonian of any kind."""
+    """The System itself, or one made from a Hamiltonian (an array or an object with `.full()`)."""
     return value if isinstance(value, System) else System(value)

@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, ArrayLike, Float, RealVector, as_real
+from qdbjax._checks import as_real
+from qdbjax._types import Array, ArrayLike, Float, RealVector
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.nullspace import inverse

@@ -8,7 +8,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from qdbjax._types import Array, ArrayLike, Float, Matrix, as_hermitian
+from qdbjax._checks import as_hermitian
+from qdbjax._types import Array, ArrayLike, Float, Matrix
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import where_degenerate, whole_block
 from qdbjax.generators.flows import charge_flows, pair_flows, quanta_flows

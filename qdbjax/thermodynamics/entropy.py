@@ -3,8 +3,9 @@
 import equinox as eqx
 import jax.numpy as jnp
 
+from qdbjax._checks import as_scalar
 from qdbjax._repr import summary
-from qdbjax._types import ArrayLike, Matrix, Scalar, as_scalar
+from qdbjax._types import ArrayLike, Matrix, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, dissipator_matrix

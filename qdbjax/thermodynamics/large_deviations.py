@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from qdbjax._types import Array, ArrayLike, Float, RealVector, Scalar, as_real
+from qdbjax._checks import as_real
+from qdbjax._types import Array, ArrayLike, Float, RealVector, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import Block, blocks, where_degenerate, whole_block
 from qdbjax.generators.generator import Generator

@@ -4,8 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from qdbjax._checks import as_scalar
 from qdbjax._repr import summary
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, as_scalar
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.solvers import Account, Evolution
 from qdbjax.solvers.evolution import Times

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, Matrix, RealVector, is_traced
+from qdbjax._checks import is_traced
+from qdbjax._types import Array, Float, Matrix, RealVector
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import blocks
 from qdbjax.generators.generator import Generator

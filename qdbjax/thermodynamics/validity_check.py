@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import is_traced
 from qdbjax._repr import summary
-from qdbjax._types import Array, Bool, Float, Scalar, is_traced
+from qdbjax._types import Array, Bool, Float, Scalar
 from qdbjax.baths import memory_time
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.bath_jumps import bath_operators

@@ -13,7 +13,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from qdbjax._types import Array, ArrayLike, Float, as_scalar
+from qdbjax._checks import as_scalar
+from qdbjax._types import Array, ArrayLike, Float
 
 Frequencies = Float[Array, "..."]
 

@@ -6,7 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, as_real, is_traced
+from qdbjax._checks import as_real, is_traced
+from qdbjax._types import Array
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, Frequencies
 
 
