@@ -28,11 +28,17 @@ class Status(enum.IntFlag):
     INACCURATE_INTEGRAL = 256
     NOT_CONVERGED = 512
     NOT_IDENTIFIABLE = 1024
+    ILL_CONDITIONED = 2048
+    UNPHYSICAL_STATE = 4096
+    UNRESOLVED_LEVELS = 8192
 
 
 REMEDIES = {
     Status.NONFINITE_INPUT: "an input is NaN or infinite: look at the Hamiltonian, couplings and bath parameters",
     Status.NONUNIQUE: "more than one stationary state: use asymptotic_state(generator, rho0), or couple the parts",
+    Status.ILL_CONDITIONED: "the stationary state is nearly one of many: digits are lost, see condition_number",
+    Status.UNPHYSICAL_STATE: "the state found is not positive: it is one of many, or not a solution",
+    Status.UNRESOLVED_LEVELS: "levels that count as one are not close against T: separate them, or narrow the window",
     Status.LARGE_RESIDUAL: "the stationary state does not satisfy L(rho) = 0 to rounding: compare with solver=Dense()",
     Status.UNPHYSICAL_BATH: "a bath has a negative, divergent or undefined noise spectrum, or a temperature below zero",
     Status.NEAR_DEGENERATE: "a level spacing is smaller than the fastest rate: the secular approximation is doubtful",
@@ -45,7 +51,13 @@ REMEDIES = {
 }
 
 # Flags under which the numbers mean nothing; their values are replaced by NaN.
-FATAL = Status.NONFINITE_INPUT | Status.NONUNIQUE | Status.UNPHYSICAL_BATH | Status.BLOCK_TOO_LARGE
+FATAL = (
+    Status.NONFINITE_INPUT
+    | Status.NONUNIQUE
+    | Status.UNPHYSICAL_BATH
+    | Status.BLOCK_TOO_LARGE
+    | Status.UNPHYSICAL_STATE
+)
 
 
 def raise_flag(condition: Bool[Array, ""], flag: Status) -> Int[Array, ""]:

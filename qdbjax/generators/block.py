@@ -34,9 +34,10 @@ def check_dense(dimension: int, what: str) -> None:
         )
 
 
-def block_fits(spectrum: Spectrum) -> bool:
+def block_fits(spectrum: Spectrum, jumps: AbstractJumps) -> bool:
     """Whether a program needs the block and can hold it: levels may be degenerate, and d is within the limit."""
-    return spectrum.energies.shape[-1] <= DENSE_LIMIT and spectrum.known_nondegenerate is not True
+    possible = spectrum.known_nondegenerate is not True and not jumps.populations_alone
+    return possible and spectrum.energies.shape[-1] <= DENSE_LIMIT
 
 
 def block_too_large(condition: Bool[Array, ""] | np.bool_, dimension: int) -> Bool[Array, ""] | np.bool_:
@@ -61,6 +62,8 @@ def where_degenerate(
 
     dense: whether of_block forms a matrix on all entries of ρ; above d = 32 degenerate cells are NaN then.
     """
+    if jumps.populations_alone:
+        return plain
     if dense and spectrum.energies.shape[-1] > DENSE_LIMIT:
         return jax.tree.map(lambda x: jnp.where(spectrum.degenerate, jnp.nan, x), plain)
     return in_cells(spectrum.degenerate, of_block, (spectrum, jumps, *operands), plain)

@@ -123,6 +123,8 @@ class DaviesJumps(AbstractBathJumps):
     """Jump terms of the Davies generator."""
 
     secular_step: ClassVar[str | None] = "secular"
+    is_secular: ClassVar[bool] = True
+    merges_levels: ClassVar[bool] = True
 
     baths: tuple[AbstractBath, ...]
     shifted: bool = eqx.field(static=True)

@@ -28,6 +28,9 @@ class AbstractJumps(eqx.Module):
     """
 
     secular_step: ClassVar[str | None] = None  # what became of the secular approximation; None without weak coupling
+    is_secular: ClassVar[bool] = False  # whether terms between different Bohr frequencies were dropped
+    merges_levels: ClassVar[bool] = False  # whether rates of levels that count as one are taken at one frequency
+    populations_alone: ClassVar[bool] = False  # whether populations evolve by themselves between equal levels too
 
     @property
     @abc.abstractmethod

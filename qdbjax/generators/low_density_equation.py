@@ -1,6 +1,7 @@
 """Low-density limit: a system in a dilute gas, generator from single collisions, detailed balance not assumed."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -86,6 +87,8 @@ def collision_rates(spectrum: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
 
 class GasJumps(AbstractJumps):
     """Collisions with each gas; one channel for each quadrature node of the kinetic energy of the incoming particle."""
+
+    is_secular: ClassVar[bool] = True
 
     gases: tuple[Gas, ...]
     forward: bool = eqx.field(static=True)

@@ -1,6 +1,7 @@
 """The Pauli master equation of given rates: a classical Markov chain on levels."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -59,6 +60,8 @@ def _by_bath(value: ArrayLike | Mapping[str, ArrayLike], name: str) -> tuple[tup
 
 class PauliJumps(AbstractFixedJumps):
     """Jumps |to⟩⟨from| between levels, each a channel of its own."""
+
+    populations_alone: ClassVar[bool] = True
 
     table: Rates
     temperatures: PerBath

@@ -3,6 +3,7 @@
 import abc
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from qdbjax._types import RealVector, Scalar
 from qdbjax.generators.generator import Generator
@@ -16,12 +17,25 @@ class Solution(eqx.Module):
     coherences: (d, d), packed reals with zero diagonal (`numerics.hermitian`).
     kernel_dimension: number of independent stationary states.
     residual: largest entry of L(ρ) over the largest rate.
+    condition_number: of the equations solved, each scaled to its own size; 1 where nothing is subtracted.
+    negativity: by how much the state misses positivity; 0 where it does not.
     """
 
     populations: RealVector
     coherences: Packed
     kernel_dimension: Scalar
     residual: Scalar
+    condition_number: Scalar
+    negativity: Scalar
+
+
+def negativity(state: Packed) -> Scalar:
+    """By how much a state misses positivity, by its diagonal and its 2 x 2 minors: ρ_mm >= 0, |ρ_mn|² <= ρ_mm ρ_nn."""
+    populations = jnp.diagonal(state)
+    square = state * state
+    size = jnp.abs(populations[:, None] * populations[None, :])
+    excess = jnp.where(jnp.eye(state.shape[0], dtype=bool), 0.0, square + square.T - (1 + 1e-6) * size)
+    return jnp.maximum(jnp.max(-populations), jnp.sqrt(jnp.maximum(jnp.max(excess), 0.0)))
 
 
 class AbstractSolver(eqx.Module):

@@ -30,9 +30,9 @@ class Auto(AbstractSolver):
         plain = diagonal_solution(rates, populations, jnp.ones((), rates.dtype))
         # A pivot 0: some state has no path to state 0. Not finite: state 0 is so rare that ratios to it overflow.
         stuck = ~every(lambda s: s > 0, pivots) | ~every(jnp.isfinite, plain.populations)
-        no_coherences = jax.ShapeDtypeStruct(plain.coherences.shape, plain.coherences.dtype)
-        plain = dataclasses.replace(plain, coherences=no_coherences)
-        if not block_fits(spectrum):
+        none = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)  # noqa: E731  zeros
+        plain = dataclasses.replace(plain, coherences=none(plain.coherences), negativity=none(plain.negativity))
+        if not block_fits(spectrum, jumps):
             return in_cells(stuck, _of_graph, (spectrum, jumps), plain)
         asked = stuck | (spectrum.degenerate & every(jnp.isfinite, rates))
         return in_cells(asked, _of_block, (spectrum, jumps), plain)
@@ -49,9 +49,9 @@ def _of_block(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
     Where levels are not degenerate the value is that of `_of_graph`, right to rounding in each population, and the
     derivative that of the block, which is the same function: two derivative rules would double the time to compile.
     """
-    block = solve_block(spectrum, jumps)
     arrays, rest = eqx.partition((spectrum, jumps), eqx.is_array)
     graph = _of_graph(*eqx.combine(jax.lax.stop_gradient(arrays), rest))
+    block = solve_block(spectrum, jumps, graph.populations)
     degenerate = spectrum.degenerate
 
     def choose(x, y):

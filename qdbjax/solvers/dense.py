@@ -6,7 +6,7 @@ from qdbjax.generators.generator import Generator
 from qdbjax.numerics.hermitian import pack, real_matrix, unpack
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.numerics.nullspace import kernel_tolerance, nullspace_projector
-from qdbjax.solvers.abstract import AbstractSolver, Solution
+from qdbjax.solvers.abstract import AbstractSolver, Solution, negativity
 
 
 class Dense(AbstractSolver):
@@ -24,4 +24,6 @@ class Dense(AbstractSolver):
             generator.fastest_rate > 0, generator.fastest_rate, 1.0
         )
         state = pack(generator.spectrum.to_eigenbasis(rho))
-        return Solution(jnp.diagonal(state), off_diagonal(state), jnp.round(jnp.trace(projector)), residual)
+        populations, kernel = jnp.diagonal(state), jnp.round(jnp.trace(projector))
+        known = jnp.ones_like(residual), negativity(state)
+        return Solution(populations, off_diagonal(state), kernel, residual, *known)

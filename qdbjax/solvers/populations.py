@@ -15,7 +15,9 @@ def diagonal_solution(rates: Float[jax.Array, "d d"], populations: RealVector, c
     fixed, value = jax.lax.stop_gradient((rates, populations))
     scale = largest(fixed)
     excess = largest(entrywise(jnp.abs, rate_matrix_vector(fixed, value))) / jnp.where(scale > 0, scale, 1.0)
-    return Solution(populations, jnp.zeros_like(rates), classes, excess)
+    return Solution(
+        populations, jnp.zeros_like(rates), classes, excess, jnp.ones_like(classes), jnp.zeros_like(classes)
+    )
 
 
 def solve_graph(rates: Float[jax.Array, "d d"]) -> Solution:

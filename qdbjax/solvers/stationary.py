@@ -13,13 +13,17 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import block_too_large
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.hermitian import unpack
-from qdbjax.numerics.matrix import entrywise
+from qdbjax.numerics.matrix import entrywise, largest
 from qdbjax.solvers.abstract import AbstractSolver
 from qdbjax.solvers.auto import Auto
+from qdbjax.solvers.degenerate_block import rounding
 from qdbjax.states.state import State, StateLike, as_state
 from qdbjax.systems import Spectrum
 
 RESIDUAL = 1e5  # a residual above this many eps of the largest rate raises a flag
+DOUBTFUL = 1e-9  # an estimated relative error above this one raises a flag
+NEGATIVE = 1e-12  # a state that misses positivity by more is flagged
+COLD = 0.1  # levels that count as one must lie within this part of the lowest temperature
 
 
 class SteadyState(eqx.Module):
@@ -28,12 +32,14 @@ class SteadyState(eqx.Module):
     state: populations (d,) of the energy levels, and coherences (d, d) between levels of one energy (State).
     residual: largest entry of L(ρ) in the ω = 0 block over the largest rate.
     kernel_dimension: number of independent stationary states, 1 when the answer is unique.
+    condition_number: relative change of the state per relative change of the rates; 1 where rates alone decide it.
     status: 0 or flags (`explain`); NaN stands where a flag forbids using the numbers.
     """
 
     state: State
     residual: Scalar
     kernel_dimension: Scalar
+    condition_number: Scalar
     status: StatusCode
 
     @property
@@ -70,28 +76,43 @@ class SteadyState(eqx.Module):
             "populations": self.populations,
             "residual": lambda: f"{float(self.residual):.1e}",
             "kernel dimension": lambda: f"{float(self.kernel_dimension):.0f}".replace("nan", "?"),
+            "condition number": lambda: f"{float(self.condition_number):.1g}",
             "status": lambda: explain(self.status),
         }
         return summary(self, self.populations, fields, rank=1, known={"dimension": self.populations.shape[-1]})
 
 
+def _coldest(generator: Generator) -> Scalar:
+    """The lowest temperature of a bath; inf where none has a single one."""
+    temperatures = generator.temperatures
+    return -largest(jnp.where(jnp.isnan(temperatures), -jnp.inf, -temperatures))
+
+
 @jit_if_eager
 def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     found = solver.solve(generator)
-    kernel, residual = jax.lax.stop_gradient((found.kernel_dimension, found.residual))
+    kernel, residual, condition, negativity = jax.lax.stop_gradient(
+        (found.kernel_dimension, found.residual, found.condition_number, found.negativity)
+    )
     # Flags have no derivative; without stop_gradient JAX would differentiate the quantities that they compare.
     arrays, rest = eqx.partition(generator, eqx.is_array)
     fixed = eqx.combine(jax.lax.stop_gradient(arrays), rest)
     eps = float(jnp.finfo(found.populations.dtype).eps)
     status = generator.status | raise_flag(kernel > 1.5, Status.NONUNIQUE)
     status = status | raise_flag(residual > RESIDUAL * eps, Status.LARGE_RESIDUAL)
-    if isinstance(solver, Auto):
+    lost_digits = condition * rounding(generator.dimension, residual.dtype) > DOUBTFUL
+    status = status | raise_flag(lost_digits & (kernel < 1.5), Status.ILL_CONDITIONED)
+    status = status | raise_flag((negativity > NEGATIVE) & (kernel < 1.5), Status.UNPHYSICAL_STATE)
+    if generator.jumps.merges_levels:
+        status = status | raise_flag(fixed.spectrum.widest_level > COLD * _coldest(fixed), Status.UNRESOLVED_LEVELS)
+    if isinstance(solver, Auto) and not generator.jumps.populations_alone:
         lost = block_too_large(generator.spectrum.degenerate, generator.dimension)
         status = status | raise_flag(lost, Status.BLOCK_TOO_LARGE)
-    status = status | raise_flag(fixed.spectrum.smallest_spacing < fixed.fastest_rate, Status.NEAR_DEGENERATE)
+    if generator.jumps.is_secular:
+        status = status | raise_flag(fixed.spectrum.smallest_spacing < fixed.fastest_rate, Status.NEAR_DEGENERATE)
     populations = entrywise(lambda p: jnp.where(is_fatal(status), jnp.nan, p), found.populations)
     state = State(populations, unpack(found.coherences), None, within_levels=True)
-    return SteadyState(state, residual, kernel, status)
+    return SteadyState(state, residual, kernel, condition, status)
 
 
 def steady_state(generator: Generator, solver: AbstractSolver | None = None, *, throw: bool = False) -> SteadyState:

@@ -11,7 +11,7 @@ from qdbjax._types import Array, Bool, BoolMatrix, Matrix, RealVector, Scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.barrier import materialize
 from qdbjax.numerics.eigensystem import eigensystem
-from qdbjax.numerics.matrix import diagonal_matrix, in_frame
+from qdbjax.numerics.matrix import diagonal_matrix, in_frame, largest
 from qdbjax.systems import degeneracy
 from qdbjax.systems.system import System
 
@@ -93,6 +93,14 @@ class Spectrum(eqx.Module):
     def smallest_spacing(self) -> Scalar:
         """Smallest spacing of levels that do not count as one."""
         return degeneracy.smallest_spacing(self.energies, self.window)
+
+    @property
+    def widest_level(self) -> Scalar:
+        """Largest difference between energies that count as one level; 0 where it is known that none do."""
+        if self.known_nondegenerate is True:
+            return jnp.zeros((), self.energies.dtype)
+        same = self.same_level
+        return largest(jnp.where(same, jnp.abs(self.energies[:, None] - self.energies[None, :]), 0.0))
 
     @property
     def smallest_frequency_difference(self) -> Scalar:

@@ -20,7 +20,7 @@ from qdbjax.generators.block import Block, blocks, whole_block
 from qdbjax.generators.jumps import AbstractJumps, channel_charges, jump_superoperator
 from qdbjax.numerics.hermitian import pack, real_tensor
 from qdbjax.numerics.markov import off_diagonal
-from qdbjax.solvers.degenerate_block import bordered_matrix
+from qdbjax.solvers.degenerate_block import block_rows
 from qdbjax.systems import Spectrum
 
 Square = Float[Array, "n n"]
@@ -108,5 +108,6 @@ def block_space(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, powers: i
         tables.append(jnp.matmul(mean, last, precision="highest") - jnp.matmul(last, mean, precision="highest"))
     state = pack(rho).reshape(-1)
     trace = jnp.eye(d, dtype=state.dtype).reshape(-1)
-    bordered = bordered_matrix(whole, rate_scale(whole.matrix()))
+    scale = rate_scale(whole.matrix())
+    bordered = block_rows(whole, scale) + scale / d * trace[:, None] * trace[None, :]
     return CountingSpace(bordered, jnp.stack(tables, axis=1), trace, state)
