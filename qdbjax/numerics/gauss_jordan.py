@@ -18,11 +18,17 @@ LOOP = 9  # largest size that is inverted by the loop
 
 
 class Inverse(eqx.Module):
-    """A⁻¹ = P T P of a matrix A, which is kept for a step of refinement. order P (n, n): one 1 in each row."""
+    """A⁻¹ = P T P of a matrix A, which is kept for a step of refinement.
+
+    exchanged: T, zeros where A is singular, so that derivatives of what is not used stay finite.
+    order: P, with one 1 in each row.
+    condition_number: ‖A‖ ‖A⁻¹‖ in the largest row sum; inf where A is singular.
+    """
 
     matrix: Square
     exchanged: Square
     order: Square
+    condition_number: Scalar
 
     def solve(self, source: Vector) -> Vector:
         """x of A x = b, refined once."""
@@ -41,12 +47,6 @@ class Inverse(eqx.Module):
         order = self.order.T
         return _times(order, _times(self.exchanged.T, _times(order, source)))
 
-    @property
-    def condition_number(self) -> Scalar:
-        """‖A‖ ‖A⁻¹‖ in the largest row sum; inf where A is singular."""
-        rows = lambda x: jnp.max(jnp.sum(jnp.abs(x), axis=1))  # noqa: E731
-        return jnp.where(jnp.all(jnp.isfinite(self.exchanged)), rows(self.matrix) * rows(self.exchanged), jnp.inf)
-
 
 def _times(matrix: Square, vector: Vector) -> Vector:
     # A sum, not a dot: for every matrix of a batch XLA would make one small `dot` on a CPU.
@@ -54,10 +54,10 @@ def _times(matrix: Square, vector: Vector) -> Vector:
 
 
 def invert(matrix: Square) -> Inverse:
-    """The inverse of a matrix whose entries are of one size; infinite where it is singular."""
+    """The inverse of a matrix whose entries are of one size."""
     n, dtype = matrix.shape[0], matrix.dtype
     if n > LOOP:
-        return Inverse(matrix, jnp.linalg.inv(matrix), jnp.eye(n, dtype=dtype))
+        return _checked(matrix, jnp.linalg.inv(matrix), jnp.eye(n, dtype=dtype))
     place = jnp.arange(n, dtype=jnp.int32)
 
     def step(k, carry):
@@ -75,4 +75,11 @@ def invert(matrix: Square) -> Inverse:
 
     start = matrix, jnp.ones((n,), bool), jnp.zeros((n,), jnp.int32)
     table, _, order = jax.lax.fori_loop(0, n, step, start)
-    return Inverse(matrix, table, (order[:, None] == place[None, :]).astype(dtype))
+    return _checked(matrix, table, (order[:, None] == place[None, :]).astype(dtype))
+
+
+def _checked(matrix: Square, exchanged: Square, order: Square) -> Inverse:
+    rows = lambda x: jnp.max(jnp.sum(jnp.abs(x), axis=1))  # noqa: E731
+    regular = jnp.all(jnp.isfinite(exchanged))
+    condition = jnp.where(regular, rows(matrix) * rows(exchanged), jnp.inf)
+    return Inverse(matrix, jnp.where(regular, exchanged, 0.0), order, condition)

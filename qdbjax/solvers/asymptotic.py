@@ -6,13 +6,15 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from qdbjax._repr import summary
-from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar
+from qdbjax._status import Status, explain, is_fatal, record
+from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense, whole_block
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.hermitian import pack, unpack
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.numerics.nullspace import kernel_tolerance, nullspace_projector
+from qdbjax.solvers.stationary import steady_state
 from qdbjax.states.state import State, density_matrix
 
 
@@ -20,11 +22,13 @@ class AsymptoticState(eqx.Module):
     """The stationary part of an initial state: lim e^{tL}ρ₀, undamped oscillations averaged out.
 
     state: populations (d,) of the energy levels, and coherences (d, d) between levels of one energy (State).
-    kernel_dimension: number of independent stationary states.
+    kernel_dimension: number of stationary states.
+    status: 0 or flags (`explain`); NaN stands where a flag forbids using the numbers.
     """
 
     state: State
     kernel_dimension: Scalar
+    status: StatusCode
 
     @property
     def populations(self) -> RealVector:
@@ -50,6 +54,7 @@ class AsymptoticState(eqx.Module):
         fields = {
             "populations": self.populations,
             "kernel dimension": lambda: f"{round(float(self.kernel_dimension))}",
+            "status": lambda: explain(self.status),
         }
         return summary(self, self.populations, fields, rank=1, known={"dimension": self.populations.shape[-1]})
 
@@ -59,13 +64,21 @@ def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
     block = whole_block(generator.spectrum, generator.jumps)
     d = generator.dimension
     same = jnp.real(block.same)
-    # Coherences outside the block decay or oscillate; the term -scale·ρ keeps them out of the kernel.
+    # Coherences outside the block decay or oscillate; -ρ keeps them out of the kernel.
     matrix = block.matrix() - generator.fastest_rate * jnp.diag(1 - same.reshape(-1))
     projector = nullspace_projector(matrix, kernel_tolerance(generator.rates.dtype))
     start = generator.spectrum.to_eigenbasis(rho)
     final = (projector @ (pack(start) * same).reshape(-1)).reshape(d, d)
-    state = State(jnp.diagonal(final), unpack(off_diagonal(final)), None, within_levels=True)
-    return AsymptoticState(state, jnp.round(jnp.trace(projector)))
+    steady = steady_state(generator)
+    # A unique stationary state is where every initial state ends, however weak the links that make it so.
+    unique = steady.status & int(Status.NONUNIQUE) == 0
+    kernel = jnp.where(unique, steady.kernel_dimension, jnp.round(jnp.trace(projector)))
+    status = steady.status & ~int(Status.NONUNIQUE)
+    lost = is_fatal(status)
+    hide = lambda x: jnp.where(lost, jnp.full_like(x, jnp.nan), x)  # noqa: E731
+    populations = jnp.where(unique, steady.populations, jnp.diagonal(final))
+    coherences = jnp.where(unique, steady.coherences, unpack(off_diagonal(final)))
+    return AsymptoticState(State(hide(populations), hide(coherences), None, within_levels=True), kernel, status)
 
 
 def asymptotic_state(generator: Generator, rho0: ArrayLike) -> AsymptoticState:
@@ -85,4 +98,5 @@ def asymptotic_state(generator: Generator, rho0: ArrayLike) -> AsymptoticState:
     check_dense(d, "asymptotic_state")
     rho = density_matrix(rho0, d)
     found = _asymptotic(generator, rho)
+    record(found.status)
     return dataclasses.replace(found, state=dataclasses.replace(found.state, spectrum=generator.spectrum))

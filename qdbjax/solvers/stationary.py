@@ -23,7 +23,8 @@ from qdbjax.systems import Spectrum
 RESIDUAL = 1e5  # a residual above this many eps of the largest rate raises a flag
 DOUBTFUL = 1e-9  # an estimated relative error above this one raises a flag
 NEGATIVE = 1e-12  # a state that misses positivity by more is flagged
-COLD = 0.1  # levels that count as one must lie within this part of the lowest temperature
+COLD = 1e-3  # part of the lowest temperature within which levels must lie that count as one by rounding
+COLD_WINDOW = 0.1  # and by a window, which asks for it
 
 
 class SteadyState(eqx.Module):
@@ -104,7 +105,8 @@ def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     status = status | raise_flag(lost_digits & (kernel < 1.5), Status.ILL_CONDITIONED)
     status = status | raise_flag((negativity > NEGATIVE) & (kernel < 1.5), Status.UNPHYSICAL_STATE)
     if generator.jumps.merges_levels:
-        status = status | raise_flag(fixed.spectrum.widest_level > COLD * _coldest(fixed), Status.UNRESOLVED_LEVELS)
+        part = COLD if fixed.spectrum.window is None else COLD_WINDOW
+        status = status | raise_flag(fixed.spectrum.widest_level > part * _coldest(fixed), Status.UNRESOLVED_LEVELS)
     if isinstance(solver, Auto) and not generator.jumps.populations_alone:
         lost = block_too_large(generator.spectrum.degenerate, generator.dimension)
         status = status | raise_flag(lost, Status.BLOCK_TOO_LARGE)
