@@ -1,4 +1,4 @@
-"""Null spaces of small real matrices: linear solution with rank, null vectors, and the projector onto the null space.
+"""Null spaces of small real matrices: inverse with rank, null vectors, and the projector onto the null space.
 
 The projector P on the null space of A along its range, and the group inverse G of A (AGA = A, GAG = G, AG = GA, so that
 AG = 1 - P), satisfy for a null space of fixed dimension
@@ -61,12 +61,6 @@ def _eliminate(matrix: Square, sources: Float[Array, "n k"]) -> tuple[Float[Arra
     )
     table, _, _, x_row, rank = jax.lax.fori_loop(0, n, step, start)
     return jnp.where((x_row >= 0)[:, None], table[jnp.maximum(x_row, 0), n:], 0.0), n - rank
-
-
-def solve_with_rank(matrix: Square, source: Float[Array, " n"]) -> tuple[Float[Array, " n"], Float[Array, ""]]:
-    """Solution of A x = b, unknowns without a pivot set to zero, and the dimension of A's null space."""
-    solution, missing = _eliminate(matrix, source[:, None])
-    return solution[:, 0], missing
 
 
 @jax.custom_jvp

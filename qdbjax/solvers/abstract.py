@@ -19,6 +19,7 @@ class Solution(eqx.Module):
     residual: largest entry of L(ρ) over the largest rate.
     condition_number: of the equations solved, each scaled to its own size; 1 where nothing is subtracted.
     negativity: by how much the state misses positivity; 0 where it does not.
+    level_width: largest difference of energies that were taken for one level, energy.
     """
 
     populations: RealVector
@@ -27,6 +28,7 @@ class Solution(eqx.Module):
     residual: Scalar
     condition_number: Scalar
     negativity: Scalar
+    level_width: Scalar
 
 
 def negativity(state: Packed) -> Scalar:

@@ -31,7 +31,8 @@ class Auto(AbstractSolver):
         # A pivot 0: some state has no path to state 0. Not finite: state 0 is so rare that ratios to it overflow.
         stuck = ~every(lambda s: s > 0, pivots) | ~every(jnp.isfinite, plain.populations)
         none = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)  # noqa: E731  zeros
-        plain = dataclasses.replace(plain, coherences=none(plain.coherences), negativity=none(plain.negativity))
+        zeros = {name: none(getattr(plain, name)) for name in ("coherences", "negativity", "level_width")}
+        plain = dataclasses.replace(plain, **zeros)
         if not block_fits(spectrum, jumps):
             return in_cells(stuck, _of_graph, (spectrum, jumps), plain)
         asked = stuck | (spectrum.degenerate & every(jnp.isfinite, rates))

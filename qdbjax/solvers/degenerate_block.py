@@ -146,7 +146,15 @@ def solve_block(spectrum: Spectrum, jumps: AbstractJumps, populations: RealVecto
     residual = jnp.max(jnp.abs(change)) / fastest
     kernel = jnp.where(condition * rounding(d, matrix.dtype) > 0.1, 2.0, 1.0).astype(matrix.dtype)
     missed = negativity(jax.lax.stop_gradient(state))
-    return Solution(jnp.diagonal(state), off_diagonal(state), kernel, residual, condition, missed)
+    return Solution(
+        jnp.diagonal(state),
+        off_diagonal(state),
+        kernel,
+        residual,
+        condition,
+        missed,
+        jax.lax.stop_gradient(spectrum.widest_level),
+    )
 
 
 class DegenerateBlock(AbstractSolver):

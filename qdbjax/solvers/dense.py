@@ -25,5 +25,5 @@ class Dense(AbstractSolver):
         )
         state = pack(generator.spectrum.to_eigenbasis(rho))
         populations, kernel = jnp.diagonal(state), jnp.round(jnp.trace(projector))
-        known = jnp.ones_like(residual), negativity(state)
+        known = jnp.ones_like(residual), negativity(state), jnp.zeros_like(residual)
         return Solution(populations, off_diagonal(state), kernel, residual, *known)

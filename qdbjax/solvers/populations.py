@@ -15,8 +15,15 @@ def diagonal_solution(rates: Float[jax.Array, "d d"], populations: RealVector, c
     fixed, value = jax.lax.stop_gradient((rates, populations))
     scale = largest(fixed)
     excess = largest(entrywise(jnp.abs, rate_matrix_vector(fixed, value))) / jnp.where(scale > 0, scale, 1.0)
+    nothing = jnp.zeros_like(classes)
     return Solution(
-        populations, jnp.zeros_like(rates), classes, excess, jnp.ones_like(classes), jnp.zeros_like(classes)
+        populations,
+        coherences=jnp.zeros_like(rates),
+        kernel_dimension=classes,
+        residual=excess,
+        condition_number=jnp.ones_like(classes),
+        negativity=nothing,
+        level_width=nothing,
     )
 
 

@@ -92,8 +92,8 @@ def _coldest(generator: Generator) -> Scalar:
 @jit_if_eager
 def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     found = solver.solve(generator)
-    kernel, residual, condition, negativity = jax.lax.stop_gradient(
-        (found.kernel_dimension, found.residual, found.condition_number, found.negativity)
+    kernel, residual, condition, negativity, width = jax.lax.stop_gradient(
+        (found.kernel_dimension, found.residual, found.condition_number, found.negativity, found.level_width)
     )
     # Flags have no derivative; without stop_gradient JAX would differentiate the quantities that they compare.
     arrays, rest = eqx.partition(generator, eqx.is_array)
@@ -106,7 +106,7 @@ def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     status = status | raise_flag((negativity > NEGATIVE) & (kernel < 1.5), Status.UNPHYSICAL_STATE)
     if generator.jumps.merges_levels:
         part = COLD if fixed.spectrum.window is None else COLD_WINDOW
-        status = status | raise_flag(fixed.spectrum.widest_level > part * _coldest(fixed), Status.UNRESOLVED_LEVELS)
+        status = status | raise_flag(width > part * _coldest(fixed), Status.UNRESOLVED_LEVELS)
     if isinstance(solver, Auto) and not generator.jumps.populations_alone:
         lost = block_too_large(generator.spectrum.degenerate, generator.dimension)
         status = status | raise_flag(lost, Status.BLOCK_TOO_LARGE)
