@@ -20,6 +20,7 @@ from qdbjax.numerics.masked import masked_cond
 from qdbjax.numerics.matrix import batched_matmul, dagger
 from qdbjax.systems import Spectrum
 
+SIDE_BY_SIDE = 4  # largest dimension at which all cells are worked on together where every one needs the block
 DENSE_LIMIT = 32  # largest dimension whose d² x d² matrices are formed: 16 MB at d = 32, 268 MB at 64
 
 
@@ -48,11 +49,17 @@ def block_too_large(condition: Bool[Array, ""] | np.bool_, dimension: int) -> Bo
 def in_cells(condition: Bool[Array, ""] | np.bool_, function: Callable, operands: tuple, plain: Any) -> Any:
     """function(*operands) in the cells of a batch where the condition holds, `plain` in all others, which cost nothing.
 
-    operands: the first one a Spectrum. Cells are worked on in blocks of about 64 MB of d² x d² matrices.
+    operands: the first one a Spectrum. Cells are worked on in blocks of about 64 MB of d² x d² matrices; all at once
+    where every cell needs it and they are small.
     """
-    # 2²² entries are 32 MB of reals, 64 MB of complex numbers.
-    batch = max(1, min(128, 2**22 // operands[0].energies.shape[-1] ** 4))
-    return masked_cond(condition, function, operands, plain, batch)
+    d = operands[0].energies.shape[-1]
+    if operands[0].is_one_level and d <= SIDE_BY_SIDE:
+        return function(*operands)
+    # 2²² entries are 32 MB of reals, 64 MB of complex numbers. An accelerator has room for 64 times as many, and needs
+    # them: blocks of 128 cells keep it idle (H100, two levels: 1e6 cells a second instead of 1e8).
+    many = jax.default_backend() != "cpu"
+    batch = 2**28 // d**4 if many else min(128, 2**22 // d**4)
+    return masked_cond(condition, function, operands, plain, max(1, batch))
 
 
 def where_degenerate(

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from qdbjax._types import Array, Float
 from qdbjax.generators.block import block_fits, in_cells
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.jumps import AbstractJumps
@@ -26,6 +27,8 @@ class Auto(AbstractSolver):
 
     def solve(self, generator: Generator) -> Solution:
         rates, spectrum, jumps = generator.total_rates, generator.spectrum, generator.jumps
+        if spectrum.is_one_level and block_fits(spectrum, jumps):
+            return _of_one_level(rates, spectrum, jumps)
         populations, pivots = eliminate(rates)
         plain = diagonal_solution(rates, populations, jnp.ones((), rates.dtype))
         # A pivot 0: some state has no path to state 0. Not finite: state 0 is so rare that ratios to it overflow.
@@ -37,6 +40,15 @@ class Auto(AbstractSolver):
             return in_cells(stuck, _of_graph, (spectrum, jumps), plain)
         asked = stuck | (spectrum.degenerate & every(jnp.isfinite, rates))
         return in_cells(asked, _of_block, (spectrum, jumps), plain)
+
+
+def _of_one_level(rates: Float[Array, "d d"], spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
+    """Solution of an equation that is not secular: the block is all of it, in every cell."""
+    nothing = jnp.full_like(rates, jnp.nan)
+    scalar = jnp.zeros((), rates.dtype)
+    flagged = Solution(jnp.full_like(rates[0], jnp.nan), nothing, scalar + 1, scalar, scalar + 1, scalar, scalar)
+    populations = jax.lax.stop_gradient(solve_graph(rates).populations)
+    return in_cells(every(jnp.isfinite, rates), solve_block, (spectrum, jumps, populations), flagged)
 
 
 def _of_graph(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:

@@ -99,7 +99,7 @@ def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     arrays, rest = eqx.partition(generator, eqx.is_array)
     fixed = eqx.combine(jax.lax.stop_gradient(arrays), rest)
     eps = float(jnp.finfo(found.populations.dtype).eps)
-    status = generator.status | raise_flag(kernel > 1.5, Status.NONUNIQUE)
+    status = generator.status | raise_flag((kernel > 1.5) & ~is_fatal(generator.status), Status.NONUNIQUE)
     status = status | raise_flag(residual > RESIDUAL * eps, Status.LARGE_RESIDUAL)
     lost_digits = condition * rounding(generator.dimension, residual.dtype) > DOUBTFUL
     status = status | raise_flag(lost_digits & (kernel < 1.5), Status.ILL_CONDITIONED)

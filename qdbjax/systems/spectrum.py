@@ -1,6 +1,7 @@
 """Energies, eigenvectors and Bohr frequencies of a system, and which of them count as equal."""
 
 import dataclasses
+import math
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -46,6 +47,11 @@ class Spectrum(eqx.Module):
         return dataclasses.replace(
             self, known_nondegenerate=known_nondegenerate, known_distinct_frequencies=known_distinct_frequencies
         )
+
+    @property
+    def is_one_level(self) -> bool:
+        """Whether all levels are known to count as one: a window without end, of equations that are not secular."""
+        return isinstance(self.window, float) and math.isinf(self.window)
 
     @property
     def levels(self) -> Matrix:

@@ -14,7 +14,7 @@ OHMIC = qdb.Ohmic(0.05, 5.0)
 def test_too_large_for_dense():
     """At d = 64 the Liouvillian is refused with its size and the alternative, and so is what needs it."""
     generator = qdb.davies(np.diag(np.arange(64.0) ** 1.5), qdb.Bath(np.ones((64, 64)), OHMIC, temperature=1.0))
-    with pytest.raises(ValueError, match="at dimension 64; the limit is 32.*steady_state"):
+    with pytest.raises(ValueError, match=r"at dimension 64; the limit is 32\..*steady_state"):
         generator.liouvillian()
     with pytest.raises(ValueError, match="dimension 64; the limit is"):
         qdb.asymptotic_state(generator, np.eye(64) / 64)
@@ -50,7 +50,10 @@ def made(kind, rng):
     return hamiltonian, qdb.davies(hamiltonian, two_baths(rng, 3))
 
 
-@pytest.mark.parametrize("kind", ["equal levels", "equal gaps", "lindblad", "pauli", "universal", "lead", "gas"])
+slow = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("pauli", "universal", "gas")]
+
+
+@pytest.mark.parametrize("kind", ["equal levels", "equal gaps", "lindblad", "lead", *slow])
 def test_jump_operators(rng, kind):
     """L = -i[H, ·] + Σ_b D_b with D_b Lindblad's sum over the jump operators of bath b, each of one Bohr frequency."""
     hamiltonian, generator = made(kind, rng)
@@ -93,6 +96,7 @@ def test_jump_operators_are_for_concrete_numbers():
             read()
 
 
+@pytest.mark.slow
 def test_two_gases_beside_equal_levels():
     """Channels of a gas are counted as they are: currents of two gases add up, and counting finds the same current."""
     hamiltonian = np.diag([0.0, 1.0, 1.0])

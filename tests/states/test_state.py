@@ -69,7 +69,10 @@ QUENCHES = {
 }
 
 
-@pytest.mark.parametrize("name", QUENCHES)
+RARER = {"temperature", "both", "out of equal levels"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in RARER)) for n in QUENCHES])
 def test_state_of_another_generator(name):
     """Currents, entropy production and free energy of what a quench leaves behind, eagerly and in a program."""
     before, after = QUENCHES[name]
