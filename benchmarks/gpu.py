@@ -1,12 +1,14 @@
 """W1 and given jumps on an accelerator: cells a second in double and single precision, beside the device's LU.
 
     python benchmarks/gpu.py            # one JSON line is appended to results/gpu.jsonl
+    python benchmarks/gpu.py given LU   # only what begins with one of these words
 
 Every number is checked against NumPy or the same program on the CPU for the first 512 cells before anything is timed.
 """
 
 import json
 import pathlib
+import sys
 import time
 
 import jax
@@ -128,6 +130,8 @@ def main():
     for wide in (True, False):
         with jax.enable_x64(wide):
             for name, (function, count) in WORKLOADS.items():
+                if not name.startswith(tuple(sys.argv[1:]) or ""):
+                    continue
                 key = f"{name}, float{64 if wide else 32}"
                 try:
                     line[key] = measured(function, count, np.float64 if wide else np.float32)
