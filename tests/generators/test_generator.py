@@ -50,10 +50,10 @@ def made(kind, rng):
     return hamiltonian, qdb.davies(hamiltonian, two_baths(rng, 3))
 
 
-slow = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("pauli", "universal", "gas")]
+slow = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("equal gaps", "pauli", "universal", "gas", "lead")]
 
 
-@pytest.mark.parametrize("kind", ["equal levels", "equal gaps", "lindblad", "lead", *slow])
+@pytest.mark.parametrize("kind", ["equal levels", "lindblad", *slow])
 def test_jump_operators(rng, kind):
     """L = -i[H, ·] + Σ_b D_b with D_b Lindblad's sum over the jump operators of bath b, each of one Bohr frequency."""
     hamiltonian, generator = made(kind, rng)

@@ -69,7 +69,7 @@ QUENCHES = {
 }
 
 
-RARER = {"temperature", "both", "out of equal levels"}
+RARER = {"temperature", "both", "out of equal levels", "between equal levels"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in RARER)) for n in QUENCHES])
@@ -102,6 +102,7 @@ def test_asymptotic_state_of_another_generator():
     np.testing.assert_allclose(qdb.entropy_production(generator, found), production, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_derivative_of_the_frame():
     """A constant state read by generators that move away from its own: the frame's derivative counts."""
     temperatures = (0.8, 0.5)
