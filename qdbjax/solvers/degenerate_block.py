@@ -30,7 +30,7 @@ from qdbjax.solvers.abstract import AbstractSolver, Solution, negativity
 from qdbjax.solvers.populations import solve_graph
 from qdbjax.systems import Spectrum
 
-RARE = 1e-290  # populations below are scaled as this one: its root is far from the smallest number
+RARE = 1e8  # populations below this many of the smallest numbers are scaled as that one
 ROUNDS = 3  # of scaling
 WELL_SCALED = 1e4  # a condition number above which the scaling is repeated
 
@@ -71,7 +71,7 @@ def _factor(matrix: Float[Array, "n n"], populations: RealVector) -> tuple[tuple
     """Rows, columns and inverse for columns scaled with some populations; and the place of the replaced row."""
     d, dtype = populations.shape[0], matrix.dtype
     trace = jnp.eye(d, dtype=dtype).reshape(-1)
-    root = jnp.sqrt(jnp.maximum(populations, RARE))
+    root = jnp.sqrt(jnp.maximum(populations, RARE * float(jnp.finfo(dtype).tiny)))
     columns = (root[:, None] * root[None, :]).reshape(-1)
     replaced = (jnp.arange(d * d) == jnp.argmax(populations) * (d + 1))[:, None]
     scaled = jnp.where(replaced, trace[None, :], matrix) * columns[None, :]

@@ -21,8 +21,8 @@ from qdbjax.states.state import State, StateLike, as_state
 from qdbjax.systems import Spectrum
 
 RESIDUAL = 1e5  # a residual above this many eps of the largest rate raises a flag
-DOUBTFUL = 1e-9  # an estimated relative error above this one raises a flag
-NEGATIVE = 1e-12  # a state that misses positivity by more is flagged
+DOUBTFUL = {64: 1e-9, 32: 1e-2}  # an estimated relative error above this one raises a flag, by bits
+NEGATIVE = {64: 1e-12, 32: 1e-5}  # a state that misses positivity by more is flagged, by bits
 COLD = 1e-3  # part of the lowest temperature within which levels must lie that count as one by rounding
 COLD_WINDOW = 0.1  # and by a window, which asks for it
 
@@ -98,12 +98,13 @@ def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     # Flags have no derivative; without stop_gradient JAX would differentiate the quantities that they compare.
     arrays, rest = eqx.partition(generator, eqx.is_array)
     fixed = eqx.combine(jax.lax.stop_gradient(arrays), rest)
-    eps = float(jnp.finfo(found.populations.dtype).eps)
+    info = jnp.finfo(found.populations.dtype)
+    eps = float(info.eps)
     status = generator.status | raise_flag((kernel > 1.5) & ~is_fatal(generator.status), Status.NONUNIQUE)
     status = status | raise_flag(residual > RESIDUAL * eps, Status.LARGE_RESIDUAL)
-    lost_digits = condition * rounding(generator.dimension, residual.dtype) > DOUBTFUL
+    lost_digits = condition * rounding(generator.dimension, residual.dtype) > DOUBTFUL[info.bits]
     status = status | raise_flag(lost_digits & (kernel < 1.5), Status.ILL_CONDITIONED)
-    status = status | raise_flag((negativity > NEGATIVE) & (kernel < 1.5), Status.UNPHYSICAL_STATE)
+    status = status | raise_flag((negativity > NEGATIVE[info.bits]) & (kernel < 1.5), Status.UNPHYSICAL_STATE)
     if generator.jumps.merges_levels:
         part = COLD if fixed.spectrum.window is None else COLD_WINDOW
         status = status | raise_flag(width > part * _coldest(fixed), Status.UNRESOLVED_LEVELS)
