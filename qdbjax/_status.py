@@ -47,7 +47,8 @@ REMEDIES = {
     Status.INACCURATE_INTEGRAL: "an integral over scattering energies is not resolved: a resonance is too narrow",
     Status.NOT_CONVERGED: "the search had not settled at its last step: allow more steps, or try another optimizer",
     Status.NOT_IDENTIFIABLE: "the data do not fix every parameter: see the report on directions, fix or drop one",
-    Status.BLOCK_TOO_LARGE: "degenerate levels among more than 32 need too large an ω = 0 block: lift the degeneracy",
+    Status.BLOCK_TOO_LARGE: "more entries of ρ between equal levels, or of one Bohr frequency, than there is room for "
+    "at d > 32 (1024): build the generator outside of jit for a stationary state, or lift the degeneracy",
 }
 
 # Flags under which the numbers mean nothing; their values are replaced by NaN.

@@ -14,14 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, Bool, Float, Matrix
+from qdbjax.generators.block_entries import AllEntries, SomeEntries
 from qdbjax.generators.jumps import AbstractJumps, Channels, complex_type, dressed_hamiltonian, jump_superoperator
-from qdbjax.numerics.hermitian import real_tensor
+from qdbjax.numerics.hermitian import real_table, real_tensor
 from qdbjax.numerics.masked import masked_cond
 from qdbjax.numerics.matrix import batched_matmul, dagger
 from qdbjax.systems import Spectrum
 
 SIDE_BY_SIDE = 4  # largest dimension at which all cells are worked on together where every one needs the block
 DENSE_LIMIT = 32  # largest dimension whose d² x d² matrices are formed: 16 MB at d = 32, 268 MB at 64
+UNKNOWNS = 2048  # largest number of entries of ρ whose equations are formed, 32 MB
+CAPACITY = DENSE_LIMIT**2  # entries that a program has room for which is made before its Hamiltonian is known
 
 
 def check_dense(dimension: int, what: str) -> None:
@@ -30,20 +33,33 @@ def check_dense(dimension: int, what: str) -> None:
         size = 24 * dimension**4 / 2**30
         raise ValueError(
             f"{what} forms a {dimension**2} x {dimension**2} matrix, {size:.3g} GiB at dimension {dimension}; the "
-            f"limit is {DENSE_LIMIT}. For a non-degenerate spectrum use steady_state with the solver Populations(), "
-            "which needs d x d."
+            f"limit is {DENSE_LIMIT}. steady_state, its currents, and evolve need no such matrix."
         )
 
 
-def block_fits(spectrum: Spectrum, jumps: AbstractJumps) -> bool:
-    """Whether a program needs the block and can hold it: levels may be degenerate, and d is within the limit."""
-    possible = spectrum.known_nondegenerate is not True and not jumps.populations_alone
-    return possible and spectrum.energies.shape[-1] <= DENSE_LIMIT
+def block_possible(spectrum: Spectrum, jumps: AbstractJumps) -> bool:
+    """Whether a program needs the block: levels may be degenerate, and populations then depend on coherences."""
+    return not (spectrum.known_nondegenerate or jumps.populations_alone)
 
 
-def block_too_large(condition: Bool[Array, ""] | np.bool_, dimension: int) -> Bool[Array, ""] | np.bool_:
-    """Where a matrix on all entries of ρ is needed (the condition) and d is above the limit."""
-    return condition if dimension > DENSE_LIMIT else np.False_
+def block_room(spectrum: Spectrum) -> int:
+    """Number of entries of ρ that a program has room for: those of the block where it is known, else d² or CAPACITY."""
+    known = spectrum.known_block_size
+    d = spectrum.energies.shape[-1]
+    return known if isinstance(known, int) and known > 0 else min(d * d, CAPACITY)
+
+
+def block_entries(spectrum: Spectrum) -> AllEntries | SomeEntries:
+    """The entries of ρ between levels that count as one."""
+    d, room = spectrum.energies.shape[-1], block_room(spectrum)
+    return AllEntries(d) if room == d * d else SomeEntries.of(spectrum.same_level, room)
+
+
+def block_overflows(spectrum: Spectrum) -> Bool[Array, ""] | np.bool_:
+    """Where the block has more entries than a program has room for."""
+    d, room = spectrum.energies.shape[-1], block_room(spectrum)
+    known = room == d * d or spectrum.known_block_size == room
+    return np.False_ if known else jnp.sum(spectrum.same_level) > room
 
 
 def in_cells(condition: Bool[Array, ""] | np.bool_, function: Callable, operands: tuple, plain: Any) -> Any:
@@ -52,13 +68,14 @@ def in_cells(condition: Bool[Array, ""] | np.bool_, function: Callable, operands
     operands: the first one a Spectrum. Cells are worked on in blocks of about 64 MB of d² x d² matrices; all at once
     where every cell needs it and they are small.
     """
-    d = operands[0].energies.shape[-1]
-    if operands[0].is_one_level and d <= SIDE_BY_SIDE:
+    spectrum, d = operands[0], operands[0].energies.shape[-1]
+    if spectrum.is_one_level and d <= SIDE_BY_SIDE:
         return function(*operands)
     # 2²² entries are 32 MB of reals, 64 MB of complex numbers. An accelerator has room for 64 times as many, and needs
     # them: blocks of 128 cells keep it idle (H100, two levels: 1e6 cells a second instead of 1e8).
     many = jax.default_backend() != "cpu"
-    batch = 2**28 // d**4 if many else min(128, 2**22 // d**4)
+    size = max(d * d, block_room(spectrum)) ** 2
+    batch = 2**28 // size if many else min(128, 2**22 // size)
     return masked_cond(condition, function, operands, plain, max(1, batch))
 
 
@@ -98,34 +115,31 @@ class Block(eqx.Module):
         belongs = np.arange(len(self.channels))[:, None] == bath[None, :]
         return jnp.sum(jnp.where(belongs.reshape(*belongs.shape, *[1] * (values.ndim - 1)), values[None], 0.0), axis=1)
 
-    def dissipate(self, rho: Matrix) -> Matrix:
-        """D(ρ) of the channels, for ρ within the block."""
-        s, r = self.operators, self.dressed
-        # ½{K, ρ} with K = ½ Σ(S†R + R†S): its other half is the conjugate transpose of this one.
-        half = jnp.sum(batched_matmul(batched_matmul(r, rho[None]), dagger(s)), axis=0) - batched_matmul(
-            2 * self.decay, rho
-        )
-        return 0.5 * (half + dagger(half)) * self.same
-
     @property
     def decay(self) -> Matrix:
         """½K = ¼ Σ(S†R + R†S) within the block: coherences and populations decay by -½{K, ρ}."""
         half = jnp.sum(batched_matmul(dagger(self.operators), self.dressed), axis=0)
         return 0.25 * (half + dagger(half)) * self.same
 
-    def action(self, rho: Matrix) -> Matrix:
-        """L(ρ) for ρ within the block."""
-        unitary = -1j * batched_matmul(self.levels, rho)
-        return (unitary + dagger(unitary)) * self.same + self.dissipate(rho)
+    @property
+    def effective(self) -> Matrix:
+        """X = -iB - ½K, L(ρ) without its jumps being Xρ + ρX†."""
+        return -1j * self.levels - self.decay
+
+    def action(self, rho: Matrix, effective: Matrix | None = None) -> Matrix:
+        """L(ρ) for ρ within the block. effective: X, for callers that apply L many times."""
+        effective = self.effective if effective is None else effective
+        # ½ Σ (R ρ S† + S ρ R†): its other half is the conjugate transpose of this one, as that of Xρ is.
+        jumps = batched_matmul(batched_matmul(self.dressed, rho[None]), dagger(self.operators))
+        half = 0.5 * jnp.sum(jumps, axis=0) + batched_matmul(effective, rho)
+        return (half + dagger(half)) * self.same
 
     def superoperator(self) -> Array:
         """L as a (d, d, d, d) complex tensor [n, m, l, k], ρ_lk to ρ_nm, zero outside the block.
 
         L(ρ) = ½ Σ (R ρ S† + S ρ R†) + Xρ + ρX† with X = -iB - ½K.
         """
-        d = self.levels.shape[0]
-        unit = jnp.eye(d, dtype=self.levels.dtype)
-        effective = -1j * self.levels - self.decay
+        unit, effective = jnp.eye(self.levels.shape[0], dtype=self.levels.dtype), self.effective
         both = effective[:, None, :, None] * unit[None, :, None, :] + (
             unit[:, None, :, None] * effective.conj()[None, :, None, :]
         )
@@ -139,6 +153,31 @@ class Block(eqx.Module):
         """L as a (d², d²) real matrix on the packed reals of ρ (`numerics.hermitian`)."""
         d = self.levels.shape[0]
         return real_tensor(self.superoperator()).reshape(d * d, d * d)
+
+    def matrix_on(self, entries: AllEntries | SomeEntries) -> Float[Array, "n n"]:
+        """L as a real matrix on some of the packed reals, entries of the block."""
+        if isinstance(entries, AllEntries):
+            return self.matrix()
+        row, column = entries.indices
+        found = real_table(lambda *at: self.gain_at(*at) + self.rest_at(*at), row, column)
+        used = entries.filled
+        return jnp.where(used[:, None] & used[None, :], found, 0.0)
+
+    def gain_at(self, m: Array, n: Array, l: Array, k: Array) -> Array:
+        """½ Σ (R ρ S† + S ρ R†) at entries [m, n, l, k], ρ_lk to ρ_mn; index arrays that broadcast."""
+
+        def add(total, pair):
+            s, r = pair
+            return total + 0.5 * (r[m, l] * s[n, k].conj() + s[m, l] * r[n, k].conj()), None
+
+        # One channel after the other: for 1200 entries each of these tables takes 23 MB.
+        zeros = jnp.zeros(jnp.broadcast_shapes(m.shape, l.shape), self.levels.dtype)
+        return jax.lax.scan(add, zeros, (self.operators, self.dressed))[0]
+
+    def rest_at(self, m: Array, n: Array, l: Array, k: Array) -> Array:
+        """Xρ + ρX† with X = -iB - ½K at entries [m, n, l, k]."""
+        effective = self.effective
+        return jnp.where(n == k, effective[m, l], 0.0) + jnp.where(m == l, effective[n, k].conj(), 0.0)
 
 
 def blocks(spectrum: Spectrum, jumps: AbstractJumps) -> list[Block]:

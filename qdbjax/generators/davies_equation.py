@@ -1,5 +1,6 @@
 """Davies generator: weak coupling to thermal baths, exactly covariant and thermal bath by bath."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,9 +11,9 @@ import numpy as np
 
 from qdbjax._checks import as_scalar, is_traced
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Matrix, Rates, StatusCode
+from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, StatusCode
 from qdbjax.baths import AbstractBath, LocalTemperature, lamb_matrix, map_stacked, value_and_slope_at_level
-from qdbjax.compilation.eager import eval_at_trace_time
+from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.generators.bath_jumps import AbstractBathJumps, bath_operators, commutator_with_mixing
 from qdbjax.generators.generator import Generator, assemble
 from qdbjax.generators.inputs import checked_baths, divergent_entries, refuse_divergent_noise, refuse_infinite_scale
@@ -50,8 +51,8 @@ def davies(
     Lamb shift: it commutes with H. Populations and currents of a non-degenerate spectrum do not depend on it; the
     frequencies of coherences shift, and degenerate levels split.
     Window: partial secular approximation in the form that stays completely positive (unified master equation), with γ
-    at the mean frequency of a cluster. One bath alone then leaves stationary not Gibbs of H but Gibbs with the levels
-    of a cluster at their mean energy.
+    at the mean frequency of a cluster. It joins levels and frequencies that a coupling joins, and no others. One bath
+    alone then leaves stationary not Gibbs of H but Gibbs with the levels of a cluster at their mean energy.
 
     Raises ValueError for no bath, mismatched dimensions, repeated names, a window below 0, a removal operator that
     does not lower the system's particle number by one, and a noise spectrum that diverges at ω = 0 where a coupling
@@ -64,10 +65,26 @@ def davies(
     if lamb_shift:
         refuse_infinite_scale(baths)
     window = None if window is None else eval_at_trace_time(as_scalar)(window, "window", low=0, infinite=True)
-    generator = assemble(system, diagonalize(system, window), DaviesJumps(baths, lamb_shift), names)
+    spectrum = diagonalize(system, window)
+    if window is not None:
+        spectrum = dataclasses.replace(spectrum, coupled=driven_transitions(spectrum, baths)).with_known_degeneracy()
+    generator = assemble(system, spectrum, DaviesJumps(baths, lamb_shift), names)
     if not is_traced(system, baths):
         refuse_divergent_noise(generator.spectrum, baths)
     return generator
+
+
+@jit_if_eager
+def driven_transitions(spectrum: Spectrum, baths: Sequence[AbstractBath]) -> Bool[Array, "channel d d"]:
+    """Transitions [to, from] that each operator of the baths drives; of correlated operators, that any of them does."""
+    found, size = [], squared(jnp.asarray(spectrum.basis))
+    for bath in baths:
+        weight = squared(bath_operators(bath, spectrum))
+        operators = jnp.stack([squared(jnp.asarray(operator)) for operator in bath.operators])
+        bound = batched_matmul(size.T, batched_matmul(operators, size))
+        driven = weight > _rounding(weight.dtype) * bound
+        found.append(driven if bath.correlation is None else jnp.any(driven, axis=0, keepdims=True))
+    return jnp.concatenate(found)
 
 
 def bath_rates(spectrum: Spectrum, bath: AbstractBath, *, entries: bool | None = None) -> Rates:
@@ -107,6 +124,11 @@ def _zero_uncoupled_noise(noise: Array, weight: Array) -> Array:
     return jnp.where((weight > 0) | jnp.isfinite(noise), noise, 0.0)
 
 
+def _rounding(dtype) -> float:
+    """|⟨to|S|from⟩|² that is rounding, in units of `bound` in `_without_rounding`."""
+    return (4096 * float(jnp.finfo(dtype).eps)) ** 2
+
+
 def _without_rounding(rate: Array, weight: Array, bound: Array) -> Array:
     """The rate, or zero where its matrix element is rounding, with its derivative kept.
 
@@ -115,8 +137,7 @@ def _without_rounding(rate: Array, weight: Array, bound: Array) -> Array:
     sums of d terms are rounded by at most about 2d eps Σ|t| <= 2d² eps √Σ|t|², below 4096 eps √bound up to d = 45. An
     entry that is small without cancellation (a weak link, given as such) is kept whatever its size.
     """
-    eps = float(jnp.finfo(rate.dtype).eps)
-    return jnp.where(weight > (4096 * eps) ** 2 * bound, rate, rate - jax.lax.stop_gradient(rate))
+    return jnp.where(weight > _rounding(rate.dtype) * bound, rate, rate - jax.lax.stop_gradient(rate))
 
 
 class DaviesJumps(AbstractBathJumps):

@@ -12,7 +12,7 @@ import numpy as np
 from qdbjax._checks import as_matrix, as_real, is_traced
 from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.block import check_dense
+from qdbjax.generators.block import check_dense, whole_block
 from qdbjax.generators.jumps import (
     AbstractJumps,
     Channels,
@@ -111,7 +111,7 @@ class Generator(eqx.Module):
         rho: any matrix (d, d), in the basis of the Hamiltonian.
 
         Returns (d, d) complex in the same basis, units of rho times inverse time. Raises ValueError for a wrong shape,
-        and above d = 32, where it would need the dense Liouvillian.
+        and above d = 32 where the equation is secular, which would need the dense Liouvillian.
         """
         rho = jnp.asarray(as_matrix(rho, "rho"))
         if rho.shape != (self.dimension, self.dimension):
@@ -163,6 +163,10 @@ class Generator(eqx.Module):
 
 @jit_if_eager
 def _apply(generator: Generator, rho: Matrix) -> Matrix:
+    if generator.spectrum.is_one_level:  # all frequencies are kept together: products of d x d matrices do
+        block, framed = whole_block(generator.spectrum, generator.jumps), generator.spectrum.to_eigenbasis(rho)
+        even, odd = 0.5 * (framed + dagger(framed)), -0.5j * (framed - dagger(framed))
+        return generator.spectrum.from_eigenbasis(block.action(even) + 1j * block.action(odd))
     return (generator.liouvillian() @ rho.reshape(-1)).reshape(rho.shape)
 
 

@@ -9,8 +9,12 @@ the rate matrix for populations and a number for each coherence.
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Inexact
-from qdbjax.generators.generator import AbstractJumps, dressed_hamiltonian, energy_liouvillian
+from qdbjax._types import Array, Bool, Float, Inexact, Rates
+from qdbjax.generators.block import whole_block
+from qdbjax.generators.block_entries import SomeEntries
+from qdbjax.generators.generator import energy_liouvillian
+from qdbjax.generators.jumps import AbstractJumps, dressed_hamiltonian
+from qdbjax.numerics.hermitian import real_table
 from qdbjax.systems import Spectrum
 
 Table = Inexact[Array, "d d"]
@@ -32,6 +36,52 @@ def coherence_exponents(spectrum: Spectrum, jumps: AbstractJumps) -> Table:
         decay = jnp.sum(jnp.real(operators.conj() * dressed), axis=(0, 1)).astype(dtype)
         exponents = exponents + 0.5 * (gain - decay[:, None] - decay[None, :])
     return exponents * (1 - jnp.eye(hamiltonian.shape[0], dtype=dtype))
+
+
+def coupled_coherences(
+    spectrum: Spectrum, jumps: AbstractJumps, rates: Rates, room: int
+) -> tuple[SomeEntries, Bool[Array, ""]]:
+    """The entries of ρ that the generator couples to other entries, apart from populations to populations.
+
+    ρ_lk goes to ρ_mn by the transitions l→m and k→n where their Bohr frequencies are one and both are driven: of pairs
+    of different transitions with one frequency all entries (m, n) and (l, k) are listed, and where levels are equal
+    the populations, which then depend on coherences.
+
+    rates: (bath, to, from); a transition is driven where one of them is not 0.
+    room: largest number of such transitions, and of entries.
+
+    Returns the entries, and whether there are more than there is room for.
+    """
+    d, label = spectrum.energies.shape[0], spectrum.frequency_labels.reshape(-1)
+    diagonal = jnp.eye(d, dtype=bool)
+    driven = (jnp.any(rates > 0, axis=0) | jnp.any(rates > 0, axis=0).T | diagonal).reshape(-1)
+    count = jnp.zeros((d * d,), jnp.int32).at[label].add(driven.astype(jnp.int32))
+    degenerate = spectrum.degenerate
+    # Transitions n→n have frequency 0; by themselves they couple each coherence to itself.
+    shared = driven & (count[label] > 1) & ((label != label[0]) | degenerate)
+    transitions = SomeEntries.of(shared.reshape(d, d), min(room, d * d))
+    to, origin = transitions.indices
+    at = jnp.where(transitions.filled, label[to * d + origin], -1 - jnp.arange(to.shape[0], dtype=label.dtype))
+    still = to == origin
+    pairs = (at[:, None] == at[None, :]) & ~jnp.eye(to.shape[0], dtype=bool) & ~(still[:, None] & still[None, :])
+    mask = diagonal & degenerate
+    for index in (to, origin):
+        mask = mask.at[index[:, None], index[None, :]].max(pairs)
+    overflows = (jnp.sum(shared) > to.shape[0]) | (jnp.sum(mask) > room)
+    return SomeEntries.of(mask, min(room, d * d)), overflows
+
+
+def rotating_matrix_on(spectrum: Spectrum, jumps: AbstractJumps, entries: SomeEntries) -> Float[Array, "n n"]:
+    """M as a real matrix on packed reals of some entries, which are coupled to no others."""
+    block, label = whole_block(spectrum, jumps), spectrum.frequency_labels
+    phases = 1j * spectrum.rotating_frame_frequencies.astype(block.levels.dtype)
+
+    def table(m, n, l, k):
+        gain = jnp.where(label[m, l] == label[n, k], block.gain_at(m, n, l, k), 0.0)
+        return gain + block.rest_at(m, n, l, k) + jnp.where((m == l) & (n == k), phases[m, n], 0.0)
+
+    used = entries.filled
+    return jnp.where(used[:, None] & used[None, :], real_table(table, *entries.indices), 0.0)
 
 
 def rotating_matrix(spectrum: Spectrum, jumps: AbstractJumps) -> Inexact[Array, "n n"]:

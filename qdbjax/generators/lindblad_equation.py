@@ -32,8 +32,8 @@ def lindblad(
         without.
 
     Returns a Generator with `rates[bath, to, from]` = Σ_k |⟨to|K_k|from⟩|², inverse time. Populations and coherences
-    mix, so that solvers use the d² x d² Liouvillian (d <= 32). Raises ValueError for shapes and for operators that are
-    not finite (flagged when traced).
+    mix: `steady_state` forms a matrix on all d² entries of ρ up to d = 45, and products of d x d matrices beyond.
+    Raises ValueError for shapes and for operators that are not finite (flagged when traced).
     *Source:* G. Lindblad, Commun. Math. Phys. 48, 119 (1976); V. Gorini, A. Kossakowski, E. C. G. Sudarshan, J. Math.
     Phys. 17, 821 (1976).
     """

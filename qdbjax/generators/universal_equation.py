@@ -38,7 +38,7 @@ def universal_lindblad(
 
     The whole coupling is in one jump operator: L is completely positive for every H, smooth through level crossings
     and as accurate as Born and Markov allow. Populations and coherences mix; one bath's stationary state is Gibbs up
-    to terms of order γ, and solvers use the d² x d² Liouvillian (d <= 32).
+    to terms of order γ; `steady_state` works as for `lindblad`.
     H_LS does not commute with H: heat currents, Tr[H D_b(ρ)], then add up in a stationary state to i Tr[H [H_LS, ρ]],
     of second order in γ, and not to zero.
 

@@ -28,10 +28,18 @@ def linked(values: RealVector, width: Scalar) -> BoolMatrix:
         # As floats: LLVM aborts on the comparison of eight int32 labels with AVX-512 (jaxlib 0.10, gradient at d = 8).
         label = group_labels(values, width).astype(values.dtype)
         return label[:, None] == label[None, :]
-    found = jnp.abs(values[:, None] - values[None, :]) <= width
-    for _ in range(max(0, count - 2).bit_length()):  # neighbours of neighbours
-        found = jnp.any(found[:, :, None] & found[None, :, :], axis=1)
-    return found
+    return connected(jnp.abs(values[:, None] - values[None, :]) <= width)
+
+
+def connected(relation: BoolMatrix) -> BoolMatrix:
+    """Pairs that a symmetric, reflexive relation (d, d) connects, directly or through others."""
+    for _ in range(max(0, relation.shape[0] - 2).bit_length()):  # neighbours of neighbours
+        if relation.shape[0] > PAIRWISE:
+            paths = relation.astype(jnp.float32)
+            relation = jnp.matmul(paths, paths) > 0.5
+        else:
+            relation = jnp.any(relation[:, :, None] & relation[None, :, :], axis=1)
+    return relation
 
 
 def _distances(values: Values) -> list[Array]:

@@ -4,11 +4,13 @@ With m < n, entry [m, n] is Re ρ_mn and entry [n, m] is Im ρ_mn. These are the
 the memory of the complex matrix.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, Matrix, RealVector
+from qdbjax._types import Array, Float, Int, Matrix, RealVector
 from qdbjax.numerics.entries import matrix_entries, stack_real, unstack
 from qdbjax.numerics.matrix import ENTRIES
 
@@ -56,3 +58,17 @@ def real_matrix(superoperator: Matrix) -> Float[Array, "n n"]:
     """`real_tensor` for a superoperator given as a (d², d²) matrix on row-major vec(ρ)."""
     d = round(superoperator.shape[0] ** 0.5)
     return real_tensor(superoperator.reshape(d, d, d, d)).reshape(d * d, d * d)
+
+
+def real_table(table: Callable, row: Int[Array, " n"], column: Int[Array, " n"]) -> Float[Array, "n n"]:
+    """A superoperator that preserves Hermiticity, as a real matrix on a list of packed reals.
+
+    table: (m, n, l, k) ↦ its entries ρ_lk to ρ_mn, for arrays of indices that broadcast.
+    row, column: place of each real in the packed matrix.
+    """
+    upper, lower, imaginary = jnp.minimum(row, column), jnp.maximum(row, column), row > column
+    m, n, l, k = upper[:, None], lower[:, None], upper[None, :], lower[None, :]
+    first, second = table(m, n, l, k), table(m, n, k, l)
+    real = jnp.where((row == column)[None, :], first, first + second)
+    columns = jnp.where(imaginary[None, :], 1j * (first - second), real)
+    return jnp.where(imaginary[:, None], columns.imag, columns.real)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Array, Float
-from qdbjax.generators.block import block_fits, in_cells
+from qdbjax.generators.block import block_possible, in_cells
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.jumps import AbstractJumps
 from qdbjax.numerics.markov import eliminate
@@ -27,7 +27,7 @@ class Auto(AbstractSolver):
 
     def solve(self, generator: Generator) -> Solution:
         rates, spectrum, jumps = generator.total_rates, generator.spectrum, generator.jumps
-        if spectrum.is_one_level and block_fits(spectrum, jumps):
+        if spectrum.is_one_level and block_possible(spectrum, jumps):
             return _of_one_level(rates, spectrum, jumps)
         populations, pivots = eliminate(rates)
         plain = diagonal_solution(rates, populations, jnp.ones((), rates.dtype))
@@ -36,7 +36,7 @@ class Auto(AbstractSolver):
         none = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)  # noqa: E731  zeros
         zeros = {name: none(getattr(plain, name)) for name in ("coherences", "negativity", "level_width")}
         plain = dataclasses.replace(plain, **zeros)
-        if not block_fits(spectrum, jumps):
+        if not block_possible(spectrum, jumps):
             return in_cells(stuck, _of_graph, (spectrum, jumps), plain)
         asked = stuck | (spectrum.degenerate & every(jnp.isfinite, rates))
         return in_cells(asked, _of_block, (spectrum, jumps), plain)

@@ -14,11 +14,16 @@ import numpy as np
 
 from qdbjax._checks import as_hermitian, as_real, is_traced
 from qdbjax._status import Status, is_fatal, raise_flag, record, throw_if_flagged
-from qdbjax._types import Array, ArrayLike, Matrix
+from qdbjax._types import Array, ArrayLike, Matrix, Rates
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.block import DENSE_LIMIT, block_too_large, in_cells
+from qdbjax.generators.block import CAPACITY, DENSE_LIMIT, in_cells, whole_block
 from qdbjax.generators.generator import Generator
-from qdbjax.generators.interaction_picture import coherence_exponents, rotating_matrix
+from qdbjax.generators.interaction_picture import (
+    coherence_exponents,
+    coupled_coherences,
+    rotating_matrix,
+    rotating_matrix_on,
+)
 from qdbjax.generators.jumps import AbstractJumps
 from qdbjax.numerics.hermitian import pack, real_matrix, unpack
 from qdbjax.numerics.markov import rate_matrix_vector
@@ -40,11 +45,12 @@ SAVES = ("density_matrix", "populations")
 
 
 def _in_rotating_frame(
-    spectrum: Spectrum, jumps: AbstractJumps, packed: Array, elapsed: Times, how: Integration
+    spectrum: Spectrum, jumps: AbstractJumps, packed: Array, elapsed: Times, *, how: Integration
 ) -> tuple:
     """Integration in the interaction picture (`interaction_picture`), right for any spectrum.
 
-    Returns populations (time, d), packed ρ (time, d, d) in the energy eigenbasis, and whether the end was reached.
+    Returns populations (time, d), packed ρ (time, d, d) in the energy eigenbasis, whether the end was reached, and
+    whether there are more coupled entries than there is room for.
     """
     d = packed.shape[0]
     matrix = real_matrix(rotating_matrix(spectrum, jumps))
@@ -54,7 +60,7 @@ def _in_rotating_frame(
     angle = spectrum.rotating_frame_frequencies[None] * elapsed[:, None, None]
     rho = jax.vmap(unpack)(ys.reshape(-1, d, d)) * jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
     whole = jax.vmap(pack)(rho)
-    return jnp.diagonal(whole, axis1=1, axis2=2), whole, arrived
+    return jnp.diagonal(whole, axis1=1, axis2=2), whole, arrived, jnp.zeros((), bool)
 
 
 def _with_coherences(populations: Array, packed: Array, exponents: Array, elapsed: Times) -> Array:
@@ -80,7 +86,7 @@ def _with_coherences(populations: Array, packed: Array, exponents: Array, elapse
 def _evolved(generator: Generator, packed: Array, elapsed: Times, how: Integration, only_populations: bool) -> tuple:
     """Populations (time, d), packed ρ (time, d, d) or None, whether the end was reached, and whether d is too large.
 
-    d is too large where coherences are coupled to one another and d > 32; they are then not integrated.
+    d is too large where d > 32 and more entries are coupled to one another than there is room for.
     """
     rates, spectrum, jumps, d = generator.total_rates, generator.spectrum, generator.jumps, generator.dimension
     field = lambda _, p: rate_matrix_vector(rates, p)  # noqa: E731
@@ -90,16 +96,56 @@ def _evolved(generator: Generator, packed: Array, elapsed: Times, how: Integrati
     if not only_populations:
         whole = _with_coherences(populations, packed, coherence_exponents(spectrum, jumps), elapsed)
     coupled = spectrum.degenerate if only_populations else spectrum.any_equal_frequencies
+
+    plain = populations, whole, arrived.astype(elapsed.dtype), jnp.zeros_like(start)
+    operands: tuple = spectrum, jumps, packed, elapsed
+    function = _in_rotating_frame
     if d > DENSE_LIMIT:
-        return populations, whole, arrived, block_too_large(coupled, d)
+        function = _matrix_free if spectrum.is_one_level else _coupled_ones
+        operands = operands if spectrum.is_one_level else (*operands, generator.rates, populations, whole)
 
-    def together(spectrum, jumps, packed, elapsed):
-        populations, whole, arrived = _in_rotating_frame(spectrum, jumps, packed, elapsed, how)
-        return populations, None if only_populations else whole, arrived.astype(elapsed.dtype)
+    def together(*operands):
+        populations, whole, *flags = function(*operands, how=how)
+        return populations, None if only_populations else whole, *(flag.astype(elapsed.dtype) for flag in flags)
 
-    plain = populations, whole, arrived.astype(elapsed.dtype)
-    populations, whole, arrived = in_cells(coupled, together, (spectrum, jumps, packed, elapsed), plain)
-    return populations, whole, arrived > 0, np.False_
+    populations, whole, arrived, overflows = in_cells(coupled, together, operands, plain)
+    return populations, whole, arrived > 0, overflows > 0
+
+
+def _matrix_free(spectrum: Spectrum, jumps: AbstractJumps, packed: Array, elapsed: Times, *, how: Integration) -> tuple:
+    """As `_in_rotating_frame`, for an equation that is not secular, by products of d × d matrices."""
+    block = whole_block(spectrum, jumps)
+    effective, start = block.effective, jnp.zeros((), elapsed.dtype)
+    field = lambda _, y: pack(block.action(unpack(y), effective))  # noqa: E731
+    whole, arrived = how.run(field, packed, start, elapsed, lambda _, y: y)
+    return jnp.diagonal(whole, axis1=1, axis2=2), whole, arrived, jnp.zeros((), bool)
+
+
+def _coupled_ones(
+    spectrum: Spectrum,
+    jumps: AbstractJumps,
+    packed: Array,
+    elapsed: Times,
+    rates: Rates,
+    populations: Array,
+    whole: Array | None,
+    *,
+    how: Integration,
+) -> tuple:
+    """As `_in_rotating_frame`, for the few entries that are coupled to others.
+
+    populations, whole: of all others, as `_evolved` has them.
+    """
+    entries, overflows = coupled_coherences(spectrum, jumps, rates, CAPACITY)
+    matrix, start = rotating_matrix_on(spectrum, jumps, entries), jnp.zeros((), elapsed.dtype)
+    field = lambda _, y: jnp.matmul(matrix, y, precision="highest")  # noqa: E731
+    ys, arrived = how.run(field, entries.take(packed), start, elapsed, lambda _, y: y)
+    angle = spectrum.rotating_frame_frequencies[None] * elapsed[:, None, None]
+    turned = jax.vmap(lambda y: unpack(entries.put(y)))(ys) * jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
+    listed = entries.put(entries.filled.astype(packed.dtype)) > 0
+    found = jax.vmap(pack)(turned)
+    populations = jnp.where(jnp.diagonal(listed), jnp.diagonal(found, axis1=1, axis2=2), populations)
+    return populations, None if whole is None else jnp.where(listed, found, whole), arrived, overflows
 
 
 @jit_if_eager
@@ -203,8 +249,8 @@ def evolve(
     the generator of each moment; populations are those of its energy levels at each time, and heat and work are
     reported, at every time and in total since the start.
     Raises ValueError for a rho0 that is not a density matrix or ket, for times that do not ascend, and for a protocol
-    above d = 32. Flagged, with NaN in place of values: an integration that does not reach the end, coupled coherences
-    above d = 32, and a flagged generator.
+    above d = 32. Flagged, with NaN in place of values: an integration that does not reach the end, more than 1024
+    entries of ρ that are coupled to others above d = 32, and a flagged generator.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); R. Alicki, J. Phys. A 12, L103 (1979), heat and work.
     """
     import diffrax  # here, because importing it takes as long as importing JAX, and most sessions evolve nothing

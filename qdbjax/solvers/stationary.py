@@ -10,13 +10,14 @@ from qdbjax._repr import summary
 from qdbjax._status import Status, explain, is_fatal, raise_flag, record, throw_if_flagged
 from qdbjax._types import Matrix, RealVector, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.block import block_too_large
+from qdbjax.generators.block import block_overflows, block_possible
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.hermitian import unpack
 from qdbjax.numerics.matrix import entrywise, largest
 from qdbjax.solvers.abstract import AbstractSolver
 from qdbjax.solvers.auto import Auto
-from qdbjax.solvers.degenerate_block import rounding
+from qdbjax.solvers.degenerate_block import DegenerateBlock
+from qdbjax.solvers.scaling import rounding
 from qdbjax.states.state import State, StateLike, as_state
 from qdbjax.systems import Spectrum
 
@@ -108,9 +109,8 @@ def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     if generator.jumps.merges_levels:
         part = COLD if fixed.spectrum.window is None else COLD_WINDOW
         status = status | raise_flag(width > part * _coldest(fixed), Status.UNRESOLVED_LEVELS)
-    if isinstance(solver, Auto) and not generator.jumps.populations_alone:
-        lost = block_too_large(generator.spectrum.degenerate, generator.dimension)
-        status = status | raise_flag(lost, Status.BLOCK_TOO_LARGE)
+    if isinstance(solver, Auto | DegenerateBlock) and block_possible(generator.spectrum, generator.jumps):
+        status = status | raise_flag(block_overflows(fixed.spectrum), Status.BLOCK_TOO_LARGE)
     if generator.jumps.is_secular:
         status = status | raise_flag(fixed.spectrum.smallest_spacing < fixed.fastest_rate, Status.NEAR_DEGENERATE)
     populations = entrywise(lambda p: jnp.where(is_fatal(status), jnp.nan, p), found.populations)
@@ -130,7 +130,8 @@ def steady_state(generator: Generator, solver: AbstractSolver | None = None, *, 
     Returns a SteadyState. Non-degenerate levels: populations from W p = 0, each right to 1e-12 of itself. Degenerate
     levels: the whole ω = 0 block. Runs inside jit and vmap, differentiates in forward and reverse mode.
     Flagged, with NaN in place of values: a state that is not unique, input that is not finite or not physical, and
-    degenerate levels among more than 32, whose block would be too large. Flagged without NaN: a large residual, and a
+    more than 32 levels with more entries of ρ between equal ones than a program has room for (1024, or if the
+    Hamiltonian is known before tracing as many as there are). Flagged without NaN: a large residual, and a
     level spacing below the largest rate.
     *Source:* W. K. Grassmann et al., Oper. Res. 33, 1107 (1985) for the populations;
     E. B. Davies, Commun. Math. Phys. 39, 91 (1974) for the block.

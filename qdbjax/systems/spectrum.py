@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import is_traced
-from qdbjax._types import Array, Bool, BoolMatrix, Matrix, RealVector, Scalar
+from qdbjax._types import Array, Bool, BoolMatrix, Int, Matrix, RealVector, Scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.barrier import materialize
 from qdbjax.numerics.eigensystem import eigensystem
@@ -26,27 +26,34 @@ class Spectrum(eqx.Module):
         A quantity that is invariant under a change of basis inside a cluster has the right derivative when it is
         written with the level matrix B = diag(E) + M (derived in `numerics.eigensystem`).
     window: levels and Bohr frequencies closer than this count as one, energy; None for those that agree to rounding.
-    known_nondegenerate: True where it is known before tracing that no levels count as one; the branch for degenerate
-        levels, half of a gradient's program, is then not compiled. See `with_known_degeneracy`.
-    known_distinct_frequencies: likewise for Bohr frequencies.
+    coupled: transitions [to, from] that each channel of a coupling drives (channel, d, d), the only ones that a window
+        joins; None for all.
+    known_block_size: the number Σ g_k² of entries of ρ between levels that count as one, g_k levels each, where it is
+        known before tracing; 0 where it is not. Where it is d no two levels do, and the branch for degenerate levels,
+        half of a gradient's program, is not compiled. See `with_known_degeneracy`.
+    known_distinct_frequencies: True where it is known that no two Bohr frequencies count as equal.
     """
 
     energies: RealVector
     basis: Matrix
     mixing: Matrix
     window: Scalar | float | None = None
-    known_nondegenerate: bool | Bool[Array, ""] = False
+    coupled: Bool[Array, "channel d d"] | None = None
+    known_block_size: int | Int[Array, ""] = 0
     known_distinct_frequencies: bool | Bool[Array, ""] = False
 
     def with_known_degeneracy(self) -> "Spectrum":
         """The spectrum with both `known_` fields set from its numbers, where they are concrete and no batch."""
         if is_traced(self) or self.energies.ndim != 1:
             return self
-        equal = _has_equals(dataclasses.replace(self, known_nondegenerate=False, known_distinct_frequencies=False))
-        known_nondegenerate, known_distinct_frequencies = (not bool(each) for each in equal)
-        return dataclasses.replace(
-            self, known_nondegenerate=known_nondegenerate, known_distinct_frequencies=known_distinct_frequencies
-        )
+        size, equal = _equals(dataclasses.replace(self, known_block_size=0, known_distinct_frequencies=False))
+        return dataclasses.replace(self, known_block_size=int(size), known_distinct_frequencies=not bool(equal))
+
+    @property
+    def known_nondegenerate(self) -> bool:
+        """Whether it is known before tracing that no two levels count as one."""
+        # A transformation of the whole record may have made an array of the number: it is then not known.
+        return isinstance(self.known_block_size, int) and self.known_block_size == self.energies.shape[-1]
 
     @property
     def is_one_level(self) -> bool:
@@ -66,44 +73,46 @@ class Spectrum(eqx.Module):
     @property
     def centers(self) -> RealVector:
         """Mean energy of the level that each energy belongs to."""
-        return degeneracy.centers(self.energies, self.window)
+        return degeneracy.centers(self.energies, self.window, self.coupled)
 
     @property
     def noise_frequencies(self) -> Array:
         """The frequency at which γ is taken for each transition [to, from]: its own, or within a window the mean."""
         if self.window is None:
             return self.frequencies
-        middle = self.centers
-        mean = degeneracy.frequency_means(middle[None, :] - middle[:, None], self.energies, self.window)
-        return 0.5 * (mean - mean.T)
+        return degeneracy.frequency_means(self.energies, self.window, self.coupled)
 
     @property
     def rotating_frame_frequencies(self) -> Array:
         """ω̄_mn (d, d), the mean of E_m - E_n over the coherences that count as equal in frequency; 0 inside a level."""
-        mean = degeneracy.frequency_means(self.frequencies, self.energies, self.window).T
-        return jnp.where(self.same_level, 0.0, 0.5 * (mean - mean.T))
+        mean = degeneracy.coherence_frequency_means(self.energies, self.window, self.coupled)
+        return jnp.where(self.same_level, 0.0, mean)
 
     @property
     def same_level(self) -> BoolMatrix:
         """Pairs of levels that count as one."""
-        if self.known_nondegenerate is True:
+        if self.known_nondegenerate:
             return jnp.eye(self.energies.shape[0], dtype=bool)
-        return degeneracy.same_level(self.energies, self.window)
+        return degeneracy.same_level(self.energies, self.window, self.coupled)
 
     @property
     def degenerate(self) -> Bool[Array, ""] | np.bool_:
         """Whether any two levels count as one; a NumPy False where it is known that none do."""
-        return np.False_ if self.known_nondegenerate is True else degeneracy.any_degenerate(self.energies, self.window)
+        return (
+            np.False_
+            if self.known_nondegenerate
+            else degeneracy.any_degenerate(self.energies, self.window, self.coupled)
+        )
 
     @property
     def smallest_spacing(self) -> Scalar:
         """Smallest spacing of levels that do not count as one."""
-        return degeneracy.smallest_spacing(self.energies, self.window)
+        return degeneracy.smallest_spacing(self.energies, self.window, self.coupled)
 
     @property
     def widest_level(self) -> Scalar:
         """Largest difference between energies that count as one level; 0 where it is known that none do."""
-        if self.known_nondegenerate is True:
+        if self.known_nondegenerate:
             return jnp.zeros((), self.energies.dtype)
         same = self.same_level
         return largest(jnp.where(same, jnp.abs(self.energies[:, None] - self.energies[None, :]), 0.0))
@@ -111,7 +120,7 @@ class Spectrum(eqx.Module):
     @property
     def smallest_frequency_difference(self) -> Scalar:
         """Smallest difference of Bohr frequencies that do not count as equal."""
-        return degeneracy.smallest_frequency_difference(self.energies, self.window)
+        return degeneracy.smallest_frequency_difference(self.energies, self.window, self.coupled)
 
     @property
     def any_equal_frequencies(self) -> Bool[Array, ""] | np.bool_:
@@ -120,12 +129,12 @@ class Spectrum(eqx.Module):
         A NumPy False where it is known that none do.
         """
         known = self.known_distinct_frequencies is True
-        return np.False_ if known else degeneracy.any_equal_frequencies(self.energies, self.window)
+        return np.False_ if known else degeneracy.any_equal_frequencies(self.energies, self.window, self.coupled)
 
     @property
     def frequency_labels(self) -> Array:
         """Cluster number of each Bohr frequency, (to, from)."""
-        return degeneracy.frequency_labels(self.energies, self.window)
+        return degeneracy.frequency_labels(self.energies, self.window, self.coupled)
 
     def to_eigenbasis(self, operator: Matrix) -> Matrix:
         """V† A V of an operator (d, d), or of each of a stack (k, d, d)."""
@@ -146,8 +155,8 @@ class Spectrum(eqx.Module):
 
 
 @jit_if_eager
-def _has_equals(spectrum: Spectrum) -> tuple[Bool[Array, ""], Bool[Array, ""]]:
-    return spectrum.degenerate, spectrum.any_equal_frequencies
+def _equals(spectrum: Spectrum) -> tuple[Int[Array, ""], Bool[Array, ""]]:
+    return jnp.sum(spectrum.same_level), spectrum.any_equal_frequencies
 
 
 @eval_at_trace_time

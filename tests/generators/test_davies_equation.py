@@ -21,6 +21,7 @@ from programs import observed, random_machine, replaced
 from reference import differences
 from reference.lindblad import assert_gksl, commutator, lindbladian
 from reference.machines import ENERGIES
+from reference.random_matrices import random_hermitian
 from reference.thermal import ohmic_noise
 
 import qdbjax as qdb
@@ -201,3 +202,40 @@ def test_window_refused():
     """Windows below zero."""
     with pytest.raises(ValueError, match="window must be >= 0; got -1"):
         qdb.davies(rotated([0.0, 1.0, 2.0]), baths(), window=-1.0)
+
+
+def test_a_window_joins_what_couplings_join():
+    """Double dot between leads: ±t and U ± t are further apart than the window, nothing else carries a current."""
+    leads = [
+        qdb.Lead(qdb.fermion_destroy(k, 2), qdb.Flat(2e-3), temperature=0.1, chemical_potential=mu, name=name)
+        for k, mu, name in ((0, 0.1, "left"), (1, -0.1, "right"))
+    ]
+    system = qdb.models.double_dot([0.0, 0.0], 0.0736, 0.5)
+    plain = qdb.davies(system, leads)
+    current = qdb.particle_currents(plain)
+    for window in (0.02, 0.07, 0.1, 0.14):
+        np.testing.assert_allclose(qdb.particle_currents(qdb.davies(system, leads, window=window)), current, rtol=1e-12)
+    # 2t is within the window: the two levels of one electron count as one.
+    wide = qdb.davies(system, leads, window=0.15)
+    assert int(np.sum(wide.spectrum.same_level)) == 4 + 2
+    assert abs(qdb.particle_currents(wide)[0] / current[0] - 1) > 0.01
+
+
+def test_a_window_and_levels_of_another_charge():
+    """Random couplings between two sets of levels that nothing connects: a window joins inside each, not across."""
+    rng = np.random.default_rng(5)
+    energies = np.array(
+        [0.0, 1.0, 1.03, 0.02, 1.3, 2.2]
+    )  # sets 0-2 and 3-5, with levels within the window of each other
+    coupling = random_hermitian(rng, 6)
+    coupling[:3, 3:] = coupling[3:, :3] = 0
+    bath = qdb.Bath(coupling, qdb.Ohmic(0.001, 10.0), temperature=0.8)
+    system = qdb.System(np.diag(energies), eigenbasis=np.eye(6), energies=energies)
+    whole = qdb.davies(system, bath, window=0.05)
+    for part in (slice(0, 3), slice(3, 6)):
+        inside = qdb.Bath(coupling[part, part], qdb.Ohmic(0.001, 10.0), temperature=0.8)
+        alone = qdb.davies(np.diag(energies[part]), inside, window=0.05)
+        place = np.argsort(energies[part])
+        np.testing.assert_allclose(whole.rates[0, part, part][np.ix_(place, place)], alone.rates[0], rtol=1e-12)
+    assert not np.any(np.asarray(whole.spectrum.same_level)[:3, 3:])
+    assert_gksl(np.asarray(whole.liouvillian()))

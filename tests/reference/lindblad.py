@@ -120,3 +120,30 @@ class Davies:
     def heat_currents(self) -> np.ndarray:
         """Tr[H D_b(ρ)] of each bath."""
         return self.currents(self.hamiltonian)
+
+
+def block_state(hamiltonian, baths, tolerance=1e-8) -> tuple[np.ndarray, np.ndarray]:
+    """Stationary state and heat currents of a Davies equation, by least squares on the entries between equal levels.
+
+    Right where levels are few and what is rare does not matter. baths as for `Davies`. tolerance: of equal levels.
+    Returns ρ (d, d) in the basis of the Hamiltonian and Tr[H D_b(ρ)] (bath,).
+    """
+    energies, basis = np.linalg.eigh(np.asarray(hamiltonian, complex))
+    label = np.cumsum(np.r_[0, np.diff(energies) > tolerance])
+    energies = np.array([energies[label == each].mean() for each in label])
+    omega = energies[None, :] - energies[:, None]
+    m, n = np.nonzero(label[:, None] == label[None, :])
+    rows = []
+    for coupling, strength, cutoff, temperature in baths:
+        s = basis.conj().T @ coupling @ basis
+        r = ohmic_noise(omega, strength, cutoff, temperature) * s
+        half = s.conj().T @ r
+        left = half[np.ix_(m, m)] * (n[:, None] == n[None, :]) * (label[m][:, None] == label[m][None, :])
+        right = half.T[np.ix_(n, n)] * (m[:, None] == m[None, :]) * (label[n][:, None] == label[n][None, :])
+        rows.append(r[np.ix_(m, m)] * s.conj()[np.ix_(n, n)] - 0.5 * (left + right))
+    trace = (m == n).astype(complex)
+    source = np.r_[np.zeros(len(m)), 1.0]
+    found = np.linalg.lstsq(np.vstack([sum(rows) / np.abs(sum(rows)).max(), trace[None]]), source, rcond=None)[0]
+    rho = np.zeros(omega.shape, complex)
+    rho[m, n] = found
+    return basis @ rho @ basis.conj().T, np.array([np.sum(trace * energies[m] * (each @ found)).real for each in rows])
