@@ -194,12 +194,19 @@ class LayoutMatrix:
 
     def sum_over_pairs(self, values: RealVector) -> Array:
         """Σ_{m>n} (x_m - x_n)(A_mn - A_nm) of real entries; A_mn and A_nm nearly cancel: subtracted first."""
+        return self._over_pairs(lambda lift, forward, backward: lift * (forward - backward), values)
+
+    def gross_over_pairs(self, values: RealVector) -> Array:
+        """Σ_{m>n} |x_m - x_n|(A_mn + A_nm) of real entries >= 0, of which `sum_over_pairs` is a difference."""
+        return self._over_pairs(lambda lift, forward, backward: jnp.abs(lift) * (forward + backward), values)
+
+    def _over_pairs(self, term: Callable, values: RealVector) -> Array:
         if self.rows is None:
             lift = values[:, None] - values[None, :]
-            return 0.5 * jnp.sum(lift * (self.whole - self.whole.T))
+            return 0.5 * jnp.sum(term(lift, self.whole, self.whole.T))
         x, each = unstack(values), range(len(self.rows))
         pairs = [(m, n) for m in each for n in each if n < m]
-        terms = [(x[m] - x[n]) * (self.rows[m][n].re - self.rows[n][m].re) for m, n in pairs]
+        terms = [term(x[m] - x[n], self.rows[m][n].re, self.rows[n][m].re) for m, n in pairs]
         return sum(terms[1:], terms[0]) if terms else jnp.zeros((), values.dtype)
 
     def inverse(self) -> "LayoutMatrix":

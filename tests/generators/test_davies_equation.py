@@ -224,9 +224,7 @@ def test_a_window_joins_what_couplings_join():
 def test_a_window_and_levels_of_another_charge():
     """Random couplings between two sets of levels that nothing connects: a window joins inside each, not across."""
     rng = np.random.default_rng(5)
-    energies = np.array(
-        [0.0, 1.0, 1.03, 0.02, 1.3, 2.2]
-    )  # sets 0-2 and 3-5, with levels within the window of each other
+    energies = np.array([0.0, 1.0, 1.03, 0.02, 1.3, 2.2])  # sets 0-2 and 3-5, levels of both within the window
     coupling = random_hermitian(rng, 6)
     coupling[:3, 3:] = coupling[3:, :3] = 0
     bath = qdb.Bath(coupling, qdb.Ohmic(0.001, 10.0), temperature=0.8)

@@ -57,3 +57,27 @@ def relative_errors(rho, exact, energies):
         miss = max(abs(mp.mpc(complex(rho[m, n])) - exact[m][n]) for m in level for n in level)
         errors.append(float(miss / size))
     return np.array(errors)
+
+
+def heat_currents(energies, baths, digits=60):
+    """Σ_{m>n} (E_m - E_n)(W^b_mn p_n - W^b_nm p_m) of each bath in the stationary state; levels and gaps differ."""
+    d = len(energies)
+    rho = stationary_block(energies, baths, digits)
+    with mp.workdps(digits):
+        found = []
+        for coupling, *parameters in baths:
+            rate = [
+                [
+                    ohmic_noise(mp.mpf(energies[l]) - mp.mpf(energies[n]), *parameters)
+                    * abs(complex(coupling[n][l])) ** 2
+                    for l in range(d)
+                ]
+                for n in range(d)
+            ]
+            gain = (
+                (mp.mpf(energies[m]) - mp.mpf(energies[n])) * (rate[m][n] * rho[n][n] - rate[n][m] * rho[m][m])
+                for m in range(d)
+                for n in range(m)
+            )
+            found.append(mp.re(mp.fsum(gain)))
+        return found

@@ -2,9 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import mpmath as mp
 import numpy as np
 import pytest
 import scipy.integrate
+from reference import many_digits
 from reference.lindblad import Davies
 from reference.machines import ENERGIES, KET, SPINS, three_level_machine
 from reference.thermal import fermi, gibbs
@@ -245,3 +247,63 @@ def test_leads():
     rates = np.asarray(generator.rates[0])
     particles = rates[1, 0] * 0.9 - rates[0, 1] * 0.1
     np.testing.assert_allclose(qdb.heat_currents(generator, rho), [(0.8 - 0.5) * particles], rtol=1e-12)
+
+
+EXACT = [0.0, 0.75, 1.625]  # differences without rounding
+WEAK_THREE = np.array([[0, 0.3, 0.9], [0.3, 0.5, 0.4], [0.9, 0.4, -0.2]])
+SPIN_X = np.array([[0.0, 1.0], [1.0, 0.0]])
+
+
+@jax.jit
+def balance_between(energies, couplings, strengths, temperatures):
+    baths = [
+        qdb.Bath(s, qdb.Ohmic(strength, 10.0), temperature=temperature, name=str(n))
+        for n, (s, strength, temperature) in enumerate(zip(couplings, strengths, temperatures, strict=True))
+    ]
+    system = qdb.System(jnp.diag(energies), eigenbasis=np.eye(len(energies)), energies=energies)
+    generator = qdb.davies(system, baths)
+    steady = qdb.steady_state(generator)
+    return qdb.heat_currents(generator, steady), qdb.entropy_production(generator, steady)
+
+
+@pytest.mark.parametrize("energies", [EXACT[:2], EXACT], ids=["two levels", "three levels"])
+@pytest.mark.parametrize(
+    ("strengths", "temperatures"),
+    [
+        ((0.1, 1e-6), (1.0, 0.2)),
+        ((0.1, 1e-9), (1.0, 0.2)),
+        ((0.1, 1e-12), (1.0, 0.2)),
+        ((1e-16, 0.1), (1.0, 0.2)),
+        ((0.1, 1e-12), (0.2, 1.0)),
+        ((1e-14, 1e-9), (3.0, 1.0)),
+        ((0.1, 1e-16), (0.05, 0.3)),
+        ((0.1, 1e-25), (1.0, 0.2)),
+        ((0.1, 1e-9, 1e-12), (1.0, 0.5, 0.2)),
+        ((1e-12, 0.1, 1e-12), (1.0, 0.5, 0.2)),
+    ],
+)
+def test_a_weak_bath_beside_a_strong_one(energies, strengths, temperatures):
+    """Currents of weak baths are theirs and not the rounding of the strong one's; both laws hold."""
+    couplings = [(SPIN_X if len(energies) == 2 else WEAK_THREE) for _ in strengths]
+    found, production = balance_between(np.array(energies), couplings, strengths, temperatures)
+    baths = [(s, strength, 10.0, heat) for s, strength, heat in zip(couplings, strengths, temperatures, strict=True)]
+    exact = many_digits.heat_currents(energies, baths)
+    np.testing.assert_allclose(found, np.array(exact, float), rtol=1e-10, atol=1e-12 * float(max(map(abs, exact))))
+    assert abs(np.sum(found)) <= 1e-12 * np.abs(found).max()
+    entropy = -sum(current / mp.mpf(heat) for current, heat in zip(exact, temperatures, strict=True))
+    np.testing.assert_allclose(production, float(entropy), rtol=1e-10)
+
+
+@pytest.mark.parametrize("difference", [1e-2, 1e-4, 1e-6, 1e-8, 1e-10])
+def test_baths_of_nearly_one_temperature(difference):
+    """A qubit between baths ΔT apart: J ∝ ΔT and entropy production ∝ ΔT², in closed form."""
+    temperatures = 1.0, 1.0 - difference
+    currents, production = balance_between(np.array([0.0, 1.0]), [SPIN_X] * 2, (0.1, 0.1), temperatures)
+    rate, (hot, cold) = 2 * np.pi * 0.1 * np.exp(-0.1), temperatures
+    slope = (hot - cold) / (hot * cold)  # 1/T_c - 1/T_h, without cancellation
+    mean = [1 / np.expm1(1 / heat) for heat in temperatures]
+    lead = np.sinh(slope / 2) / (2 * np.sinh(0.5 / hot) * np.sinh(0.5 / cold))  # n_h - n_c
+    current = rate * lead / (2 * mean[0] + 1 + 2 * mean[1] + 1)
+    lost = 4e-16 / difference  # of the rates' own rounding
+    np.testing.assert_allclose(currents, [current, -current], rtol=max(lost, 1e-12))
+    np.testing.assert_allclose(production, current * slope, rtol=max(2 * lost, 1e-12))
