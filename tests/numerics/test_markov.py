@@ -9,7 +9,8 @@ from reference.rates import stationary_in_many_digits
 
 from qdbjax.numerics import markov
 
-DIMENSIONS = [2, 3, 4, 5, 8]
+DIMENSIONS = [2, 3, 4, 5, 8, 9, 43]
+SEVERAL_PANELS = 43  # five of 8 states and 3 left over
 stationary = jax.jit(jax.vmap(markov.stationary))
 jacobians = jax.jit(jax.vmap(lambda w: (jax.jacfwd(markov.stationary)(w), jax.jacrev(markov.stationary)(w))))
 
@@ -42,13 +43,65 @@ def spread(rng, d, decades):
     return 10.0 ** rng.uniform(-decades / 2, decades / 2, size=(d, d)) * (1 - np.eye(d))
 
 
+def trap(rng, d):
+    """The last level of a chain is 1e200 times as populated as the others, which reach it through a link of 1e-200."""
+    w = thermal(rng, d, 1.0)
+    w[d - 3, d - 2] = w[d - 2, d - 3] = w[d - 2, d - 1] = 1e-200
+    return w
+
+
+def relabelled(rng, rates):
+    """The same chain, its states in random order."""
+    order = rng.permutation(len(rates))
+    return rates[np.ix_(order, order)]
+
+
+def exact_derivatives(rates, direction):
+    """First and second derivative of p along a direction of relative changes, from differences in 400 digits."""
+    with mpmath.workdps(400):
+        step = mpmath.mpf(10) ** -60
+        below, here, above = (
+            stationary_in_many_digits(
+                [
+                    [
+                        mpmath.mpf(float(w)) * (1 + sign * step * mpmath.mpf(float(v)))
+                        for w, v in zip(*rows, strict=True)
+                    ]
+                    for rows in zip(rates, direction, strict=True)
+                ],
+                400,
+            )
+            for sign in (-1, 0, 1)
+        )
+        points = list(zip(below, here, above, strict=True))
+        first = [float((c - a) / (2 * step)) for a, _, c in points]
+        return np.array(first), np.array([float((a - 2 * b + c) / step**2) for a, b, c in points])
+
+
+def along(rates, direction):
+    """p along a direction of relative changes, a function of one number."""
+    return lambda t: markov.stationary(rates * (1 + t * direction))
+
+
+def first_and_second(rates, direction):
+    """dp/dt and d²p/dt² at t = 0, forward mode alone."""
+    slope = lambda t: jax.jvp(along(rates, direction), (t,), (1.0,))[1]  # noqa: E731
+    return jax.jvp(slope, (0.0,), (1.0,))
+
+
+def first_and_second_in_reverse(rates, direction, weights):
+    """The same for Σ weights·p, forward mode over reverse mode."""
+    slope = jax.grad(lambda t: jnp.sum(weights * along(rates, direction)(t)))
+    return jax.jvp(slope, (0.0,), (1.0,))
+
+
 @pytest.fixture
 def zoo(rng):
     def build(d):
         cases = [dense(rng, d) for _ in range(2)]
         cases += [linked(rng, d, 10.0**-n) for n in (6, 9, 13, 15, 17)]
         cases += [thermal(rng, d, beta) for beta in (1.0, 30.0, 600.0)]
-        return np.stack([*cases, spread(rng, d, 20), spread(rng, d, 200)])
+        return np.stack([*cases, trap(rng, max(d, 3))[-d:, -d:], spread(rng, d, 20), spread(rng, d, 200)])
 
     return build
 
@@ -59,7 +112,7 @@ def test_populations(zoo, d):
     rates = zoo(d)
     found = np.asarray(stationary(jnp.asarray(rates)))
     for n, w in enumerate(rates):
-        wanted = np.array([float(p) for p in stationary_in_many_digits(w, 60 if n < len(rates) - 1 else 1800)])
+        wanted = np.array([float(p) for p in stationary_in_many_digits(w, 400 if n < len(rates) - 1 else 1800)])
         visible = wanted > 1e-300
         assert np.all(np.abs(found[n] - wanted)[visible] <= 1e-12 * wanted[visible]), n
         assert np.all(found[n] >= 0)
@@ -69,7 +122,7 @@ def test_populations(zoo, d):
 @pytest.mark.parametrize("d", [3, 5])
 def test_gradients(zoo, d):
     """dp/dW, forward and reverse, against differences in 400 digits: 1e-10 of the largest derivative of each p."""
-    rates = zoo(d)[:-2]
+    rates = zoo(d)[:-3]
     forward, reverse = (np.asarray(x) for x in jacobians(jnp.asarray(rates)))
     for n, w in enumerate(rates):
         for i, j in [(0, 1), (1, 0), (d - 1, 0), (0, d - 1), (d - 2, d - 1)]:
@@ -85,6 +138,55 @@ def test_gradients(zoo, d):
                 wanted = np.array([float((a - b) / step) for a, b in zip(*ends, strict=True)])
             for found in (forward, reverse):
                 assert np.abs(found[n, :, i, j] - wanted).max() <= 1e-10 * np.abs(wanted).max(), (n, i, j)
+
+
+def test_derivatives_of_panels(rng):
+    """First and second derivative of each population, the smallest ones included, to 1e-10 of itself."""
+    d = SEVERAL_PANELS
+    weak, wide = relabelled(rng, linked(rng, d, 1e-13)), relabelled(rng, spread(rng, d, 20))
+    rates = np.stack([weak, thermal(rng, d, 600.0), wide])
+    direction = rng.normal(size=rates.shape)
+    forward = [np.asarray(x) for x in jax.jit(jax.vmap(first_and_second))(rates, direction)]
+    wanted = [np.stack(x) for x in zip(*map(exact_derivatives, rates, direction), strict=True)]
+    for found, exact in zip(forward, wanted, strict=True):
+        visible = np.abs(exact) > 1e-290
+        assert np.all(np.abs(found - exact)[visible] <= 1e-10 * np.abs(exact)[visible])
+    weights = np.eye(d)[[0, d // 2, d - 1]]
+    reverse = jax.jit(jax.vmap(first_and_second_in_reverse))(rates, direction, weights)
+    for found, exact in zip(reverse, wanted, strict=True):
+        np.testing.assert_allclose(found, np.sum(weights * exact, axis=1), rtol=1e-10)
+
+
+def test_derivatives_with_tiny_rates(rng):
+    """Rates of 1e-250, whose squares are 0: derivatives are those of rates of size 1, times 1e250."""
+    d, small = SEVERAL_PANELS, 2.0**-830
+    rates, direction, weights = dense(rng, d), rng.normal(size=(d, d)), rng.normal(size=d)
+
+    @jax.jit
+    @jax.vmap
+    def forward_and_reverse(w, dw):
+        _, back = jax.vjp(markov.stationary, w)
+        return jax.jvp(markov.stationary, (w,), (dw,))[1], back(jnp.asarray(weights))[0]
+
+    forward, reverse = forward_and_reverse(np.stack([rates, small * rates]), np.stack([direction, small * direction]))
+    np.testing.assert_allclose(forward[1], forward[0], rtol=1e-11)
+    np.testing.assert_allclose(small * reverse[1], reverse[0], rtol=1e-11, atol=1e-13)
+
+
+def test_pivots_of_panels(rng):
+    """Outflow of each state from the chain in which all later ones are censored; 0 where none leads to state 0."""
+    d = SEVERAL_PANELS
+    rates = dense(rng, d)
+    apart = linked(rng, d, 0.0)
+    found, stuck = np.asarray(jax.jit(jax.vmap(lambda w: markov.eliminate(w)[1]))(np.stack([rates, apart])))
+    balanced = rates - np.diag(rates.sum(axis=0))
+    wanted = [1.0]
+    for k in range(1, d):
+        later = slice(k + 1, d)
+        through = np.linalg.solve(balanced[later, later], balanced[later, k])
+        wanted.append(np.sum(balanced[:k, k] - balanced[:k, later] @ through))
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+    np.testing.assert_array_equal(np.flatnonzero(stuck == 0), [d // 2])
 
 
 def test_recurrent_classes():
