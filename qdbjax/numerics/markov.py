@@ -32,6 +32,7 @@ from qdbjax._types import Array, Bool, Float, RealVector
 from qdbjax.numerics.entries import matrix_entries, stack, unstack
 from qdbjax.numerics.matrix import entrywise, total
 
+_dot = ft.partial(jnp.matmul, precision="highest")
 RateMatrix = Float[Array, "d d"]
 UNROLLED_STATES = 4  # largest dimension written out
 SINGLE_STATES = 8  # largest dimension eliminated state by state; d = 16: 7.6 against 2.0 µs a matrix of a batch
@@ -169,36 +170,76 @@ def _inflow_response(block: RateMatrix, leaving: RealVector, entering: RealVecto
     return table, pivots
 
 
+def _solve_panel(block: RateMatrix, rows: Array, columns: Array) -> tuple[Array, RealVector]:
+    """X of a panel and its pivots, from W_KK (n, n), W_KR (n, d) and W_RK (d, n), zero where a state is not in R."""
+    # In units of the largest inflow: the inverse alone could overflow, and its derivative squares a pivot.
+    entering = jax.lax.stop_gradient(jnp.max(rows, axis=1))
+    response, pivots = _inflow_response(block, jnp.sum(columns, axis=0), entering)
+    return _dot(response, _ratio(rows, entering[:, None] * jnp.ones_like(rows))), pivots
+
+
+def _cut(w: RateMatrix, start: Array, width: int) -> tuple[RateMatrix, Array, Array]:
+    """W_KK, W_KR and W_RK of the panel of states from `start` on."""
+    before = jnp.arange(w.shape[0]) < start
+    rows = jax.lax.dynamic_slice_in_dim(w, start, width, axis=0)
+    columns = jax.lax.dynamic_slice_in_dim(w, start, width, axis=1)
+    block = jax.lax.dynamic_slice_in_dim(columns, start, width, axis=0)
+    return block, jnp.where(before[None, :], rows, 0.0), jnp.where(before[:, None], columns, 0.0)
+
+
+@ft.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _eliminate_panels(rates: RateMatrix, width: int) -> tuple[RateMatrix, Array, Array]:
+    """What is left of the first panel, and X (panel, n, d) and pivots (panel, n) of the others."""
+    w, _, solved = _eliminate_and_keep(rates, width)
+    return w, *solved
+
+
+def _starts(d: int, width: int) -> Array:
+    return d - width * jnp.arange((d - 1) // width, 0, -1)
+
+
+def _eliminate_and_keep(rates: RateMatrix, width: int):
+    def step(w, start):
+        panel = _cut(w, start, width)
+        ratios, pivots = _solve_panel(*panel)
+        return w + _dot(panel[2], ratios), (panel, (ratios, pivots))
+
+    d = rates.shape[0]
+    w, (panels, solved) = jax.lax.scan(step, rates, _starts(d, width), reverse=True)
+    first = d - width * ((d - 1) // width)
+    return w[:first, :first], panels, solved
+
+
+@_eliminate_panels.defjvp
+def _eliminate_panels_jvp(width, primals, tangents):
+    """The derivative reads the panels as they were eliminated: reverse mode keeps d² numbers, not as many a panel."""
+    (rates,), (change,) = primals, tangents
+    w, panels, solved = _eliminate_and_keep(rates, width)
+
+    def step(change, kept):
+        start, panel, ratios = kept
+        of_panel = _cut(change, start, width)
+        _, (d_ratios, d_pivots) = jax.jvp(_solve_panel, panel, of_panel)
+        return change + _dot(of_panel[2], ratios) + _dot(panel[2], d_ratios), (d_ratios, d_pivots)
+
+    d = rates.shape[0]
+    change, d_solved = jax.lax.scan(step, change, (_starts(d, width), panels, solved[0]), reverse=True)
+    return (w, *solved), (change[: w.shape[0], : w.shape[0]], *d_solved)
+
+
 def _by_panels(rates: RateMatrix) -> tuple[RealVector, RealVector]:
     """Populations relative to state 0 and pivots, panel by panel; what is left of the first panel state by state."""
     d = rates.shape[0]
     width = 1 << ((d - 1).bit_length() + 1) // 2  # √d, or the power of two above it: the fastest from d = 9 to 512
-    count = (d - 1) // width
-    first = d - width * count
-    starts = first + width * jnp.arange(count)
-    dot = ft.partial(jnp.matmul, precision="highest")
-
-    def eliminate_panel(w, start):
-        before = jnp.arange(d) < start
-        rows = jax.lax.dynamic_slice_in_dim(w, start, width, axis=0)
-        columns = jax.lax.dynamic_slice_in_dim(w, start, width, axis=1)
-        block = jax.lax.dynamic_slice_in_dim(columns, start, width, axis=0)
-        rows, columns = jnp.where(before[None, :], rows, 0.0), jnp.where(before[:, None], columns, 0.0)
-        # In units of the largest inflow: the inverse alone could overflow, and its derivative squares a pivot.
-        entering = jax.lax.stop_gradient(jnp.max(rows, axis=1))
-        response, pivots = _inflow_response(block, jnp.sum(columns, axis=0), entering)
-        ratios = dot(response, _ratio(rows, entering[:, None] * jnp.ones_like(rows)))
-        return w + dot(columns, ratios), (ratios, pivots)
+    w, ratios, pivots = _eliminate_panels(off_diagonal(rates), width)
+    x, first_pivots = _by_states(w)
 
     def fill_panel(x, panel):
         start, ratios = panel
-        return jax.lax.dynamic_update_slice_in_dim(x, dot(ratios, x), start, axis=0), None
+        return jax.lax.dynamic_update_slice_in_dim(x, _dot(ratios, x), start, axis=0), None
 
-    # Reverse mode keeps one matrix for each panel; without the checkpoint also what is made from it.
-    step = jax.checkpoint(eliminate_panel, prevent_cse=False)
-    w, (ratios, pivots) = jax.lax.scan(step, off_diagonal(rates), starts, reverse=True)
-    x, first_pivots = _by_states(w[:first, :first])
-    x, _ = jax.lax.scan(fill_panel, jnp.zeros_like(rates[0]).at[:first].set(x), (starts, ratios))
+    start = jnp.zeros_like(rates[0]).at[: x.shape[0]].set(x)
+    x, _ = jax.lax.scan(fill_panel, start, (_starts(d, width), ratios))
     return x, jnp.concatenate([first_pivots, pivots.reshape(-1)])
 
 
