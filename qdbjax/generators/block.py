@@ -15,13 +15,16 @@ import numpy as np
 
 from qdbjax._types import Array, Bool, Float, Matrix
 from qdbjax.generators.block_entries import AllEntries, SomeEntries
-from qdbjax.generators.jumps import AbstractJumps, Channels, complex_type, dressed_hamiltonian, jump_superoperator
+from qdbjax.generators.jumps import AbstractJumps, Channels, complex_type, dressed_hamiltonian, jump_tables
+from qdbjax.numerics.barrier import barrier_where_large
 from qdbjax.numerics.hermitian import real_table, real_tensor
 from qdbjax.numerics.masked import masked_cond
+from qdbjax.numerics.masked_primitive import Blocks
 from qdbjax.numerics.matrix import batched_matmul, dagger
 from qdbjax.systems import Spectrum
 
-SIDE_BY_SIDE = 4  # largest dimension at which all cells are worked on together where every one needs the block
+BATCH_MINOR = 16  # largest number of entries of ρ at which the cells of a block stand along the last axis
+CACHED = 64  # number of such cells that are worked on together: their matrices of 9 x 9 fill 41 kB
 DENSE_LIMIT = 32  # largest dimension whose d² x d² matrices are formed: 16 MB at d = 32, 268 MB at 64
 UNKNOWNS = 2048  # largest number of entries of ρ whose equations are formed, 32 MB
 CAPACITY = DENSE_LIMIT**2  # entries that a program has room for which is made before its Hamiltonian is known
@@ -65,18 +68,17 @@ def block_overflows(spectrum: Spectrum) -> Bool[Array, ""] | np.bool_:
 def in_cells(condition: Bool[Array, ""] | np.bool_, function: Callable, operands: tuple, plain: Any) -> Any:
     """function(*operands) in the cells of a batch where the condition holds, `plain` in all others, which cost nothing.
 
-    operands: the first one a Spectrum. Cells are worked on in blocks of about 64 MB of d² x d² matrices; all at once
-    where every cell needs it and they are small.
+    operands: the first one a Spectrum. Cells are worked on in blocks of about 64 MB of matrices, up to four levels in
+    blocks that stay in the cache of a processor, with the cells along the last axis.
     """
     spectrum, d = operands[0], operands[0].energies.shape[-1]
-    if spectrum.is_one_level and d <= SIDE_BY_SIDE:
-        return function(*operands)
+    entries = max(d * d, block_room(spectrum))
+    minor = entries <= BATCH_MINOR
     # 2²² entries are 32 MB of reals, 64 MB of complex numbers. An accelerator has room for 64 times as many, and needs
     # them: blocks of 128 cells keep it idle (H100, two levels: 1e6 cells a second instead of 1e8).
     many = jax.default_backend() != "cpu"
-    size = max(d * d, block_room(spectrum)) ** 2
-    batch = 2**28 // size if many else min(128, 2**22 // size)
-    return masked_cond(condition, function, operands, plain, max(1, batch))
+    batch = 2**28 // entries**2 if many else CACHED if minor else min(128, 2**22 // entries**2)
+    return masked_cond(condition, function, operands, plain, Blocks(max(1, batch), minor, not spectrum.is_one_level))
 
 
 def where_degenerate(
@@ -134,25 +136,14 @@ class Block(eqx.Module):
         half = 0.5 * jnp.sum(jumps, axis=0) + batched_matmul(effective, rho)
         return (half + dagger(half)) * self.same
 
-    def superoperator(self) -> Array:
-        """L as a (d, d, d, d) complex tensor [n, m, l, k], ρ_lk to ρ_nm, zero outside the block.
-
-        L(ρ) = ½ Σ (R ρ S† + S ρ R†) + Xρ + ρX† with X = -iB - ½K.
-        """
-        unit, effective = jnp.eye(self.levels.shape[0], dtype=self.levels.dtype), self.effective
-        both = effective[:, None, :, None] * unit[None, :, None, :] + (
-            unit[:, None, :, None] * effective.conj()[None, :, None, :]
-        )
-        return self.inside(jump_superoperator(self.operators, self.dressed) + both)
-
     def inside(self, superoperator: Array) -> Array:
         """A (d, d, d, d) tensor with zeros outside the block."""
         return superoperator * self.same[:, :, None, None] * self.same[None, None, :, :]
 
     def matrix(self) -> Float[Array, "n n"]:
-        """L as a (d², d²) real matrix on the packed reals of ρ (`numerics.hermitian`)."""
-        d = self.levels.shape[0]
-        return real_tensor(self.superoperator()).reshape(d * d, d * d)
+        """L as a (d², d²) real matrix on the packed reals of ρ (`numerics.hermitian`), zero outside the block."""
+        d, total = self.levels.shape[0], jnp.real(jnp.trace(self.effective))
+        return barrier_where_large(_packed_tensor, total == total, self).reshape(d * d, d * d)
 
     def matrix_on(self, entries: AllEntries | SomeEntries) -> Float[Array, "n n"]:
         """L as a real matrix on some of the packed reals, entries of the block."""
@@ -178,6 +169,16 @@ class Block(eqx.Module):
         """Xρ + ρX† with X = -iB - ½K at entries [m, n, l, k]."""
         effective = self.effective
         return jnp.where(n == k, effective[m, l], 0.0) + jnp.where(m == l, effective[n, k].conj(), 0.0)
+
+
+def _packed_tensor(block: Block) -> Float[Array, "d d d d"]:
+    """L(ρ) = ½ Σ (R ρ S† + S ρ R†) + Xρ + ρX† with X = -iB - ½K on packed reals, with four indices."""
+    real, imag = jump_tables(block.operators, block.dressed)
+    x, unit, inside = block.effective, np.eye(block.levels.shape[0], dtype=bool), jnp.real(block.same) > 0
+    on_left = lambda part: jnp.where(unit[None, :, None, :], part[:, None, :, None], 0.0)  # noqa: E731
+    on_right = lambda part: jnp.where(unit[:, None, :, None], part[None, :, None, :], 0.0)  # noqa: E731
+    packed = real_tensor(real + on_left(x.real) + on_right(x.real), imag + on_left(x.imag) - on_right(x.imag))
+    return jnp.where(inside[:, :, None, None] & inside[None, None], packed, 0.0)
 
 
 def blocks(spectrum: Spectrum, jumps: AbstractJumps) -> list[Block]:

@@ -13,6 +13,8 @@ import numpy as np
 from qdbjax._types import Array, Bool
 from qdbjax.numerics.entries import UNROLL, stack_entries, unstack
 
+LARGE = 8**4  # number of entries up to which a barrier gains nothing
+
 
 def optimization_barrier_cond(function: Callable, not_nan: Bool[Array, ""], *operands):
     """function(*operands), behind a barrier.
@@ -26,6 +28,16 @@ def optimization_barrier_cond(function: Callable, not_nan: Bool[Array, ""], *ope
         return jax.tree.map(lambda leaf: np.full(leaf.shape, np.nan, leaf.dtype), shapes)
 
     return jax.lax.cond(eqxi.unvmap_any(not_nan), function, dead, *operands)
+
+
+def barrier_where_large(function: Callable, not_nan: Bool[Array, ""], *operands):
+    """function(*operands), an array, behind a barrier if it is large; to reshape it is free then.
+
+    With four indices computed from two the compiler fills no vector (matrix of L, d = 16: 720 µs in place of 160).
+    """
+    if jax.eval_shape(function, *operands).size <= LARGE:
+        return function(*operands)
+    return optimization_barrier_cond(function, not_nan, *operands)
 
 
 @jax.custom_jvp

@@ -40,24 +40,27 @@ def unpack(packed: Packed) -> Matrix:
     return jax.lax.complex(stack_real(re, packed.dtype), stack_real(im, packed.dtype))
 
 
-def real_tensor(superoperator: Array) -> Array:
-    """A superoperator (d, d, d, d) that preserves Hermiticity, as a real tensor on the d² packed reals of ρ.
+def real_tensor(real: Array, imag: Array) -> Array:
+    """A superoperator C that preserves Hermiticity, as a real tensor on the d² packed reals of ρ.
 
-    ρ_mn = x_mn + i x_nm for m < n, so that columns combine as C_mn + C_nm and i(C_mn - C_nm), and of the rows the real
-    parts stay above the diagonal and the imaginary parts go below.
+    real, imag: its parts, (d, d, d, d) [n, m, l, k], ρ_lk to ρ_nm, with C_mnkl the conjugate of C_nmlk.
+
+    ρ_lk = x_lk + i x_kl for l < k, so that columns combine as C_lk + C_kl and, at x_kl, i(C_lk - C_kl). Rows n <= m are
+    the real parts of these, and rows n > m the imaginary parts of row (m, n), minus those of row (n, m).
     """
-    d = superoperator.shape[0]
-    below = np.tri(d, k=-1, dtype=bool)
-    swapped = jnp.swapaxes(superoperator, 2, 3)
-    rest = jnp.where(np.eye(d, dtype=bool), superoperator, superoperator + swapped)
-    columns = jnp.where(below, 1j * (swapped - superoperator), rest)
-    return jnp.where(below[:, :, None, None], jnp.swapaxes(columns.imag, 0, 1), columns.real)
+    d = real.shape[0]
+    below, unit = np.tri(d, k=-1, dtype=bool), np.eye(d, dtype=bool)
+    other_real, other_imag = jnp.swapaxes(real, 2, 3), jnp.swapaxes(imag, 2, 3)
+    above = jnp.where(below, imag - other_imag, real + jnp.where(unit, 0.0, other_real))
+    conjugate = jnp.where(below, real - other_real, -imag - jnp.where(unit, 0.0, other_imag))
+    return jnp.where(below[:, :, None, None], conjugate, above)
 
 
 def real_matrix(superoperator: Matrix) -> Float[Array, "n n"]:
     """`real_tensor` for a superoperator given as a (d², d²) matrix on row-major vec(ρ)."""
     d = round(superoperator.shape[0] ** 0.5)
-    return real_tensor(superoperator.reshape(d, d, d, d)).reshape(d * d, d * d)
+    tensor = superoperator.reshape(d, d, d, d)
+    return real_tensor(tensor.real, tensor.imag).reshape(d * d, d * d)
 
 
 def real_table(table: Callable, row: Int[Array, " n"], column: Int[Array, " n"]) -> Float[Array, "n n"]:

@@ -1,7 +1,8 @@
 """Masked evaluation: a function computed for the active cells of a batch only (`masked_primitive`).
 
-The operands of such a branch are written to memory for the whole batch, whether or not a cell is active. Small arrays
-are therefore passed entry by entry: nine vectors are cheap, a batch of 3x3 matrices is slow to assemble.
+The operands of such a branch are written to memory for the whole batch, whether or not a cell is active. Where few
+cells are, small arrays are therefore passed entry by entry: nine vectors are cheap, a batch of 3x3 matrices is slow to
+assemble.
 """
 
 from collections.abc import Callable
@@ -15,19 +16,19 @@ import numpy as np
 
 from qdbjax.compilation.flat_function import FlatFunction
 from qdbjax.numerics.entries import flat_entries, stack_entries
-from qdbjax.numerics.masked_primitive import masked_map_p
+from qdbjax.numerics.masked_primitive import Blocks, masked_map_p
 from qdbjax.numerics.matrix import entrywise
 
 SMALL = 16  # arrays of up to this many entries are passed entry by entry
 
 
-def _apart(tree: Any) -> list:
+def _apart(tree: Any, limit: int) -> list:
     """The arrays of a tree as lists of reals: complex ones in two parts, small ones entry by entry."""
 
     def parts(leaf):
         if jnp.iscomplexobj(leaf):
             return [parts(leaf.real), parts(leaf.imag)]
-        return flat_entries(leaf) if leaf.size <= SMALL else leaf
+        return flat_entries(leaf) if leaf.size <= limit else leaf
 
     return [parts(leaf) for leaf in jax.tree.leaves(tree)]
 
@@ -47,20 +48,18 @@ def _together(parts: list, like: Any) -> Any:
     return jax.tree.unflatten(tree, [rebuild(part, leaf) for part, leaf in zip(parts, leaves, strict=True)])
 
 
-def masked_cond(
-    active: jax.Array | np.bool_, function: Callable, operands: tuple, default: Any, block_size: int
-) -> Any:
+def masked_cond(active: jax.Array | np.bool_, function: Callable, operands: tuple, default: Any, blocks: Blocks) -> Any:
     """function(*operands) in active cells of a batch, `default` in all others.
 
     active: whether this cell is active, a scalar; for a NumPy False the function is not compiled at all.
-    function, operands, block_size: as in `masked_map`.
+    function, operands, blocks: as in `masked_map`.
     default: the result of inactive cells, of the structure of the function's result; a ShapeDtypeStruct as a leaf
         means zeros, which need not be stored.
     """
     if isinstance(active, np.bool_) and not active:
         zeros = lambda leaf: jnp.zeros(leaf.shape, leaf.dtype) if _is_shape(leaf) else leaf  # noqa: E731
         return jax.tree.map(zeros, default, is_leaf=_is_shape)
-    found = masked_map(active, function, operands, block_size)
+    found = masked_map(active, function, operands, blocks)
 
     def choose(plain, special):
         return special if _is_shape(plain) else entrywise(lambda x, y: jnp.where(active, x, y), special, plain)
@@ -72,26 +71,27 @@ def _is_shape(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
-def masked_map(active: jax.Array, function: Callable, operands: tuple, block_size: int) -> Any:
+def masked_map(active: jax.Array, function: Callable, operands: tuple, blocks: Blocks) -> Any:
     """function(*operands) in active cells of a batch, zeros in all others, where neither it nor its derivatives cost.
 
     active: whether this cell is active, a scalar.
     function: of arrays, to a tree of arrays; must not close over traced values, which have to be operands.
     operands: trees of arrays.
-    block_size: number of active cells that are computed together.
+    blocks: how active cells are computed together.
 
     Differentiates in every mode and to every order.
     """
     arrays, rest = eqx.partition(operands, lambda leaf: isinstance(leaf, jax.Array))
+    limit = SMALL if blocks.entries else 0
     whole, like = jax.make_jaxpr(lambda arrays: function(*eqx.combine(arrays, rest)), return_shape=True)(arrays)
-    results, result_tree = jax.tree.flatten(jax.eval_shape(_apart, like))
-    values, tree = jax.tree.flatten(_apart(arrays))
+    results, result_tree = jax.tree.flatten(jax.eval_shape(lambda tree: _apart(tree, limit), like))
+    values, tree = jax.tree.flatten(_apart(arrays, limit))
 
     def of_parts(*cell):
         leaves = jax.tree.leaves(_together(jax.tree.unflatten(tree, cell), arrays))
-        return jax.tree.leaves(_apart(jex.jaxpr_as_fun(whole)(*leaves)))
+        return jax.tree.leaves(_apart(jex.jaxpr_as_fun(whole)(*leaves), limit))
 
     lane = FlatFunction(of_parts, [jax.typeof(value) for value in values], results)
     batched = (False,) * len(values)
-    found = masked_map_p.bind(active, *values, function=lane, block_size=block_size, batched=batched)
+    found = masked_map_p.bind(active, *values, function=lane, blocks=blocks, batched=batched)
     return _together(jax.tree.unflatten(result_tree, found), like)

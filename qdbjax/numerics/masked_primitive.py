@@ -10,6 +10,7 @@ other. They are traced when they are lowered and not before: the rules below onl
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.extend.core as jex
@@ -17,33 +18,50 @@ import jax.numpy as jnp
 from jax.interpreters import ad, batching, mlir
 
 from qdbjax.compilation.flat_function import FlatFunction
+from qdbjax.numerics.batch_minor import over_cells
 
 masked_map_p = jex.Primitive("masked_map")
 masked_map_p.multiple_results = True
 
 
-def _abstract(active, *operands, function, block_size, batched):
+class Blocks(NamedTuple):
+    """How active cells are worked on together.
+
+    size: number of cells of a block.
+    minor: whether they stand along the last axis (`batch_minor`), for functions of small arrays.
+    entries: whether small arrays are handed over entry by entry (`masked`), for branches that few cells take.
+    """
+
+    size: int
+    minor: bool = False
+    entries: bool = True
+
+
+def _abstract(active, *operands, function, blocks, batched):
     """`active` is a scalar, or (cells,); results and batched operands then have the cells as their first axis."""
     return [jax.core.ShapedArray((*active.shape, *result.shape), result.dtype) for result in function.results]
 
 
-def _evaluate(active, *operands, function, block_size, batched):
+def _evaluate(active, *operands, function, blocks, batched):
     if active.ndim:
-        return _collect(function, block_size, active, operands, batched)
+        return _collect(function, blocks, active, operands, batched)
     nothing = [jnp.zeros(result.shape, result.dtype) for result in function.results]
     return jax.lax.cond(active, lambda: list(function.call(*operands)), lambda: nothing)
 
 
 def _collect(
-    function: FlatFunction, block_size: int, active: jax.Array, operands: Sequence, batched: tuple[bool, ...]
+    function: FlatFunction, blocks: Blocks, active: jax.Array, operands: Sequence, batched: tuple[bool, ...]
 ) -> list:
     """Blocks of active cells gathered, evaluated, and scattered back."""
     cells = active.shape[0]
-    size = min(block_size, cells)
+    size = min(blocks.size, cells)
     empty = [jnp.zeros((cells, *result.shape), result.dtype) for result in function.results]
     # The cell number itself is one batched argument, for a batch whose other operands are all shared.
-    axes = (0, *[0 if is_batched else None for is_batched in batched])
-    over_cells = jax.vmap(lambda _, *values: function.call(*values), in_axes=axes)
+    numbered, numbered_batched = lambda _, *values: function.call(*values), (True, *batched)
+    if blocks.minor:
+        over = over_cells(numbered, numbered_batched, size)
+    else:
+        over = jax.vmap(numbered, in_axes=[0 if is_batched else None for is_batched in numbered_batched])
 
     def collect():
         place = jnp.where(active, jnp.cumsum(active, dtype=jnp.int32) - 1, cells + size)
@@ -58,7 +76,7 @@ def _collect(
                 jnp.take(x, cell, axis=0, mode="clip") if is_batched else x
                 for x, is_batched in zip(operands, batched, strict=True)
             ]
-            done = over_cells(cell, *gathered)
+            done = over(cell, *gathered)
             return start + size, [old.at[cell].set(new, mode="drop") for old, new in zip(results, done, strict=True)]
 
         return jax.lax.while_loop(lambda carry: carry[0] < count, work, (jnp.int32(0), empty))[1]
@@ -66,7 +84,7 @@ def _collect(
     return jax.lax.cond(jnp.any(active), collect, lambda: empty)
 
 
-def _batch(arguments, axes, *, function, block_size, batched):
+def _batch(arguments, axes, *, function, blocks, batched):
     """One more batch axis, merged with the cells there are."""
     active, *operands = arguments
     size = next(x.shape[axis] for x, axis in zip(arguments, axes, strict=True) if axis is not None)
@@ -87,30 +105,30 @@ def _batch(arguments, axes, *, function, block_size, batched):
         moves = is_batched or axis is not None
         merged.append(flat(x, axis, is_batched) if moves else x)
         still.append(moves)
-    found = masked_map_p.bind(*merged, function=function, block_size=block_size, batched=tuple(still))
+    found = masked_map_p.bind(*merged, function=function, blocks=blocks, batched=tuple(still))
     if cells is not None:
         found = [x.reshape(size, cells, *x.shape[1:]) for x in found]
     return found, [0] * len(found)
 
 
-def _jvp(primals, tangents, *, function, block_size, batched):
+def _jvp(primals, tangents, *, function, blocks, batched):
     active, *operands = primals
-    value = masked_map_p.bind(active, *operands, function=function, block_size=block_size, batched=batched)
+    value = masked_map_p.bind(active, *operands, function=function, blocks=blocks, batched=batched)
     moving = tuple(n for n, tangent in enumerate(tangents[1:]) if type(tangent) is not ad.Zero)
     if not moving:
         return value, [ad.Zero(jax.typeof(x).to_tangent_aval()) for x in value]
     if set(moving) <= set(function.linear):
         # Linear in all that moves: the tangent is the function itself, at the tangents.
         inputs = [ad.instantiate_zeros(tangents[1 + n]) if n in function.linear else x for n, x in enumerate(operands)]
-        return value, masked_map_p.bind(active, *inputs, function=function, block_size=block_size, batched=batched)
+        return value, masked_map_p.bind(active, *inputs, function=function, blocks=blocks, batched=batched)
     slope = function.derivative(moving)
     still_batched = batched + tuple(batched[n] for n in moving)
     changes = [tangents[1 + n] for n in moving]
-    found = masked_map_p.bind(active, *operands, *changes, function=slope, block_size=block_size, batched=still_batched)
+    found = masked_map_p.bind(active, *operands, *changes, function=slope, blocks=blocks, batched=still_batched)
     return value, found
 
 
-def _transpose(cotangents, active, *operands, function, block_size, batched):
+def _transpose(cotangents, active, *operands, function, blocks, batched):
     linear = function.linear
     rest = [n for n in range(len(operands)) if n not in linear]
     given = tuple(n for n, cotangent in enumerate(cotangents) if type(cotangent) is not ad.Zero)
@@ -124,7 +142,7 @@ def _transpose(cotangents, active, *operands, function, block_size, batched):
         *[operands[n] for n in rest],
         *back,
         function=transposed,
-        block_size=block_size,
+        blocks=blocks,
         batched=still_batched,
     )
     answers = [None] * (1 + len(operands))

@@ -14,11 +14,12 @@ what the equations determine they agree, and their difference is the error; alon
 import functools as ft
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.sparse.linalg import gmres
 
-from qdbjax._types import RealVector
+from qdbjax._types import Array, Matrix, RealVector, Scalar
 from qdbjax.generators.block import Block, whole_block
 from qdbjax.generators.block_entries import AllEntries, SomeEntries
 from qdbjax.generators.interaction_picture import coherence_exponents
@@ -26,13 +27,41 @@ from qdbjax.generators.jumps import AbstractJumps
 from qdbjax.numerics.hermitian import Packed, pack, unpack
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.solvers.abstract import Solution, negativity
-from qdbjax.solvers.scaling import best_scaled, fastest_decay, rounding, scale_of
+from qdbjax.solvers.scaling import Scaled, best_scaled, fastest_decay, rounding, scale_of
 from qdbjax.systems import Spectrum
 
 SUBSPACE = 80  # vectors between restarts
 RESTARTS = 25
 CONVERGED = 100  # many eps
 COMPARED = 1e5  # many eps, of the second solution
+
+
+class Preconditioner(eqx.Module):
+    """An approximate inverse of A: populations by the rates between them, each coherence by its own decay.
+
+    direct: the equations of populations.
+    own: inverse exponent of each coherence (d, d).
+    undecided: whether rates leave populations undecided; their inverse would fill them with its rounding then, the same
+        from any start.
+    """
+
+    direct: Scaled
+    own: Matrix
+    undecided: Array
+    fastest: Scalar
+
+    def apply(self, packed: Packed) -> Packed:
+        """An approximation of A⁻¹(ρ)."""
+        return self._applied(packed, self.direct.solve, self.own)
+
+    def apply_transposed(self, packed: Packed) -> Packed:
+        """An approximation of A⁻ᵀ(ρ)."""
+        return self._applied(packed, self.direct.solve_transposed, self.own.conj())
+
+    def _applied(self, packed: Packed, solve: Callable, own: Matrix) -> Packed:
+        populations = jnp.diagonal(packed)
+        populations = jnp.where(self.undecided, -populations / self.fastest, solve(populations))
+        return pack(unpack(packed) * own, populations)
 
 
 def solve_matrix_free(spectrum: Spectrum, jumps: AbstractJumps, populations: RealVector) -> Solution:
@@ -50,7 +79,7 @@ def solve_matrix_free(spectrum: Spectrum, jumps: AbstractJumps, populations: Rea
     rates = off_diagonal(jax.lax.stop_gradient(jnp.sum(jumps.rates(spectrum), axis=0)))
     rates = rates - jnp.diag(jnp.sum(rates, axis=0))
     levels = SomeEntries(d, jnp.arange(d) * (d + 1))
-    direct, replaced, _ = best_scaled(rates, jax.lax.stop_gradient(populations), unit > 0, levels)
+    direct, replaced, condition = best_scaled(rates, jax.lax.stop_gradient(populations), unit > 0, levels)
     own = jax.lax.stop_gradient(coherence_exponents(spectrum, jumps))
     own = 1 / jnp.where((same > 0) & (unit == 0) & (own != 0), own, -fastest.astype(own.dtype))
     scale = scale_of(jax.lax.stop_gradient(populations), AllEntries(d)).reshape(d, d)
@@ -65,22 +94,22 @@ def solve_matrix_free(spectrum: Spectrum, jumps: AbstractJumps, populations: Rea
 
         return action
 
-    def precondition(packed: Packed, of_levels, own) -> Packed:
-        return pack(unpack(packed) * own, of_levels(jnp.diagonal(packed)))
+    undecided = condition * rounding(d, same.dtype) > 0.1
+    precondition = Preconditioner(direct, own, undecided, fastest)
 
     def solve_scaled(operator, source: Packed, start: Packed, many: float) -> Packed:
         tolerance = many * float(jnp.finfo(source.dtype).eps)
         return gmres(operator, source, start, tol=tolerance, restart=SUBSPACE, maxiter=RESTARTS)[0]
 
     def solve_from(start: Packed, many: float, operator, source: Packed) -> Packed:
-        forward = lambda x: precondition(x, direct.solve, own) / scale  # noqa: E731
+        forward = lambda x: precondition.apply(x) / scale  # noqa: E731
         return scale * solve_scaled(lambda y: forward(operator(scale * y)), forward(source), start, many)
 
     nothing = jnp.zeros_like(scale)
     solve = ft.partial(solve_from, nothing, CONVERGED)
 
     def solve_transposed(operator, source: Packed) -> Packed:
-        backward = lambda z: precondition(z / scale, direct.solve_transposed, own.conj())  # noqa: E731
+        backward = lambda z: precondition.apply_transposed(z / scale)  # noqa: E731
         found = solve_scaled(lambda z: scale * operator(backward(z)), scale * source, nothing, CONVERGED)
         return backward(found)
 

@@ -1,12 +1,15 @@
 """Equations of the stationary state scaled to entries of size 1, their inverse and how well they are conditioned."""
 
+from collections.abc import Callable
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Array, BoolMatrix, Float, RealVector, Scalar
 from qdbjax.generators.block import Block
 from qdbjax.generators.block_entries import AllEntries, SomeEntries
-from qdbjax.numerics.gauss_jordan import Inverse, invert
+from qdbjax.numerics.linear_equations import Factors, Inverse, factorize
 
 Square = Float[Array, "n n"]
 RARE = 1e8  # populations below this many of the smallest numbers are scaled as that one
@@ -25,17 +28,33 @@ def rounding(dimension: int, dtype) -> float:
     return dimension**2 * float(jnp.finfo(dtype).eps)
 
 
-class Scaled:
-    """A⁻¹ = C M⁻¹ R with M = R A C of entries of size 1, as vectors: rows R, columns C."""
+class Scaled(eqx.Module):
+    """Equations A x = b as M = R A C with entries of size 1, A⁻¹ = C M⁻¹ R.
 
-    def __init__(self, rows: Array, columns: Array, inverse: Inverse):
-        self.rows, self.columns, self.inverse = rows, columns, inverse
+    matrix: A.
+    rows, columns: the diagonals of R and C.
+    inverse: of M.
+    """
+
+    matrix: Square
+    rows: Array
+    columns: Array
+    inverse: Inverse | Factors
 
     def solve(self, source: Array) -> Array:
-        return self.inverse.solve(source * self.rows) * self.columns
+        """x of A x = b, refined once."""
+        apply = lambda b: self.inverse.apply(b * self.rows) * self.columns  # noqa: E731
+        return _refined(apply, self.matrix, source)
 
     def solve_transposed(self, source: Array) -> Array:
-        return self.inverse.solve_transposed(source * self.columns) * self.rows
+        """x of Aᵀ x = b, refined once."""
+        apply = lambda b: self.inverse.apply_transposed(b * self.columns) * self.rows  # noqa: E731
+        return _refined(apply, self.matrix.T, source)
+
+
+def _refined(apply: Callable, matrix: Square, source: Array) -> Array:
+    x = apply(source)
+    return x + apply(source - jnp.sum(matrix * x[None, :], axis=1))
 
 
 def scale_of(populations: RealVector, entries: AllEntries | SomeEntries) -> Array:
@@ -43,15 +62,21 @@ def scale_of(populations: RealVector, entries: AllEntries | SomeEntries) -> Arra
     return entries.outer(jnp.sqrt(jnp.maximum(populations, RARE * float(jnp.finfo(populations.dtype).tiny))))
 
 
-def _factor(matrix: Square, populations: RealVector, entries: AllEntries | SomeEntries) -> tuple[tuple, Array]:
-    """Rows, columns and inverse for columns scaled with some populations; and the place of the replaced row."""
-    dtype, level = matrix.dtype, entries.populations
+def _factor(
+    matrix: Square, populations: RealVector, entries: AllEntries | SomeEntries
+) -> tuple[Array, Array, Array, Inverse | Factors]:
+    """For columns scaled with some populations: the place of the replaced row, rows, columns and inverse."""
     columns = scale_of(populations, entries)
-    replaced = level == jnp.argmax(populations)
-    scaled = jnp.where(replaced[:, None], (level >= 0).astype(dtype)[None, :], matrix) * columns[None, :]
+    replaced = entries.populations == jnp.argmax(populations)
+    scaled = _with_trace(matrix, replaced, entries) * columns[None, :]
     size = jnp.max(jnp.abs(scaled), axis=1)
     rows = 1 / jnp.where(size > 0, size, 1.0)
-    return (rows, columns, invert(scaled * rows[:, None])), replaced
+    return replaced, rows, columns, factorize(scaled * rows[:, None])
+
+
+def _with_trace(matrix: Square, replaced: Array, entries: AllEntries | SomeEntries) -> Square:
+    """The matrix with the trace in place of one row."""
+    return jnp.where(replaced[:, None], (entries.populations >= 0).astype(matrix.dtype)[None, :], matrix)
 
 
 def best_scaled(
@@ -69,20 +94,22 @@ def best_scaled(
         return jnp.max(jnp.where(equal, values[None, :], 0.0), axis=1)
 
     def again(carry):
-        count, _, _, condition, guess = carry
+        count, parts, guess = carry
         # Populations beyond 1 are those of equations that are singular to rounding, and no scale.
-        return (count == 0) | ((count < ROUNDS) & (condition > WELL_SCALED) & (jnp.max(guess) < 1.01))
+        useful = (parts[-1].condition_number > WELL_SCALED) & (jnp.max(guess) < 1.01)
+        return (count == 0) | ((count < ROUNDS) & useful)
 
     def scale(carry):
-        count, _, _, _, guess = carry
-        parts, replaced = _factor(matrix, guess, entries)
-        state = entries.put(Scaled(*parts).solve(replaced.astype(guess.dtype)))
+        count, _, guess = carry
+        replaced, rows, columns, inverse = _factor(matrix, guess, entries)
+        state = entries.put(inverse.apply(replaced.astype(guess.dtype) * rows) * columns)
         between = jnp.where(equal, jnp.abs(state), 0.0)
         guess = shared(jnp.max(jnp.maximum(between, between.T), axis=1))
-        return count + 1, parts, replaced, parts[2].condition_number, guess
+        return count + 1, (replaced, rows, columns, inverse), guess
 
     shapes = jax.eval_shape(lambda: _factor(matrix, populations, entries))
-    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    start = jnp.int32(0), *empty, jnp.full((), jnp.inf, populations.dtype), shared(populations)
-    _, parts, replaced, condition, _ = jax.lax.while_loop(again, scale, start)
-    return Scaled(*parts), replaced, condition
+    # What the first round overwrites; the matrix itself where one is asked for, so that no memory is filled with zeros.
+    empty = jax.tree.map(lambda x: matrix if x.shape == matrix.shape else jnp.zeros(x.shape, x.dtype), shapes)
+    _, parts, _ = jax.lax.while_loop(again, scale, (jnp.int32(0), empty, shared(populations)))
+    replaced, rows, columns, inverse = parts
+    return Scaled(_with_trace(matrix, replaced, entries), rows, columns, inverse), replaced, inverse.condition_number

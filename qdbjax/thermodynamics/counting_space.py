@@ -18,7 +18,7 @@ import numpy as np
 from qdbjax._types import Array, Float, Matrix, RealVector, Scalar
 from qdbjax.generators.block import Block, blocks, whole_block
 from qdbjax.generators.jumps import AbstractJumps, channel_charges, jump_superoperator
-from qdbjax.numerics.hermitian import pack, real_tensor
+from qdbjax.numerics.hermitian import pack, real_matrix
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.solvers.degenerate_block import block_rows
 from qdbjax.systems import Spectrum
@@ -99,10 +99,10 @@ def block_space(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, powers: i
     d = rho.shape[0]
     parts, whole = blocks(spectrum, jumps), whole_block(spectrum, jumps)
     tensors = [jump_tensor(parts[bath], jumps, bath, charge) for bath, charge in zip(*jump_classes(jumps), strict=True)]
-    tables = [jnp.stack([real_tensor(tensor).reshape(d * d, d * d) for tensor in tensors])]
+    tables = [jnp.stack([real_matrix(tensor.reshape(d * d, d * d)) for tensor in tensors])]
     unit, levels = jnp.eye(d, dtype=whole.levels.dtype), spectrum.levels.astype(whole.levels.dtype)
     mean = 0.5 * (jnp.kron(levels, unit) + jnp.kron(unit, levels.T)).reshape(d, d, d, d)  # A(ρ) = ½(Bρ + ρB)
-    mean = real_tensor(whole.inside(mean)).reshape(1, d * d, d * d)
+    mean = real_matrix(whole.inside(mean).reshape(d * d, d * d))[None]
     for _ in range(powers):
         last = tables[-1]
         tables.append(jnp.matmul(mean, last, precision="highest") - jnp.matmul(last, mean, precision="highest"))

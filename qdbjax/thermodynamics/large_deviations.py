@@ -11,7 +11,7 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import Block, blocks, where_degenerate, whole_block
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.jumps import AbstractJumps
-from qdbjax.numerics.hermitian import real_tensor
+from qdbjax.numerics.hermitian import real_matrix
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.numerics.matrix import batched_matmul
 from qdbjax.numerics.perron import perron_eigenvalue
@@ -64,7 +64,7 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
     outside = 1 - jnp.real(whole.same).reshape(-1)
     # Coherences outside the block are not part of it: a decay faster than all inside keeps them from being dominant.
     return perron_eigenvalue(
-        matrix + real_tensor(change).reshape(matrix.shape) - 2 * rate_scale(matrix) * jnp.diag(outside)
+        matrix + real_matrix(change.reshape(matrix.shape)) - 2 * rate_scale(matrix) * jnp.diag(outside)
     )
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from qdbjax.numerics.masked import masked_cond, masked_map
+from qdbjax.numerics.masked_primitive import Blocks
 
 CELLS = 37  # not a multiple of any block
+BLOCKS = Blocks(8)
 
 
 def work(x, y):
@@ -32,7 +34,7 @@ patterns = pytest.mark.parametrize("pattern", PATTERNS)
 
 
 def some_of(wanted, x, y):
-    return masked_map(wanted, work, (x, y), 8)
+    return masked_map(wanted, work, (x, y), BLOCKS)
 
 
 masked = jax.jit(jax.vmap(some_of))
@@ -71,7 +73,7 @@ def test_for_some_alone(rng):
 @jax.vmap
 def chosen(wanted, x, y):
     otherwise = {"sum": -y, "vector": jax.ShapeDtypeStruct((3,), float)}
-    return masked_cond(wanted, work, (x, y), otherwise, 8)
+    return masked_cond(wanted, work, (x, y), otherwise, BLOCKS)
 
 
 @patterns
@@ -114,7 +116,7 @@ def test_derivatives(rng, pattern):
 @jax.vmap
 def curvature(wanted, x):
     """Third power where asked, by masked_map: value, first and second derivative."""
-    cube = lambda point: masked_map(wanted, lambda v: v * v * v, (point,), 8)  # noqa: E731
+    cube = lambda point: masked_map(wanted, lambda v: v * v * v, (point,), BLOCKS)  # noqa: E731
     return cube(x), jax.grad(cube)(x), jax.jacfwd(jax.grad(cube))(x)
 
 
@@ -133,7 +135,7 @@ def test_unasked_cells_cost_no_nan():
     x = np.where(wanted, 2.0, -1.0)
 
     def safe(x, w):
-        return masked_cond(w, jnp.sqrt, (x,), jnp.zeros(()), 8)
+        return masked_cond(w, jnp.sqrt, (x,), jnp.zeros(()), BLOCKS)
 
     value, slope = jax.jit(jax.vmap(jax.value_and_grad(safe)))(jnp.asarray(x), jnp.asarray(wanted))
     np.testing.assert_allclose(value, np.where(wanted, np.sqrt(2.0), 0.0), rtol=1e-15)

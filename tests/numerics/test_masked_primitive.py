@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax.compilation.flat_function import FlatFunction
-from qdbjax.numerics.masked_primitive import masked_map_p
+from qdbjax.numerics.masked_primitive import Blocks, masked_map_p
 
 SHAPE = jax.ShapeDtypeStruct((2,), jnp.float64)
 FUNCTION = FlatFunction(lambda x, y: [x * y, x + jnp.sin(y)], [SHAPE, SHAPE], [SHAPE, SHAPE])
 
 
 def both(asked, x, y):
-    return masked_map_p.bind(asked, x, y, function=FUNCTION, block_size=3, batched=(False, False))
+    return masked_map_p.bind(asked, x, y, function=FUNCTION, blocks=Blocks(3), batched=(False, False))
 
 
 def expected(asked, x, y):
