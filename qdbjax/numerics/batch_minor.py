@@ -232,9 +232,17 @@ def _while(names: dict, values: list[Value], cells: int) -> list[Value]:
     return list(zip(found, wide, strict=True))
 
 
+def _scan_parts(names: dict, values: list[Value]) -> list[list[Value]]:
+    """Constants, carried values and what is gone over; JAX keeps numbers of them up to 0.11, trees from 0.12 on."""
+    if "num_consts" not in names:
+        return [list(part.vals) for part in names["ft_in"].update(values).unpack()]
+    carried = names["num_consts"] + names["num_carry"]
+    return [values[: names["num_consts"]], values[names["num_consts"] : carried], values[carried:]]
+
+
 def _scan(names: dict, values: list[Value], cells: int) -> list[Value]:
-    constants, carried = names["num_consts"], names["num_carry"]
-    fixed, start, over = values[:constants], values[constants : constants + carried], values[constants + carried :]
+    fixed, start, over = _scan_parts(names, values)
+    carried = len(start)
     shared = lambda some: [is_wide for _, is_wide in some]  # noqa: E731
 
     def results(wide):
