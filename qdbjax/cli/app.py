@@ -75,6 +75,8 @@ def run(
             if os.environ.get(TRACEBACK, "0") != "0":
                 raise
             said = next(iter(str(error).strip().splitlines()), "")
+            if "RESOURCE_EXHAUSTED" in said:
+                _fail(f"error: {said} Take a smaller system, fewer times, starts or quantities.", 1)
             where = f"unforeseen; {TRACEBACK}=1 shows where, for a report"
             _fail(f"error: {type(error).__name__}: {said} ({where})", 1)
 

@@ -1,10 +1,12 @@
 """Columns of numbers from a CSV or NetCDF file."""
 
+import contextlib
 import csv
+import gc
 import io
 import re
-import zlib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +46,8 @@ def _no_number(path: Path, name: str, row: int, given: str) -> str:
 
 
 def _missing(path: Path, name: str, known: list[str]) -> InputError:
-    hint = nearest(name, known) or f"; it has {', '.join(known[:20])}{', …' if len(known) > 20 else ''}"
+    listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+    hint = nearest(name, known) or f"; it has {listed or 'none'}"
     apart = "; columns are separated by commas" if len(known) == 1 else ""
     return InputError(f"{path}: has no column {name!r}{hint}{apart}")
 
@@ -96,18 +99,15 @@ def _netcdf(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
     engine = ENGINES.get(content[:4])
     if engine is None:
         raise InputError(f"{path}: is no NetCDF file of format 3 or 4 (by its first bytes); write it anew")
-    try:
-        # Numbers as they are stored: decoded, times and durations would become nanoseconds.
-        with xarray.open_dataset(io.BytesIO(content), engine=engine, decode_times=False) as data:
-            known = list(map(str, data.variables))
-            for name in wanted:
-                if name not in known:
-                    raise _missing(path, name, known)
-            table = data[wanted].load()
-    except InputError:
-        raise
-    except (Exception, zlib.error) as error:  # whatever HDF5 and SciPy raise for a damaged file
-        raise InputError(f"{path}: cannot be read as NetCDF: {_first_line(error)}; write it anew") from None
+    with _quiet_ends():
+        known, table, damage = _table(content, engine, wanted)
+        if damage:
+            gc.collect()  # what the library has left half open
+    if damage:
+        raise InputError(f"{path}: cannot be read as NetCDF: {damage}; write it anew")
+    for name in wanted:
+        if name not in known:
+            raise _missing(path, name, known)
     for name in wanted:
         if table[name].dtype.kind not in "iuf":
             raise InputError(f"{path}: {name!r} holds no real numbers (but {table[name].dtype}); choose another column")
@@ -122,6 +122,28 @@ def _netcdf(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
     sizes = tuple(table.sizes[dim] for dim in widest)
     spread = {name: table[name].expand_dims(_rest(table[name], widest, sizes)).transpose(*widest) for name in wanted}
     return {name: np.array(values.values, float).ravel() for name, values in spread.items()}
+
+
+def _table(content: bytes, engine: str, wanted: list[str]) -> tuple[list[str], xarray.Dataset | None, str]:
+    """Names of all variables, those that are wanted if all are there, and what is damaged."""
+    try:
+        # Numbers as they are stored: decoded, times and durations would become nanoseconds.
+        with xarray.open_dataset(io.BytesIO(content), engine=engine, decode_times=False) as data:
+            known = list(map(str, data.variables))
+            return known, data[wanted].load() if set(wanted) <= set(known) else None, ""
+    except Exception as error:  # whatever HDF5 and SciPy raise
+        return [], None, _first_line(error)
+
+
+@contextlib.contextmanager
+def _quiet_ends() -> Iterator[None]:
+    """Without the complaint of h5netcdf, when a file is collected that it could not open (an AttributeError)."""
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda end: None if isinstance(end.exc_value, AttributeError) else before(end)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _rest(column: xarray.DataArray, dims: tuple, sizes: tuple[int, ...]) -> dict:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+LONGEST = 1000  # characters of an error
 # Errors of a type among several that a key may have, by its name.
 TRIED = {
     "str": ("string_type",),
@@ -16,7 +17,11 @@ TRIED = {
 
 
 class InputError(Exception):
-    """Something in the input or output of a run that its author can put right."""
+    """Something in the input or output of a run that its author can put right: one line, that fits on a screen."""
+
+    def __init__(self, said: str):
+        plain = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in said)
+        super().__init__(plain if len(plain) <= LONGEST else f"{plain[: LONGEST // 2]} … {plain[-LONGEST // 2 :]}")
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

@@ -54,17 +54,14 @@ def execute(
 
 def _meaningless(found: "xarray.Dataset | Fit", data_file: Path) -> str | None:
     if isinstance(found, Fit):
-        names, status = ["" if np.isfinite(found.loss) else "the loss of the fit"], found.status
+        names, status = ["the loss of the fit"] * (not np.isfinite(found.loss)), found.status
     else:
-        names = [name for name, values in found.data_vars.items() if not _has_number(values.values)]
+        names = [name for name, values in found.data_vars.items() if values.size and np.isnan(values.values).all()]
         status = int(np.bitwise_or.reduce(found["status"].values, axis=None))
-    if not any(names):
+    if not names:
         return None
-    return f"{data_file}: no finite number in {', '.join(names)}: {explain(status)}"
-
-
-def _has_number(values: np.ndarray) -> bool:
-    return not values.size or bool(np.isfinite(values).any())
+    why = f": {explain(status)}" if status else "; no flag says why"
+    return f"{data_file}: nothing but NaN in {', '.join(names)}{why}"
 
 
 def _choose_device() -> None:

@@ -92,11 +92,11 @@ class FitTable(BaseModel, strict=True):
     over: dict[str, Condition] = Field({})
     aims: dict[str, Aim] = Field(min_length=1)
     optimizer: Literal["levenberg_marquardt", "bfgs", "adam"] | None = None
-    learning_rate: float = Field(default=0.02, gt=0)
+    learning_rate: float = Field(default=0.02, gt=0, allow_inf_nan=False)
     steps: int = Field(default=500, ge=1, le=10**9)
     starts: int = Field(default=1, ge=1, le=10**5)
     seed: int = Field(default=0, ge=0, lt=2**32)
-    tolerance: float = Field(default=1e-10, gt=0)
+    tolerance: float = Field(default=1e-10, gt=0, allow_inf_nan=False)
 
     @field_validator("parameters", "over", "aims")
     @classmethod
