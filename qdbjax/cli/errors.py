@@ -70,8 +70,5 @@ def _lower(text: str) -> str:
 
 
 def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # more digits than Python prints
-        text = f"a number of {value.bit_length()} bits" if isinstance(value, int) else type(value).__name__
+    text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
