@@ -80,7 +80,7 @@ def density_matrix(value: ArrayLike, dimension: int, name: str = "rho0") -> Matr
         slack = 1e-9 if concrete.dtype.itemsize >= 8 else 1e-5
         miss = np.trace(concrete).real - 1
         if abs(miss) > slack:
-            said = f"{name} must have trace 1 to {slack:g}; got {1 + miss:.12g}, {abs(miss):.3g} off"
+            said = f"{name} must have trace 1; got {1 + miss:.12g}, {abs(miss):.3g} off"
             raise ValueError(f"{said}. Divide it by its trace.")
         lowest = np.linalg.eigvalsh(concrete).min()
         if lowest < -slack:

@@ -31,10 +31,8 @@ def test_a_spin_across_its_field():
     # σ_x decays at half the sum of the rates down and up, 2πηω e^{-ω/ω_c} coth(ω/2T).
     rate = np.pi * 0.01 * np.exp(-0.1) / np.tanh(0.5)
     np.testing.assert_allclose(qdb.particle_currents(generator, rho, number=qdb.sigma_x()), [-0.6 * rate], rtol=1e-12)
-    turned = np.array([[0.4, -0.3j], [0.3j, 0.6]])
-    np.testing.assert_allclose(
-        qdb.particle_currents(generator, turned, number=qdb.sigma_y()), [-0.6 * rate], rtol=1e-12
-    )
+    turned, number = np.array([[0.4, -0.3j], [0.3j, 0.6]]), qdb.sigma_y()
+    np.testing.assert_allclose(qdb.particle_currents(generator, turned, number=number), [-0.6 * rate], rtol=1e-12)
     assert np.isnan(jax.jit(lambda n: qdb.particle_currents(generator, rho, number=n))(qdb.sigma_x())).all()
 
 
