@@ -59,6 +59,38 @@ def as_real(value: ArrayLike, name: str) -> Array:
     return jnp.asarray(value)
 
 
+def as_integer(value: Any, name: str, low: float, high: int | None = None) -> int:
+    """A Python int from `low` to `high`, both included."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer; got {_brief(value)}.")
+    if value < low or (high is not None and value > high):
+        allowed = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise ValueError(f"{name} must be {allowed}; got {value}.")
+    return int(value)
+
+
+def as_tuple(value: Any, name: str, words: str) -> tuple:
+    """What a list, tuple or array holds; TypeError, with what belongs there in words, for what holds nothing."""
+    if isinstance(value, str) or not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0:
+        raise TypeError(f"{name} must be {words}; got {_brief(value)}.")
+    return tuple(value)
+
+
+def check_kind(value: Any, name: str, kind: type, remedy: str) -> None:
+    """Raise TypeError, with the remedy, for an object of another class."""
+    if not isinstance(value, kind):
+        words = kind.__name__.removeprefix("Abstract")
+        raise TypeError(f"{name} must be a {words}; got {_brief(value)}. {remedy}")
+
+
+def _brief(value: Any) -> str:
+    """A value in a message: arrays by their shape, what is long by its type."""
+    if isinstance(value, np.ndarray | jax.Array):
+        return f"an array of shape {value.shape}"
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text and text[0] != "<" else f"a {type(value).__name__}"
+
+
 def as_scalar(
     value: ArrayLike, name: str, *, low: float = -np.inf, strict: bool = False, infinite: bool = False
 ) -> Array:

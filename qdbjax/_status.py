@@ -73,7 +73,10 @@ def is_fatal(status: Int[Array, ""]) -> Bool[Array, ""]:
 
 def explain(status: int | Array) -> str:
     """A status code in words, with the remedy of each flag."""
-    code = int(np.bitwise_or.reduce(np.asarray(status).reshape(-1), initial=0))
+    codes = np.asarray(status).reshape(-1)
+    if codes.dtype.kind not in "iu":
+        raise TypeError(f"status must hold integers, the status of a result; got {type(status).__name__}.")
+    code = int(np.bitwise_or.reduce(codes, initial=0))
     if code == 0:
         return "ok"
     return "; ".join(f"{flag.name.lower()}: {text}" for flag, text in REMEDIES.items() if code & flag)

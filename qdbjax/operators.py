@@ -10,21 +10,21 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_matrix
+from qdbjax._checks import as_integer, as_matrix, as_tuple
 from qdbjax._types import Array, ArrayLike
 
 
-def _dimension(value: int, name: str) -> int:
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer; got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1; got {value}.")
+def _index(value: int, name: str, count: int, counted: str) -> int:
+    if as_integer(value, name, -math.inf) not in range(count):
+        raise ValueError(f"{name} must be between 0 and {counted} - 1 = {count - 1}; got {value}.")
     return int(value)
 
 
-def _check_index(index: int, name: str, levels: int) -> None:
-    if not 0 <= index < levels:
-        raise ValueError(f"{name} must be between 0 and levels - 1 = {levels - 1}; got {index}.")
+def _sizes(dimensions: list[int] | tuple[int, ...]) -> tuple[int, ...]:
+    sizes = as_tuple(dimensions, "dimensions", "a list with the dimension of each factor")
+    if not sizes:
+        raise ValueError("dimensions must hold the dimension of at least one factor; got none.")
+    return tuple(as_integer(size, f"dimensions[{n}]", 1) for n, size in enumerate(sizes))
 
 
 def sigma_x() -> np.ndarray:
@@ -54,7 +54,7 @@ def sigma_plus() -> np.ndarray:
 
 def destroy(levels: int) -> np.ndarray:
     """Annihilation operator of an oscillator truncated to `levels` states, a|n⟩ = √n |n-1⟩; shape (levels, levels)."""
-    levels = _dimension(levels, "levels")
+    levels = as_integer(levels, "levels", 1)
     return np.diag(np.sqrt(np.arange(1.0, levels)), 1)
 
 
@@ -71,8 +71,8 @@ def basis_state(index: int, levels: int) -> np.ndarray:
 
     Raises ValueError for an index that is not between 0 and levels - 1.
     """
-    levels = _dimension(levels, "levels")
-    _check_index(index, "index", levels)
+    levels = as_integer(levels, "levels", 1)
+    index = _index(index, "index", levels, "levels")
     return np.eye(levels)[index]
 
 
@@ -85,18 +85,17 @@ def fermion_destroy(mode: int, modes: int) -> np.ndarray:
     Raises ValueError for a mode that is not there.
     *Source:* P. Jordan and E. Wigner, Z. Phys. 47, 631 (1928).
     """
-    modes = _dimension(modes, "modes")
-    if not 0 <= mode < modes:
-        raise ValueError(f"mode must be between 0 and modes - 1 = {modes - 1}; got {mode}.")
+    modes = as_integer(modes, "modes", 1)
+    mode = _index(mode, "mode", modes, "modes")
     factors = [sigma_z()] * mode + [transition(0, 1, 2)] + [np.eye(2)] * (modes - mode - 1)
     return ft.reduce(np.kron, factors)
 
 
 def transition(to: int, origin: int, levels: int) -> np.ndarray:
     """|to⟩⟨origin|; shape (levels, levels). Raises ValueError for states that are not between 0 and levels - 1."""
-    levels = _dimension(levels, "levels")
-    _check_index(to, "to", levels)
-    _check_index(origin, "origin", levels)
+    levels = as_integer(levels, "levels", 1)
+    to = _index(to, "to", levels, "levels")
+    origin = _index(origin, "origin", levels, "levels")
     operator = np.zeros((levels, levels))
     operator[to, origin] = 1.0
     return operator
@@ -104,6 +103,8 @@ def transition(to: int, origin: int, levels: int) -> np.ndarray:
 
 def site(index: int, sites: int) -> np.ndarray:
     """Projector |index⟩⟨index| on one site of a single-particle lattice; shape (sites, sites)."""
+    sites = as_integer(sites, "sites", 1)
+    index = _index(index, "index", sites, "sites")
     return transition(index, index, sites)
 
 
@@ -116,8 +117,8 @@ def embed(operator: ArrayLike, index: int, dimensions: list[int] | tuple[int, ..
     Returns (D, D), D the product of dimensions. Raises ValueError for a factor that is not there or another dimension.
     """
     operator = np.asarray(as_matrix(operator, "operator"))
-    if not 0 <= index < len(dimensions):
-        raise ValueError(f"index must be between 0 and {len(dimensions) - 1}; got {index}.")
+    dimensions = _sizes(dimensions)
+    index = _index(index, "index", len(dimensions), "factors")
     if operator.shape[0] != dimensions[index]:
         raise ValueError(f"operator has dimension {operator.shape[0]} but factor {index} has {dimensions[index]}.")
     factors = [operator if n == index else np.eye(size) for n, size in enumerate(dimensions)]
@@ -135,8 +136,10 @@ def partial_trace(rho: ArrayLike, keep: int | tuple[int, ...], dimensions: list[
     *Source:* M. A. Nielsen and I. L. Chuang, Quantum Computation and Quantum Information (2000), section 2.4.3.
     """
     rho = as_matrix(rho, "rho")
-    kept = sorted({keep} if isinstance(keep, (int, np.integer)) else set(keep))
+    dimensions = _sizes(dimensions)
     count = len(dimensions)
+    several = (keep,) if isinstance(keep, (int, np.integer)) else as_tuple(keep, "keep", "one factor or several")
+    kept = sorted({as_integer(factor, "keep", -math.inf) for factor in several})
     if not kept or not 0 <= kept[0] <= kept[-1] < count:
         raise ValueError(f"keep must hold factors between 0 and {count - 1}; got {keep}.")
     if rho.shape[0] != math.prod(dimensions):

@@ -8,7 +8,7 @@ from qdbjax._checks import is_traced
 from qdbjax._repr import summary
 from qdbjax._types import Array, RealVector, Scalar
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.generator import Generator
+from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import StateLike
 
@@ -57,6 +57,7 @@ def cycle_basis(generator: Generator, *, by_bath: bool = True) -> tuple[Cycle, .
     a batch of generators.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976).
     """
+    check_generator(generator)
     if is_traced(generator.rates):
         raise TypeError("cycle_basis needs concrete rates: call it outside jit, grad and vmap, and hand cycles= over.")
     rates = np.asarray(generator.rates)
@@ -141,6 +142,17 @@ def _analysis(generator: Generator, p: RealVector, cycles: tuple[Cycle, ...]) ->
     return affinities, currents
 
 
+def _check_cycles(cycles: tuple[Cycle, ...], baths: int, levels: int) -> None:
+    """Raise ValueError for steps that are none: out of range, a compiled table would give the rate of another step."""
+    for n, cycle in enumerate(cycles):
+        if not all(np.shape(step) == (3,) for step in cycle):
+            raise ValueError(f"cycles[{n}] must hold steps (bath, to, from), bath -1 for all of them; got {cycle!r}.")
+        for bath, *ends in cycle:
+            if not (-1 <= bath < baths and all(0 <= level < levels for level in ends)):
+                allowed = f"baths -1 to {baths - 1} and levels 0 to {levels - 1}"
+                raise ValueError(f"cycles[{n}] must hold steps (bath, to, from) of {allowed}; got {(bath, *ends)}.")
+
+
 def cycle_analysis(
     generator: Generator,
     state: StateLike | None = None,
@@ -166,6 +178,7 @@ def cycle_analysis(
     """
     found = state_of(generator, state)
     cycles = cycle_basis(generator, by_bath=by_bath) if cycles is None else cycles
+    _check_cycles(cycles, len(generator.names), generator.dimension)
     if not cycles:
         empty = jnp.zeros((0,), generator.rates.dtype)
         return CycleAnalysis(empty, empty, empty, jnp.zeros((), empty.dtype), (), generator.names)

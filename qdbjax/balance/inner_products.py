@@ -15,7 +15,7 @@ from qdbjax._repr import number, summary
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
-from qdbjax.generators.generator import Generator, dissipator_matrix, energy_liouvillian
+from qdbjax.generators.generator import Generator, check_generator, dissipator_matrix, energy_liouvillian
 from qdbjax.numerics.matrix_functions import expm_hermitian, inverse_hermitian, logm_hermitian, sqrt_hermitian
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import State, StateLike
@@ -190,6 +190,7 @@ def symmetry_residuals(
     (a pure one, or T = 0). Raises ValueError above d = 32 and for another product.
     *Source:* A. Kossakowski, A. Frigerio, V. Gorini, M. Verri, Commun. Math. Phys. 57, 97 (1977).
     """
+    check_generator(generator)
     _check_product(product)
     check_dense(generator.dimension, "symmetry_residuals")
     return _residuals(generator, state_of(generator, state), product)

@@ -7,7 +7,7 @@ import numpy as np
 from qdbjax._repr import number, summary
 from qdbjax._types import Array, Bool, Float, RealVector
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.generator import Generator
+from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.numerics.markov import rate_matrix_vector
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import StateLike
@@ -69,6 +69,7 @@ def dynamical_balance(generator: Generator, state: StateLike | None = None) -> D
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (39), (40), (68b), (70), counted into the
     system.
     """
+    check_generator(generator)
     found = state_of(generator, state)
     return _dynamical(generator, found.populations)
 

@@ -12,7 +12,7 @@ from qdbjax.balance.micro_balance import effective_inverse_temperatures
 from qdbjax.balance.pairwise import entropy_split
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import DENSE_LIMIT
-from qdbjax.generators.generator import Generator
+from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.solvers.stationary import steady_state
 from qdbjax.states.state import State, StateLike, as_state
 from qdbjax.thermodynamics import (
@@ -288,6 +288,7 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
     ValueError for a batch of generators.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); A. Kossakowski et al., Commun. Math. Phys. 57, 97 (1977).
     """
+    check_generator(generator)
     basis = cycle_basis(generator)
     given = steady_state(generator) if state is None else state
     reading = _read(generator, as_state(given, generator.spectrum))

@@ -23,8 +23,8 @@ def check_evolution(run: RunFile, levels: int) -> None:
         if number is not None and number >= levels:
             raise InputError(f"evolution.initial.{name}: must be from 0 to {levels - 1}; got {number}")
     for name in run.evolution.observables:
-        if name in QUANTITIES or name in run.sweep or name in ("time", "status"):
-            raise InputError(f"evolution.observables.{name}: the name is taken")
+        if name in QUANTITIES or name in run.sweep:
+            raise InputError(f"evolution.observables.{name}: the name is taken; choose another")
     try:
         if table.level is None:
             density_matrix(_written(table, levels), levels, "state")

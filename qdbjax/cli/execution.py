@@ -1,14 +1,18 @@
 """One run of a file, from reading it to the files it writes."""
 
+import os
+import sys
 import warnings
 from pathlib import Path
 
 import jax
 import matplotlib  # noqa: F401  missing packages are reported before anything is read
-import xarray  # noqa: F401
+import numpy as np
+import xarray
 import zarr  # noqa: F401
 from rich.console import Console
 
+from qdbjax._status import explain
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.figure import draw
 from qdbjax.cli.fit_run import FitRun
@@ -18,27 +22,57 @@ from qdbjax.cli.signals import Stops
 from qdbjax.cli.summary import print_summary
 from qdbjax.cli.sweep_run import SweepRun
 from qdbjax.compilation.cache import use_cache
-from qdbjax.compilation.tiers import chosen
+from qdbjax.compilation.tiers import LARGE, chosen, unfolded
+from qdbjax.fitting import Fit
 
 
 def execute(
     file: Path, output: Path, stops: Stops, *, overwrite: bool, quiet: bool, optimize: bool | None = None
-) -> None:
-    """Read, check, compute, write, draw and sum up."""
+) -> str | None:
+    """Read, check, compute, write, draw and sum up.
+
+    Returns what must be said of results that are no numbers, None if all is well.
+    """
     jax.config.update("jax_enable_x64", True)  # a process of its own: nobody else's setting is changed
+    _choose_device()
     task = _task(file)
     suffix = ".json" if isinstance(task, FitRun) else ".zarr"
     data_file, plot_file = output / f"{file.stem}{suffix}", output / f"{file.stem}.png"
     claim(output, [data_file, plot_file], overwrite=overwrite)
     _keep_programs()
     progress = False if quiet else None
-    with chosen(optimize):
+    # A fit makes several programs, each with the operators of the system as constants.
+    with chosen(optimize), unfolded(isinstance(task, FitRun) and task.plan.levels**2 >= LARGE):
         found = task.result(progress=progress)
     stops.check()
     write_data(found, data_file)
     draw(found, task, plot_file)
     if not quiet:
         print_summary(found, task, [data_file, plot_file], Console())
+    return _meaningless(found, data_file)
+
+
+def _meaningless(found: "xarray.Dataset | Fit", data_file: Path) -> str | None:
+    if isinstance(found, Fit):
+        names, status = ["the loss of the fit"] * (not np.isfinite(found.loss)), found.status
+    else:
+        names = [name for name, values in found.data_vars.items() if values.size and np.isnan(values.values).all()]
+        status = int(np.bitwise_or.reduce(found["status"].values, axis=None))
+    if not names:
+        return None
+    why = f": {explain(status)}" if status else "; no flag says why"
+    return f"{data_file}: nothing but NaN in {', '.join(names)}{why}"
+
+
+def _choose_device() -> None:
+    """The CPU, and a line that says so, where the device of JAX_PLATFORMS is not there or its plugin is broken."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError):  # the latter for "cuda" without its plugin
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        print(f"JAX_PLATFORMS={wanted}: no such device here; computing on the CPU", file=sys.stderr)
+        jax.config.update("jax_platforms", "cpu")
+        jax.devices()
 
 
 def _keep_programs() -> None:

@@ -84,7 +84,11 @@ def _operators(given: dict | list, model: str, levels: int, *, hermitian: bool) 
         return operator_of(given, model, levels, hermitian=hermitian)
     if not isinstance(given[0], dict):
         return np.asarray(given)
-    return np.stack([operator_of(each, model, levels, hermitian=hermitian) for each in given])
+    operators = [operator_of(each, model, levels, hermitian=hermitian) for each in given]
+    for n, operator in enumerate(operators):
+        if operator.shape != (levels, levels):
+            raise ValueError(f"matrix of operator {n} must have shape {(levels, levels)}; got {operator.shape}.")
+    return np.stack(operators)
 
 
 def operator_of(table: dict[str, Any], model: str, levels: int, *, hermitian: bool = True) -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qdbjax.cli.fit_run import FitRun
-from qdbjax.cli.output_files import finished_under
+from qdbjax.cli.output_files import SOFTWARE, finished_under
 from qdbjax.cli.sweep_run import SweepRun
 from qdbjax.fitting import Fit
 from qdbjax.plotting import plot_fit, plot_lines, plot_map
@@ -43,7 +43,7 @@ def draw(found: "xarray.Dataset | Fit", task: SweepRun | FitRun, target: Path) -
     with matplotlib.rc_context({"backend": "agg"}):
         figure = plot_fit(found) if isinstance(found, Fit) else _drawn(found, task)
         with finished_under(target) as partial:
-            figure.savefig(partial, dpi=DPI)
+            figure.savefig(partial, dpi=DPI, metadata={"Software": SOFTWARE})
         _close(figure)
 
 

@@ -2,18 +2,24 @@
 
 import keyword
 import math
+import re
 from typing import Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from qdbjax.cli.tables import KNOWN_KEYS
 
+# Names of dimensions and variables that every result has; a variable of the same name would replace them.
+RESERVED = ("status", "residual", "bath", "level", "to", "from", "time", "point")
+
 
 def plain_name(name: str, what: str, taken: tuple[str, ...] = ()) -> str:
-    """The name itself; ValueError where Python could not take it as the name of an argument."""
+    """The name itself; ValueError where Python could not take it as the name of an argument, or a file as a label."""
     if not name.isidentifier() or keyword.iskeyword(name) or name in taken:
-        beside = f", not one of {taken}" if taken else ""
-        raise ValueError(f"{what} {name!r} must be a plain name (letters, digits, _){beside}")
+        beside = f" other than {', '.join(taken)}" if taken else ""
+        raise ValueError(f"{what} {name!r} must be a plain name (letters, digits, _, no word of Python){beside}")
+    if taken and re.search(r"_dim\d+$", name):
+        raise ValueError(f"{what} {name!r} ends as dimensions of the result do; choose another name")
     return name
 
 
@@ -86,11 +92,11 @@ class FitTable(BaseModel, strict=True):
     over: dict[str, Condition] = Field({})
     aims: dict[str, Aim] = Field(min_length=1)
     optimizer: Literal["levenberg_marquardt", "bfgs", "adam"] | None = None
-    learning_rate: float = Field(default=0.02, gt=0)
-    steps: int = Field(default=500, ge=1)
-    starts: int = Field(default=1, ge=1)
-    seed: int = 0
-    tolerance: float = Field(default=1e-10, gt=0)
+    learning_rate: float = Field(default=0.02, gt=0, allow_inf_nan=False)
+    steps: int = Field(default=500, ge=1, le=10**9)
+    starts: int = Field(default=1, ge=1, le=10**5)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    tolerance: float = Field(default=1e-10, gt=0, allow_inf_nan=False)
 
     @field_validator("parameters", "over", "aims")
     @classmethod

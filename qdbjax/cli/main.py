@@ -17,6 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done; 1: the run failed; 2: wrong input, said in one line; 130: stopped by Ctrl-C; 143: stopped by SIGTERM.
     """
     _avoid_deadlock()
+    if "matplotlib" not in sys.modules:
+        os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever backend an environment names
     try:
         code = _run(argv)
     except KeyboardInterrupt:  # while packages are imported

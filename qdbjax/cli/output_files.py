@@ -1,7 +1,9 @@
 """Files of a run: written beside their final name and renamed when complete, so that a killed run leaves none."""
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,22 +11,54 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qdbjax.cli.errors import InputError
-from qdbjax.fitting import Fit
+from qdbjax.fitting import Fit, load_fit
 
 if TYPE_CHECKING:
     import xarray
 
+SOFTWARE = "qdbjax"  # what a figure says it was made with
+STORED = re.compile(r"\.z(group|attrs|metadata|array)|\d+(\.\d+)*")  # files of a zarr store of format 2
+
 
 def claim(directory: Path, targets: list[Path], *, overwrite: bool) -> None:
-    """Make the directory; raise InputError if it cannot be written to or a target is there and must stay."""
+    """Make the directory; raise InputError if it cannot be written to or a target is there and must stay.
+
+    Without `overwrite` every target stays, with it all that was not written by qdbjax.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=directory).close()
-    except OSError as error:
-        raise InputError(f"{directory}: cannot be written to: {error.strerror}; choose another with --output") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{directory}: cannot be written to: {why}; choose another with --output") from None
     for target in targets:
-        if target.exists() and not overwrite:
+        if (target.exists() or target.is_symlink()) and not overwrite:
             raise InputError(f"{target}: exists; give --overwrite to replace it, or another --output")
+        _refuse_foreign(target)
+
+
+def _refuse_foreign(target: Path) -> None:
+    if (target.exists() or target.is_symlink()) and not _is_ours(target):
+        raise InputError(f"{target}: holds what qdbjax did not write; move it away, or choose another with --output")
+
+
+def _is_ours(target: Path) -> bool:
+    """Whether an earlier run has written all of it: a store, a fit or a figure, by what they say of themselves."""
+    if target.is_symlink():
+        return False
+    try:
+        if target.suffix == ".zarr":
+            entries = list(target.rglob("*"))
+            plain = all(each.is_dir() or STORED.fullmatch(each.name) for each in entries)
+            linked = any(each.is_symlink() for each in entries)
+            return plain and not linked and "qdbjax_version" in json.loads((target / ".zattrs").read_bytes())
+        if target.suffix == ".json":
+            return isinstance(load_fit(target), Fit)
+        with target.open("rb") as file:
+            head = file.read(4096)
+        return head.startswith(b"\x89PNG") and f"Software\0{SOFTWARE}".encode() in head
+    except (OSError, ValueError):
+        return False
 
 
 @contextlib.contextmanager
@@ -33,6 +67,7 @@ def finished_under(target: Path) -> Iterator[Path]:
     partial = target.with_name(f"{target.stem}.partial-{os.getpid()}{target.suffix}")
     try:
         yield partial
+        _refuse_foreign(target)  # it may have come while the run went on
         _replace(partial, target)
     finally:
         _remove(partial)

@@ -85,6 +85,7 @@ def _paths_of(run: RunFile, known: Mapping[str, float | None]) -> dict[str, list
                 f"{'fit' if run.fit else 'sweep'}: {path} is {'moved' if run.fit else 'swept'} more than once"
             )
     given = {path for path, value in known.items() if value is not None} | set(moved)
+    given |= {path.rpartition(".")[0] for path in given}  # a list is given by what it holds
     for path in known:
         section, _, key = path.rpartition(".")
         if not given & {path, f"{section}.{ALTERNATIVES.get(key, key)}"}:

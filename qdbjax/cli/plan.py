@@ -1,16 +1,20 @@
 """What every task of a run file needs to know of its system, checked before anything is computed."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
+from qdbjax.baths import Gas
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.factory import generator_of, parts_of
 from qdbjax.cli.parameters import Parameters
 from qdbjax.cli.quantities import QUANTITIES
 from qdbjax.cli.schema import RunFile
 from qdbjax.generators import Generator
+from qdbjax.generators.inputs import checked_baths
 
 
 class Plan:
@@ -22,7 +26,8 @@ class Plan:
     starts: one number for each other moved parameter.
     levels: dimension of the system.
     baths: their names, those of a machine first.
-    Raises InputError for what system and baths refuse at the smallest and the largest of all axes.
+    Raises InputError for what system and baths refuse at the smallest and the largest of all axes, and for what does
+    not fit together.
     """
 
     def __init__(
@@ -36,9 +41,21 @@ class Plan:
         for end in (np.min, np.max):
             ends = {name: float(end(values)) for name, values in axes.items()}
             system, baths = parts_of(parameters.tree_with({**(starts or {}), **ends}))
-        self.levels: int = system.dimension
-        self.baths: list[str] = [bath.name for bath in baths]
+            self.levels: int = system.dimension
+            self.baths: list[str] = [bath.name for bath in baths]
+            if not isinstance(baths[0], Gas):
+                self._refusing(lambda system=system, baths=baths: checked_baths(system, baths))
+        number = jax.ShapeDtypeStruct((), float)
+        # Made without being computed, a generator shows what system and baths do not see of each other.
+        self._refusing(lambda: jax.eval_shape(self.generator, dict.fromkeys([*axes, *(starts or {})], number)))
         self._counts = system.number is not None or any(any(getattr(bath, "charges", ())) for bath in baths)
+
+    def _refusing(self, check: Callable[[], Any]) -> None:
+        try:
+            check()
+        except (ValueError, TypeError) as error:
+            said = re.sub(r"baths\[(\d+)\]", lambda found: f"baths.{self.baths[int(found[1])]}", str(error))
+            raise InputError(said if said.startswith("baths.") else f"system and baths: {said}") from None
 
     def generator(self, values: Mapping[str, Any]) -> Generator:
         """The generator with these values of the moved parameters, which may be tracers."""

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, Field, create_model, field_validator, model_validator
 
-from qdbjax.cli.fit_schema import FitTable, plain_name
+from qdbjax.cli.fit_schema import RESERVED, FitTable, plain_name
 from qdbjax.cli.registry import BATHS, DENSITIES, MACHINES, MODELS, parameters_of
 from qdbjax.cli.tables import KNOWN_KEYS, Ket, Matrix, Number, NumberOrList, one_of, one_or_several
 
-RESERVED = ("fn", "batch_size", "progress", "status", "bath", "level", "to", "from", "time", "point")
+POINTS = 10**8  # of an axis, 0.8 GB
 
 
 class Operator(BaseModel, strict=True):
@@ -118,7 +118,7 @@ class Axis(BaseModel, strict=True):
     values: list[float] | None = Field(default=None, min_length=1)
     start: float | None = None
     stop: float | None = None
-    points: int | None = Field(default=None, ge=1)
+    points: int | None = Field(default=None, ge=1, le=POINTS)
     scale: Literal["linear", "log"] = "linear"
     label: str | None = None
     unit: str | None = None
@@ -167,6 +167,13 @@ class Evolution(BaseModel, strict=True):
     initial: Initial
     times: Axis | None = None
     observables: dict[str, Operator] = Field({})
+
+    @field_validator("observables")
+    @classmethod
+    def _names(cls, observables: dict[str, Operator]) -> dict[str, Operator]:
+        for name in observables:
+            plain_name(name, "name", RESERVED)
+        return observables
 
     @field_validator("times")
     @classmethod

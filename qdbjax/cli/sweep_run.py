@@ -62,7 +62,10 @@ class SweepRun:
         """The swept quantities with names, units and the run file itself in the attributes."""
         run, axes = self.run, self.plan.axes
         # An evolution without sweep is a sweep over one point.
-        data = sweep(self.function(), progress=progress, **(axes or {"point": np.zeros(1)}))
+        try:
+            data = sweep(self.function(), axes=axes or {"point": np.zeros(1)}, progress=progress)
+        except (ValueError, TypeError) as error:  # what shows only when all quantities are put together
+            raise InputError(f"{', '.join(run.output.quantities)}: {error}") from None
         if not axes:
             data = data.isel(point=0, drop=True)
         for name in set(data.data_vars) - {"status"}:

@@ -46,6 +46,8 @@ def _entry(value: Any) -> float | complex:
             raise ValueError(f'{value!r} is no number; write a complex one as "1+2j"') from None
     if isinstance(value, bool) or not isinstance(value, (int, float, complex)):
         raise ValueError(f'matrix entries are numbers, or strings such as "1+2j"; got {value!r}')
+    # Whole numbers too become float: NumPy keeps those beyond 64 bits as Python objects.
+    value = float(value) if isinstance(value, int) else value
     if not cmath.isfinite(value):
         raise ValueError(f"matrix entries must be finite; got {value!r}")
     return value

@@ -23,6 +23,12 @@ QUICK = {
 # Cells from which on a program is optimised. What optimising costs is saved by 5e6 to 1e7 cells of a ring, of an
 # arbitrary 3x3 Hamiltonian or of a chain, forward or gradient: within ten calls of this size.
 MANY = 1_000_000
+# Entries of a constant (an operator of 128 levels) from which on XLA must not compute with constants: its compiler
+# multiplies matrices entry by entry, so that a chain of ten spins compiled for more than five minutes, and in 3 s
+# without. Smaller constants are worth folding, a chain of three spins is twice as fast.
+LARGE = 2**14
+UNFOLDED = {"xla_disable_hlo_passes": "constant_folding"}
+_is_unfolded: contextvars.ContextVar[bool] = contextvars.ContextVar("qdbjax_unfolded", default=False)
 _wanted: contextvars.ContextVar[bool | None] = contextvars.ContextVar("qdbjax_optimize", default=None)
 
 
@@ -42,6 +48,16 @@ def optimize(wanted: bool | None) -> Iterator[None]:
         _wanted.reset(token)
 
 
+@contextlib.contextmanager
+def unfolded(wanted: bool) -> Iterator[None]:
+    """Leave products of constants to the program, not to its compiler, inside a `with` block; see `LARGE`."""
+    token = _is_unfolded.set(wanted or _is_unfolded.get())
+    try:
+        yield
+    finally:
+        _is_unfolded.reset(token)
+
+
 def chosen(wanted: bool | None) -> contextlib.AbstractContextManager:
     """`optimize` for an argument of that name, whose None leaves what is chosen outside."""
     return contextlib.nullcontext() if wanted is None else optimize(wanted)
@@ -55,9 +71,13 @@ def is_optimized(cells: int) -> bool:
 
 def compiler_options(cells: int, *arguments: Any) -> dict[str, Any]:
     """Options of jax.jit for a program that runs on so many cells; none for other backends than the CPU's."""
-    if is_optimized(cells) or _platforms(arguments) != {"cpu"}:
-        return {}
-    return _accepted()
+    quick = not is_optimized(cells) and _platforms(arguments) == {"cpu"}
+    return (_accepted(tuple(QUICK.items())) if quick else {}) | unfolded_options(_is_unfolded.get())
+
+
+def unfolded_options(wanted: bool) -> dict[str, Any]:
+    """Options under which the compiler does not compute with constants, if it is wanted and this jaxlib knows them."""
+    return _accepted(tuple(UNFOLDED.items())) if wanted else {}
 
 
 def _platforms(arguments: tuple) -> set[str]:
@@ -75,11 +95,11 @@ def _default_platform() -> str:
 
 
 @ft.cache
-def _accepted() -> dict[str, Any]:
-    """The options of QUICK that this version of jaxlib knows: another one would make every program an error."""
-    if _compiles(QUICK):
-        return dict(QUICK)
-    return {name: value for name, value in QUICK.items() if _compiles({name: value})}
+def _accepted(options: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """Those that this version of jaxlib knows: another one would make every program an error."""
+    if _compiles(dict(options)):
+        return dict(options)
+    return {name: value for name, value in options if _compiles({name: value})}
 
 
 def _compiles(options: dict[str, Any]) -> bool:

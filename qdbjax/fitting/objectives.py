@@ -141,7 +141,7 @@ def to_state(target: ArrayLike, *, distance: str = "fidelity", weight: ArrayLike
     lowest, trace = np.linalg.eigvalsh(rho).min(), np.trace(rho).real
     if lowest < -1e-9 or abs(trace - 1) > 1e-9:
         raise ValueError(
-            f"target must be a density matrix; its trace is {trace:.6g}, its lowest eigenvalue {lowest:.3g}."
+            f"target must be a density matrix; its trace is {trace:.12g}, its lowest eigenvalue {lowest:.3g}."
         )
     rho = jnp.asarray(rho).astype(np.promote_types(rho.dtype, jnp.complex64))
     return ToState(rho, _sqrt_of_target(rho), as_scalar(weight, "weight", low=0, strict=True), distance)

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_matrix, as_real, is_traced
+from qdbjax._checks import as_matrix, as_real, check_kind, is_traced
 from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense, whole_block
@@ -24,6 +24,11 @@ from qdbjax.generators.jumps import (
 from qdbjax.numerics.entries import unstack
 from qdbjax.numerics.matrix import batched_matmul, dagger, entrywise, largest
 from qdbjax.systems import Spectrum, System
+
+
+def check_generator(value: object) -> None:
+    """Raise TypeError for what is no Generator, such as a Hamiltonian or a Liouvillian."""
+    check_kind(value, "generator", Generator, "Make one with davies(system, baths), lindblad(system, jumps) or pauli.")
 
 
 class Generator(eqx.Module):

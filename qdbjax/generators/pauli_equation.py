@@ -54,6 +54,8 @@ def _by_bath(value: ArrayLike | Mapping[str, ArrayLike], name: str) -> tuple[tup
     if isinstance(value, Mapping):
         return tuple(map(str, value)), list(value.values())
     table = as_real(value, name)
+    if table.ndim not in (2, 3) or 0 in table.shape:
+        raise ValueError(f"{name} must have shape (d, d) or (bath, d, d); got {table.shape}.")
     many = [table] if table.ndim == 2 else list(table)
     return tuple(f"bath{n}" for n in range(len(many))), many
 

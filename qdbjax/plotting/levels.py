@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qdbjax.generators import Generator
+from qdbjax.generators.generator import check_generator
 from qdbjax.plotting.figure import BATH_COLOURS, axes_to_draw_on
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def plot_levels(generator: Generator, *, ax: "matplotlib.axes.Axes | None" = Non
     of the rate, which is written beside them. Transitions slower than 1e-6 of the largest rate, and all but the 24
     fastest, are left out. Raises ValueError for a batch.
     """
+    check_generator(generator)
     if generator.rates.ndim != 3:
         raise ValueError(f"plot_levels draws one generator; got a batch of shape {generator.rates.shape[:-3]}.")
     energies, rates = np.asarray(generator.spectrum.energies), np.asarray(generator.rates)

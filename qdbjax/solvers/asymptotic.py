@@ -10,7 +10,7 @@ from qdbjax._status import Status, explain, is_fatal, record
 from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense, whole_block
-from qdbjax.generators.generator import Generator
+from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.numerics.hermitian import pack, unpack
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.numerics.nullspace import kernel_tolerance, nullspace_projector
@@ -94,6 +94,7 @@ def asymptotic_state(generator: Generator, rho0: ArrayLike) -> AsymptoticState:
     eigenvalue, and above d = 32, where the ω = 0 block would be too large.
     *Source:* V. V. Albert and L. Jiang, Phys. Rev. A 89, 022118 (2014), conserved quantities of Lindblad generators.
     """
+    check_generator(generator)
     d = generator.dimension
     check_dense(d, "asymptotic_state")
     rho = density_matrix(rho0, d)

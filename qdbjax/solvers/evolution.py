@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_hermitian, as_real, is_traced
+from qdbjax._checks import as_hermitian, as_integer, as_real, as_tuple, is_traced
 from qdbjax._status import Status, is_fatal, raise_flag, record, throw_if_flagged
 from qdbjax._types import Array, ArrayLike, Matrix, Rates
 from qdbjax.compilation.eager import jit_if_eager
@@ -200,7 +200,9 @@ def as_observables(value: Any, dimension: int) -> dict[str, Matrix]:
     """Named Hermitian operators from a mapping, a sequence (named 0, 1, …) or nothing."""
     if value is None:
         return {}
-    named = value if isinstance(value, Mapping) else {str(n): operator for n, operator in enumerate(value)}
+    words = "a mapping of names to operators, or a list of operators"
+    many = value if isinstance(value, Mapping) else as_tuple(value, "observables", words)
+    named = many if isinstance(many, Mapping) else {str(n): operator for n, operator in enumerate(many)}
     operators = {str(name): as_hermitian(operator, f"observables[{name!r}]") for name, operator in named.items()}
     for name, operator in operators.items():
         if operator.shape != (dimension, dimension):
@@ -260,6 +262,7 @@ def evolve(
         raise TypeError(f"generator must be a Generator or a function of time that returns one; got {generator!r}.")
     if save not in SAVES:
         raise ValueError(f"save must be one of {SAVES}; got {save!r}.")
+    max_steps = as_integer(max_steps, "max_steps", 1)
     times, start = checked_times(times, start)
     dimension = (generator(start) if driven else generator).dimension
     rho, operators = density_matrix(rho0, dimension), as_observables(observables, dimension)

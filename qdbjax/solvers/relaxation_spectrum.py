@@ -9,7 +9,7 @@ from qdbjax._checks import as_real, is_traced
 from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
-from qdbjax.generators.generator import Generator
+from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.generators.interaction_picture import rotating_matrix
 from qdbjax.numerics.nullspace import kernel_tolerance
 from qdbjax.numerics.superoperator_exponential import expm_superoperator
@@ -40,6 +40,7 @@ def propagator(generator: Generator, time: ArrayLike) -> Matrix:
     no such matrix.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974).
     """
+    check_generator(generator)
     check_dense(generator.dimension, "propagator")
     time = as_real(time, "time")
     if time.ndim != 0:
@@ -80,6 +81,7 @@ def relaxation(generator: Generator) -> Relaxation:
     `decay_rates` runs there.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
     """
+    check_generator(generator)
     check_dense(generator.dimension, "relaxation")
     if is_traced(generator):
         raise TypeError("relaxation does not run inside jit, grad or vmap: call it with concrete numbers.")
@@ -136,5 +138,6 @@ def decay_rates(generator: Generator) -> Array:
     Raises ValueError above d = 32.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
     """
+    check_generator(generator)
     check_dense(generator.dimension, "decay_rates")
     return _decay_rates(generator)

@@ -6,12 +6,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from qdbjax._checks import check_kind
 from qdbjax._repr import summary
 from qdbjax._status import Status, explain, is_fatal, raise_flag, record, throw_if_flagged
 from qdbjax._types import Matrix, RealVector, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import block_overflows, block_possible
-from qdbjax.generators.generator import Generator
+from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.numerics.hermitian import unpack
 from qdbjax.numerics.matrix import entrywise, largest
 from qdbjax.solvers.abstract import AbstractSolver
@@ -136,6 +137,9 @@ def steady_state(generator: Generator, solver: AbstractSolver | None = None, *, 
     *Source:* W. K. Grassmann et al., Oper. Res. 33, 1107 (1985) for the populations;
     E. B. Davies, Commun. Math. Phys. 39, 91 (1974) for the block.
     """
+    check_generator(generator)
+    if solver is not None:
+        check_kind(solver, "solver", AbstractSolver, "Give Auto(), Populations(), DegenerateBlock() or Dense().")
     result = _steady_state(generator, Auto() if solver is None else solver)
     # The generator's own spectrum, by which readers know at once whose frame it is.
     state = dataclasses.replace(result.state, spectrum=generator.spectrum)
@@ -147,4 +151,5 @@ def steady_state(generator: Generator, solver: AbstractSolver | None = None, *, 
 
 def state_of(generator: Generator, state: StateLike | None) -> State:
     """The given state, or the stationary one for None, in the eigenbasis of the generator."""
+    check_generator(generator)
     return as_state(steady_state(generator) if state is None else state, generator.spectrum)

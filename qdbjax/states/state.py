@@ -78,8 +78,10 @@ def density_matrix(value: ArrayLike, dimension: int, name: str = "rho0") -> Matr
     if not is_traced(rho):
         concrete = np.asarray(rho)
         slack = 1e-9 if concrete.dtype.itemsize >= 8 else 1e-5
-        if abs(np.trace(concrete) - 1) > slack:
-            raise ValueError(f"{name} must have trace 1; got {np.trace(concrete).real:.6g}. Divide it by its trace.")
+        miss = np.trace(concrete).real - 1
+        if abs(miss) > slack:
+            said = f"{name} must have trace 1; got {1 + miss:.12g}, {abs(miss):.3g} off"
+            raise ValueError(f"{said}. Divide it by its trace.")
         lowest = np.linalg.eigvalsh(concrete).min()
         if lowest < -slack:
             raise ValueError(f"{name} must be positive semidefinite; its lowest eigenvalue is {lowest:.3g}.")

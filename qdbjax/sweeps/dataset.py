@@ -14,7 +14,7 @@ from qdbjax._status import Status
 from qdbjax._types import ArrayLike
 from qdbjax.compilation.tiers import chosen
 from qdbjax.sweeps.axes import as_axes, check_function, function_name
-from qdbjax.sweeps.grid import STATUS
+from qdbjax.sweeps.grid import STATUS, dimensions_of
 from qdbjax.sweeps.grid_run import GridResults, run_over_grid
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def _labelled(xarray, results: GridResults, axes: dict[str, np.ndarray], label: 
     dims = tuple(axes)
     variables = {}
     for name, values in zip(results.names, results.values, strict=True):
-        extra = tuple(f"{name}_dim{n}" for n in range(values.ndim - len(dims)))
-        variables[name] = (dims + extra, values)
+        variables[name] = (dims + dimensions_of(name, values, len(dims)), values)
     variables[STATUS] = (dims, results.status, _status_attributes())
     return xarray.Dataset(variables, coords=dict(axes), attrs=_provenance(results, axes, label))
 

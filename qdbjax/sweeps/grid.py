@@ -40,14 +40,34 @@ def point_function(fn: Callable, names: tuple[str, ...], name: str) -> Callable[
         with collect() as found:
             result = fn(**dict(zip(names, coordinates, strict=True)))
         flags = list(found)
-        variables = dict(_variables(result, name, name, flags, top=True))
-        if not variables:
+        found = list(_variables(result, name, name, flags, top=True))
+        if not found:
             raise TypeError(f"fn must return at least one array; got {result!r}.")
-        for taken in set(variables) & set(names):
-            raise ValueError(f"output {taken!r} has the name of an axis. Return a dict with another key.")
+        _check_names([each for each, _ in found], names, [d for each in found for d in dimensions_of(*each)])
+        variables = dict(found)
         return PointResult(tuple(variables), tuple(variables.values()), _combine(flags, variables))
 
     return at_point
+
+
+def dimensions_of(name: str, value: Array | np.ndarray, axes: int = 0) -> tuple[str, ...]:
+    """Names of the dimensions that a variable has beside the axes of the sweep, which come first in its shape."""
+    return tuple(f"{name}_dim{n}" for n in range(np.ndim(value) - axes))
+
+
+def _check_names(outputs: list[str], axes: tuple[str, ...], dimensions: list[str]) -> None:
+    """Raise ValueError where one name would stand for two things, of which the dataset would keep one."""
+    for name in outputs:
+        if name == STATUS:
+            raise ValueError("output 'status' must be one integer, the flags of the grid point. Rename another output.")
+        if name in axes:
+            raise ValueError(f"output {name!r} has the name of an axis. Return a dict with another key.")
+        if outputs.count(name) > 1:
+            raise ValueError(f"fn returns two outputs {name!r} (keys of nested dicts are joined by _). Rename one.")
+    for name in dimensions:
+        if name in outputs or name in axes:
+            kind = "output" if name in outputs else "axis"
+            raise ValueError(f"{kind} {name!r} has the name of a dimension of another output. Call it something else.")
 
 
 def _combine(flags: list, variables: Mapping[str, Array]) -> Int[Array, ""]:

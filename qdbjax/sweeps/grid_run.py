@@ -10,7 +10,7 @@ import numpy as np
 
 from qdbjax.compilation.deadlock import warn_if_exposed
 from qdbjax.compilation.programs import programs_of
-from qdbjax.compilation.tiers import compiler_options
+from qdbjax.compilation.tiers import LARGE, compiler_options, unfolded_options
 from qdbjax.sweeps import memory
 from qdbjax.sweeps.blocks import Region, block_shape, pad_part, split_region
 from qdbjax.sweeps.grid import PointResult, map_over_grid, point_function, without_jit
@@ -79,7 +79,8 @@ class Compiler:
         traced = self._trace(block)
         lowered = traced.lower()
         warn_if_exposed(lowered.as_text())
-        compiled = lowered.compile(compiler_options=self.options or None)
+        has_large_constants = any(np.size(constant) >= LARGE for constant in traced.jaxpr.consts)
+        compiled = lowered.compile(compiler_options=self.options | unfolded_options(has_large_constants) or None)
         points = math.prod(block)
         total = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(traced.out_info))
         return Program(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array
-from qdbjax.generators.generator import Generator, PerBath
+from qdbjax.generators.generator import Generator, PerBath, check_generator
 
 COUNTED = ("energy", "particles", "heat", "entropy")
 
@@ -48,6 +48,7 @@ def counter(generator: Generator, of: str = "energy", bath: str | int | None = N
     bath, and for particles where no bath exchanges any.
     *Source:* M. Esposito, U. Harbola, S. Mukamel, Rev. Mod. Phys. 81, 1665 (2009).
     """
+    check_generator(generator)
     if of not in COUNTED:
         raise ValueError(f"of must be one of {COUNTED}; got {of!r}.")
     if of == "particles" and not generator.exchanges_particles:
@@ -72,6 +73,7 @@ def all_counters(generator: Generator) -> tuple[tuple[str, ...], Counter]:
 
     Of each bath in turn the particles, where any bath exchanges them, and the energy.
     """
+    check_generator(generator)
     quantities = ("particles", "energy") if generator.exchanges_particles else ("energy",)
     labels = [(quantity, n) for n in range(len(generator.names)) for quantity in quantities]
     counters = [counter(generator, quantity, n) for quantity, n in labels]

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from qdbjax._checks import as_hermitian
-from qdbjax._types import Array, ArrayLike, Float, Matrix
+from qdbjax._checks import as_hermitian, is_traced
+from qdbjax._types import Array, ArrayLike, Bool, Float, Matrix
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import where_degenerate, whole_block
 from qdbjax.generators.flows import charge_flows, pair_flows, quanta_flows
@@ -26,6 +26,7 @@ from qdbjax.states.state import State, StateLike
 from qdbjax.systems import Spectrum
 
 STATIONARY = 16  # changes of a state below this many d eps of what comes and goes count as none
+CONSERVED = 1e4  # a commutator with the Hamiltonian above this many eps of both makes a number that is not conserved
 CURRENT_ROUNDING = 256  # a net current below this many eps of its gross current counts as zero
 
 
@@ -156,8 +157,25 @@ def _quanta(generator: Generator, state: State) -> PerBath:
 
 @jit_if_eager
 def _particle_currents(generator: Generator, state: State, number: Matrix) -> PerBath:
-    rho = state.energy_density_matrix
-    return charge_flows(generator.spectrum, generator.jumps, rho, generator.spectrum.to_eigenbasis(number))
+    charge = generator.spectrum.to_eigenbasis(number)
+    flows = charge_flows(generator.spectrum, generator.jumps, state.energy_density_matrix, charge)
+    return jnp.where(_mixes_levels(generator, charge), jnp.nan, flows)
+
+
+def _mixes_levels(generator: Generator, charge: Matrix) -> Bool[Array, ""]:
+    """Whether an operator, given in the eigenbasis, does not commute with the Hamiltonian."""
+    energies, size = generator.spectrum.energies, jnp.abs(charge)
+    apart = jnp.where(generator.spectrum.same_level, 0.0, jnp.abs(energies[:, None] - energies[None, :]))
+    # The commutator: rounding mixes close levels, by eps over their distance.
+    return jnp.max(size * apart) > CONSERVED * float(jnp.finfo(energies.dtype).eps) * jnp.max(size) * jnp.max(apart)
+
+
+@jit_if_eager
+def _flows_of(generator: Generator, state: State, number: Matrix) -> PerBath:
+    """Tr[N D_b(ρ)] for any N, from the dissipators as matrices."""
+    rho = generator.spectrum.from_eigenbasis(state.energy_density_matrix)
+    changes = (generator.dissipators() @ rho.reshape(-1)).reshape(-1, *rho.shape)
+    return jnp.real(jnp.einsum("mn,bnm->b", jnp.asarray(number, rho.dtype), changes))
 
 
 def particle_currents(generator: Generator, state: StateLike | None = None, number: ArrayLike | None = None) -> PerBath:
@@ -171,7 +189,8 @@ def particle_currents(generator: Generator, state: StateLike | None = None, numb
     number: N, Hermitian (d, d), in the basis of the Hamiltonian; by default what fields and leads exchange, or where
         there are none the System's own number.
 
-    Returns (bath,), inverse time, positive into the system. NaN where the state is flagged. Raises ValueError if there
+    Returns (bath,), inverse time, positive into the system. NaN where the state is flagged, and inside jit and vmap
+    for an N that does not commute with the Hamiltonian (outside it takes d² x d² matrices). Raises ValueError if there
     is nothing to count, and for an N that is not Hermitian or of another shape.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (42), summed over pairs m > n once.
     """
@@ -185,6 +204,8 @@ def particle_currents(generator: Generator, state: StateLike | None = None, numb
         )
     if number.shape != (generator.dimension, generator.dimension):
         raise ValueError(f"number must have shape {(generator.dimension, generator.dimension)}; got {number.shape}.")
+    if not is_traced(generator, number) and bool(_mixes_levels(generator, generator.spectrum.to_eigenbasis(number))):
+        return _flows_of(generator, state, number)
     return _particle_currents(generator, state, number)
 
 

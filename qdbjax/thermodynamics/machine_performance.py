@@ -11,7 +11,7 @@ from qdbjax._repr import summary
 from qdbjax._status import explain
 from qdbjax._types import Array, Bool, Int, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.generator import Generator
+from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.generators.jumps import PerBath
 from qdbjax.solvers.stationary import state_of, steady_state
 from qdbjax.states.state import State, StateLike
@@ -111,6 +111,7 @@ def performance(
     *Source:* A. Levy and R. Kosloff, Phys. Rev. Lett. 108, 070604 (2012), for heat-driven cooling; H. B. Callen,
     Thermodynamics (2nd edition, 1985), chapter 4.
     """
+    check_generator(generator)
     given = (work,) if isinstance(work, str | int) else tuple(work)
     works = tuple(bath_index(generator, each, "work") for each in given)
     cold, hot = (

@@ -12,7 +12,7 @@ from qdbjax._checks import is_traced
 from qdbjax._types import Array, Float, Matrix, RealVector
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import blocks
-from qdbjax.generators.generator import Generator
+from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.numerics.matrix import batched_matmul, dagger
 from qdbjax.solvers import correlation_spectrum
 from qdbjax.solvers.stationary import state_of
@@ -102,6 +102,7 @@ def onsager_matrix(generator: Generator) -> Float[Array, "current force"]:
     without a single temperature.
     *Source:* L. Onsager, Phys. Rev. 37, 405 (1931); H. Spohn and J. L. Lebowitz, Adv. Chem. Phys. 38, 109 (1978).
     """
+    check_generator(generator)
     _check(generator, "onsager_matrix")
     return _onsager(generator)
 

@@ -11,7 +11,7 @@ from qdbjax._types import Array, Bool, Float, Scalar
 from qdbjax.baths import memory_time
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.bath_jumps import bath_operators
-from qdbjax.generators.generator import Generator
+from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.generators.interaction_picture import coherence_exponents
 from qdbjax.numerics.entries import stack
 from qdbjax.numerics.matrix import squared
@@ -126,6 +126,7 @@ def validity(generator: Generator) -> Validity:
     generator that was not made from weakly coupled baths.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.1.
     """
+    check_generator(generator)
     step = generator.jumps.secular_step
     if step is None:
         kind = type(generator.jumps).__name__

@@ -78,7 +78,7 @@ def test_without_sweep(tmp_path):
     [
         ("{ level = 1 }", "{ level = 2 }", "evolution.initial.level: must be from 0 to 1; got 2"),
         ("{ level = 1 }", "{ level = 1, site = 0 }", "evolution.initial: give one of {level}"),
-        ("{ level = 1 }", "{ ket = [1, 1] }", "evolution.initial: state must have trace 1; got 2"),
+        ("{ level = 1 }", "{ ket = [1, 1] }", "evolution.initial: state must have trace 1; got 2, 1 off"),
         ("{ level = 1 }", "{ ket = [1, 0, 0] }", "evolution.initial: state must have dimension 2"),
         ("{ level = 1 }", "{ matrix = [[2, 0], [0, -1]] }", "evolution.initial: state must be positive"),
         ("[0.0, 1.0, 7.0]", "[0.0, 7.0, 1.0]", "evolution.times: times must be >= 0 and ascend"),

@@ -173,7 +173,7 @@ WRONG = [
     ("temperature = 0.2", "", "baths.cold.temperature: is missing; give it a value or sweep it"),
     ('name = "cold"', 'name = "hot"', "baths: the name 'hot' is given more than once"),
     ('name = "cold"', "", "baths.1.name: is missing"),
-    ('{ pauli = "x" }', "{ site = 5 }", "baths.hot: to must be between 0 and levels - 1 = 1; got 5"),
+    ('{ pauli = "x" }', "{ site = 5 }", "baths.hot: index must be between 0 and sites - 1 = 1; got 5"),
     ('{ pauli = "x" }', '{ pauli = "w" }', "baths.0.coupling.pauli: must be 'x', 'y' or 'z'; got 'w'"),
     ('{ pauli = "x" }', "{}", "baths.0.coupling: give one of {site}"),
     ('[[0.5, "0-0.1j"]', '[[0.5, "0+0.1j"]', "system: hamiltonian must be Hermitian"),

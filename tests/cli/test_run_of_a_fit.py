@@ -142,7 +142,7 @@ def test_netcdf(tmp_path, engine, form):
     np.testing.assert_array_equal(found["T"], [1.0, 1.5, 2.0] * 2)
     np.testing.assert_array_equal(found["flux"], [0.1] * 3 + [0.4] * 3)
     (tmp_path / "broken.nc").write_bytes(b"no netcdf")
-    with pytest.raises(InputError, match=r"broken.nc: cannot be read"):
+    with pytest.raises(InputError, match=r"broken.nc: is no NetCDF file"):
         columns(tmp_path / "broken.nc", ["T"])
 
 

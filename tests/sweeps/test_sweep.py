@@ -195,6 +195,33 @@ def positional(a, /):
         (lambda a: {"x": None}, {"a": A}, TypeError, r"value\['x'\] is a NoneType"),
         (lambda a: {}, {"a": A}, TypeError, "at least one array"),
         (lambda a: {"a": a}, {"a": A}, ValueError, "output 'a' has the name of an axis"),
+        (
+            lambda a: {"x": {"y": a}, "x_y": a},
+            {"a": A},
+            ValueError,
+            r"two outputs 'x_y' \(keys of nested dicts are joined",
+        ),
+        (lambda a: {"x": (a, a), "x_1": a}, {"a": A}, ValueError, "two outputs 'x_1'"),
+        (lambda a: {"x": {"y": {"z": a}}, "x_y": {"z": a}}, {"a": A}, ValueError, "two outputs 'x_y_z'"),
+        (
+            lambda a: {"x": jnp.stack([a]), "x_dim0": a},
+            {"a": A},
+            ValueError,
+            "output 'x_dim0' has the name of a dimension",
+        ),
+        (
+            lambda x_dim0: {"x": jnp.stack([x_dim0])},
+            {"x_dim0": A},
+            ValueError,
+            "axis 'x_dim0' has the name of a dimension",
+        ),
+        (
+            lambda a: {"status": a},
+            {"a": A},
+            ValueError,
+            "output 'status' must be one integer, the flags of the grid point",
+        ),
+        (lambda a: {"status": jnp.arange(2)}, {"a": A}, ValueError, "output 'status' must be one integer"),
     ],
 )
 def test_bad_input_is_refused_in_words(fn, axes, error, words):
@@ -272,6 +299,22 @@ def test_progress_lines(capsys):
     assert "power: 15 of 15 points" in capsys.readouterr().err
     sweep(power, progress=False, a=A, b=B)
     assert capsys.readouterr().err == ""
+
+
+def test_the_compiler_does_not_multiply_large_constants(rng):
+    """Operators of 128 levels and more: XLA's own arithmetic takes minutes for products of them."""
+    large, small = rng.normal(size=(128, 128)), rng.normal(size=(16, 16))
+
+    def product(a, matrix):
+        return a * jnp.sum(jnp.asarray(matrix) @ jnp.asarray(matrix))
+
+    for matrix, kept in ((large, True), (small, False)):
+        fn = ft.partial(product, matrix=matrix)
+        program = grid_run.Compiler(fn, ("a",), "product", (np.dtype(float),), 2).program((2,))
+        assert (" dot(" in program.compiled.as_text()) is kept
+        np.testing.assert_allclose(
+            sweep(fn, a=[1.0, 2.0])["product"].values, np.sum(matrix @ matrix) * np.array([1, 2])
+        )
 
 
 def test_the_tier_follows_the_points_or_the_argument(monkeypatch):
