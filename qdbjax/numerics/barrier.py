@@ -13,7 +13,7 @@ import numpy as np
 from qdbjax._types import Array, Bool
 from qdbjax.numerics.entries import UNROLL, stack_entries, unstack
 
-LARGE = 8**4  # number of entries up to which a barrier gains nothing
+LARGE_TENSOR = 8**4  # number of entries up to which a barrier gains nothing
 
 
 def optimization_barrier_cond(function: Callable, not_nan: Bool[Array, ""], *operands):
@@ -35,7 +35,7 @@ def barrier_where_large(function: Callable, not_nan: Bool[Array, ""], *operands)
 
     With four indices computed from two the compiler fills no vector (matrix of L, d = 16: 720 µs in place of 160).
     """
-    if jax.eval_shape(function, *operands).size <= LARGE:
+    if jax.eval_shape(function, *operands).size <= LARGE_TENSOR:
         return function(*operands)
     return optimization_barrier_cond(function, not_nan, *operands)
 
