@@ -1,5 +1,6 @@
 """Model, parameters and objective as one function of free reals."""
 
+import functools as ft
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, Scalar
+from qdbjax._status import collect
+from qdbjax._types import Array, Float, Int, Scalar
+from qdbjax.fitting.merit import Merit, first_merit
 from qdbjax.fitting.objectives import LinearTerm, Objective, as_outputs
 from qdbjax.fitting.parameters import Parameters
 from qdbjax.fitting.transforms import Free
@@ -21,16 +24,22 @@ class Evaluation(eqx.Module):
     """A problem evaluated at one point.
 
     free: (n,), the point.
-    loss: the number that is minimised.
+    merit: the number that is minimised (`Merit`); infinite without a finite gradient.
+    loss: the objective, without bounds.
+    excess: (k,), over the bounds.
+    status: flags of the solves inside the model, (conditions,) or ().
     outputs: of the model; None where derivatives go backward.
-    jacobian: (m, n), of the features (`Problem.features`); None where derivatives go backward.
+    jacobian: (m + k, n), of the features (`Problem.features`) and of the excess; None where derivatives go backward.
 
     A search keeps that of its best point: to evaluate the model after the search would compile it a second time, half
     of the time of a first fit.
     """
 
     free: Free
+    merit: Scalar
     loss: Scalar
+    excess: Float[Array, " k"]
+    status: Int[Array, "..."]
     outputs: dict[str, Array] | None
     jacobian: Float[Array, "m n"] | None
 
@@ -44,16 +53,16 @@ class Problem(eqx.Module):
     over: dict[str, Array]
     forward: bool = eqx.field(static=True, default=True)
 
-    def outputs(self, free: Free) -> dict[str, Array]:
-        """Outputs by name, with a leading axis of conditions if there are any."""
+    def outputs(self, free: Free) -> tuple[dict[str, Array], Int[Array, "..."]]:
+        """Outputs by name and the flags raised inside, with a leading axis of conditions if there are any."""
         arguments = self.parameters.arguments(free)
-        if not self.over:
-            return as_outputs(self.model(**arguments))
-        return jax.vmap(lambda condition: as_outputs(self.model(**arguments, **condition)))(self.over)
 
-    def loss(self, free: Free) -> Scalar:
-        """The number that is minimised."""
-        return self.objective.loss(self.outputs(free))
+        def observe(condition):
+            with collect() as found:
+                outputs = as_outputs(self.model(**arguments, **condition))
+            return outputs, ft.reduce(jnp.bitwise_or, found, jnp.zeros((), jnp.int32))
+
+        return jax.vmap(observe)(self.over) if self.over else observe({})
 
     @property
     def has_targets(self) -> bool:
@@ -68,45 +77,77 @@ class Problem(eqx.Module):
             return residuals
         return jnp.concatenate([_flatten_to_reals(leaf) for leaf in jax.tree.leaves(outputs)])
 
-    def evaluate_with_jacobian(self, free: Free) -> tuple[Evaluation, Free, Float[Array, " m"]]:
-        """The evaluation with its Jacobian, the gradient of the loss, and the features."""
+    def evaluate_with_jacobian(self, free: Free, merit: Merit) -> tuple[Evaluation, Free, Float[Array, " m"], Merit]:
+        """The evaluation with its Jacobian, the gradient of the merit, the features, and the merit with its units."""
 
-        def loss_and_features(free):
-            outputs = jax.tree.map(jnp.asarray, self.outputs(free))
-            loss, features = self.objective.loss(outputs), self.features(outputs)
-            return (loss, features), (loss, features, outputs)
+        def observe(free):
+            outputs, status = self.outputs(free)
+            outputs = jax.tree.map(jnp.asarray, outputs)
+            loss, features, excess = (
+                self.objective.loss(outputs),
+                self.features(outputs),
+                self.objective.excess(outputs),
+            )
+            return (loss, features, excess), (loss, features, excess, outputs, status)
 
         derivative = jax.jacfwd if self.forward else jax.jacrev
-        (gradient, jacobian), (loss, features, outputs) = derivative(loss_and_features, has_aux=True)(free)
-        return Evaluation(free, loss, outputs, jacobian), gradient, features
+        slopes, (loss, features, excess, outputs, status) = derivative(observe, has_aux=True)(free)
+        value, gradient = merit.value(loss, excess), merit.gradient(slopes[0], slopes[2], excess)
+        value = jnp.where(jnp.all(jnp.isfinite(gradient)), value, jnp.inf)
+        jacobian = jnp.concatenate([slopes[1], slopes[2]])
+        found = Evaluation(free, value, loss, excess, status, outputs, jacobian)
+        units = merit.measured(loss, slopes[0], excess, self.objective.bound_sizes(outputs), self.has_targets)
+        return found, gradient, features, units
 
-    def evaluate(self, free: Free) -> tuple[Evaluation, Free]:
-        """The evaluation, without a Jacobian where derivatives go backward, and the gradient of the loss."""
+    def evaluate(self, free: Free, merit: Merit) -> tuple[Evaluation, Free, Merit]:
+        """The evaluation, without a Jacobian where derivatives go backward, the gradient, and the merit with units."""
         if self.forward:
-            return self.evaluate_with_jacobian(free)[:2]
-        loss, gradient = jax.value_and_grad(self.loss)(free)
-        return Evaluation(free, loss, None, None), gradient
+            found, gradient, _, units = self.evaluate_with_jacobian(free, merit)
+            return found, gradient, units
+
+        def observe(free):
+            outputs, status = self.outputs(free)
+            loss, excess = self.objective.loss(outputs), self.objective.excess(outputs)
+            return merit.value(loss, excess), (loss, excess, self.objective.bound_sizes(outputs), status)
+
+        (value, (loss, excess, sizes, status)), gradient = jax.value_and_grad(observe, has_aux=True)(free)
+        value = jnp.where(jnp.all(jnp.isfinite(gradient)), value, jnp.inf)
+        units = merit.measured(loss, gradient, excess, sizes, self.has_targets)
+        return Evaluation(free, value, loss, excess, status, None, None), gradient, units
+
+    def merit(self, free: Free, merit: Merit) -> Scalar:
+        """What is minimised."""
+        outputs, _ = self.outputs(free)
+        return merit.value(self.objective.loss(outputs), self.objective.excess(outputs))
 
     def empty_evaluation(self, shapes: dict[str, Any], with_jacobian: bool) -> Evaluation:
         """An evaluation of zeros; shapes: of the outputs. NumPy arrays, for which nothing is compiled."""
         free = jax.eval_shape(self.parameters.start)
-        loss_and_features = lambda outputs: (self.objective.loss(outputs), self.features(outputs))  # noqa: E731
-        loss, features = jax.eval_shape(loss_and_features, shapes)
-        jacobian = jax.ShapeDtypeStruct(features.shape + free.shape, features.dtype)
-        found = Evaluation(free, loss, shapes, jacobian) if with_jacobian else Evaluation(free, loss, None, None)
+        read = lambda o: (self.objective.loss(o), self.features(o), self.objective.excess(o))  # noqa: E731
+        loss, features, excess = jax.eval_shape(read, shapes)
+        jacobian = jax.ShapeDtypeStruct((features.size + excess.size, *free.shape), features.dtype)
+        rest = (shapes, jacobian) if with_jacobian else (None, None)
+        status = jax.ShapeDtypeStruct(self.conditions, jnp.int32)
+        found = Evaluation(free, loss, loss, excess, status, *rest)
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), found)
 
-    def identifiability_jacobian(self, free: Free) -> Float[Array, "m n"]:
-        """The Jacobian of the features at a point with targets; around an extremum those of n points, row by row.
+    @property
+    def conditions(self) -> tuple[int, ...]:
+        """(n,) for n conditions, () without."""
+        return next((np.shape(values)[:1] for values in self.over.values()), ())
 
-        At an extremum gradients vanish, and at an active constraint that of the objective is parallel to that of the
-        constraint: the Jacobian there has a null space, though the optimum fixes every parameter.
+    def identifiability_jacobian(self, free: Free, bounds: int) -> Float[Array, "m n"]:
+        """The Jacobian of features and excess at a point with targets; around an extremum that of features at n points.
+
+        At an extremum gradients vanish, and at an active bound that of the objective is parallel to that of the bound:
+        the Jacobian there has a null space, though the optimum fixes every parameter. bounds: number of them.
         """
-        jacobian = lambda free: self.evaluate_with_jacobian(free)[0].jacobian  # noqa: E731
+        merit = first_merit(bounds, free.dtype, True)
+        jacobian = lambda free: self.evaluate_with_jacobian(free, merit)[0].jacobian  # noqa: E731
         if self.has_targets:
             return jacobian(free)
         around = free[None, :] + EXTREMUM_STEP * jnp.eye(free.shape[0], dtype=free.dtype)
-        rows = jax.lax.map(jacobian, around).reshape(-1, free.shape[0])
+        rows = jax.lax.map(lambda free: jacobian(free)[: -bounds or None], around).reshape(-1, free.shape[0])
         # Outside the domain of the model rows are NaN and tell nothing.
         return jnp.where(jnp.all(jnp.isfinite(rows), axis=1, keepdims=True), rows, 0.0)
 

@@ -1,0 +1,147 @@
+"""From the states of a search to a Fit: the best start, its verdict, intervals, and what stays undetermined."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from qdbjax._types import Array
+from qdbjax.compilation.eager import jit_if_eager
+from qdbjax.fitting.merit import bound_tolerance
+from qdbjax.fitting.objectives import Match
+from qdbjax.fitting.problem import Problem
+from qdbjax.fitting.result import Fit, status_of
+from qdbjax.fitting.search import SearchState, finished
+from qdbjax.fitting.transforms import Bounded, Free
+from qdbjax.fitting.uncertainty import NORMAL_QUANTILE, covariance, identifiability
+
+AT_BOUND = 1e-3  # part of its range within which a bounded parameter counts as held back
+
+
+@jit_if_eager
+def _outputs(problem: Problem, free: Free) -> dict[str, Array]:
+    return problem.outputs(free)[0]
+
+
+@jit_if_eager
+def _identifiability_jacobian(problem: Problem, free: Free, bounds: int) -> Array:
+    return problem.identifiability_jacobian(free, bounds)
+
+
+@jit_if_eager
+def _miss_values_slopes(problem: Problem, free: Free, outputs: dict[str, Array]) -> tuple[Array, dict, dict]:
+    """Relative miss, free values by name, and their derivatives with respect to the free reals."""
+    values = problem.parameters.free_values
+    return problem.objective.relative_miss(outputs), values(free), jax.jacfwd(values)(free)
+
+
+def _bound_miss(states: SearchState) -> np.ndarray:
+    """(start,), the largest excess over a bound, in units of its tolerance."""
+    excess = np.asarray(states.evaluation.excess) / np.asarray(states.merit.sizes)
+    worst = np.max(excess, axis=1, initial=0.0) / bound_tolerance(states.merit.sizes)
+    return np.where(np.isfinite(worst), worst, np.inf)
+
+
+def _best_start(states: SearchState) -> int:
+    """Of the starts that keep the bounds the one of the lowest loss; where none does, the one that comes nearest."""
+    losses, miss = np.asarray(states.loss), _bound_miss(states)
+    order = np.lexsort((losses, np.where(miss <= 1, 0.0, miss), ~np.isfinite(losses)))
+    return int(order[0])
+
+
+def assemble(problem: Problem, states: SearchState, history: np.ndarray, steps_made: int, least_squares: bool) -> Fit:
+    """The Fit of a search."""
+    losses, best = np.asarray(states.loss), _best_start(states)
+    state = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[best]), states)
+    free, evaluation, bounds = state.best, state.evaluation, state.merit.sizes.shape[0]
+    is_of_best = evaluation.jacobian is not None and np.array_equal(evaluation.free, free)
+    outputs = evaluation.outputs if is_of_best else _outputs(problem, free)
+    has_jacobian = is_of_best and problem.has_targets
+    jacobian = evaluation.jacobian if has_jacobian else _identifiability_jacobian(problem, free, bounds)
+    data, active = _data_and_active_bounds(problem, state, np.asarray(jacobian))
+    miss, values, slopes = _miss_values_slopes(problem, free, outputs)
+    miss = max(float(miss), float(_bound_miss(states)[best]))
+    report = identifiability(data, problem.parameters.labels, active)
+    has_finished = bool(np.asarray(finished(states))[best])
+    verdict = "failed"
+    if np.isfinite(losses[best]):
+        attained = miss <= 1 and (has_finished or problem.has_targets)
+        verdict = "converged" if attained else "stalled" if has_finished else "unfinished"
+    matrix, errors, intervals = None, {}, {}
+    if least_squares and verdict != "failed":
+        matrix = covariance(data, _residual_variance(problem, float(losses[best]), data.shape), active)
+        errors, intervals = _errors_and_intervals(problem, free, matrix, slopes)
+    terms, condition_status = problem.objective.terms, np.asarray(evaluation.status)
+    return Fit(
+        parameters=problem.parameters.arguments(free),
+        values={name: np.asarray(value) for name, value in values.items()},
+        loss=float(losses[best]),
+        losses=losses,
+        history=history,
+        steps=steps_made,
+        outputs={name: np.asarray(value) for name, value in outputs.items()},
+        targets={n: (np.asarray(t.value), np.asarray(t.error)) for n, t in terms.items() if isinstance(t, Match)},
+        over={name: np.asarray(value) for name, value in problem.over.items()},
+        table={name: term.report_row(outputs[name]) for name, term in terms.items()},
+        verdict=verdict,
+        status=status_of(verdict, report, condition_status),
+        condition_status=condition_status,
+        covariance=matrix,
+        standard_errors=errors,
+        intervals=intervals,
+        at_bounds=_at_bounds(problem, values),
+        identifiability=report,
+    )
+
+
+def _data_and_active_bounds(
+    problem: Problem, state: SearchState, jacobian: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Jacobians of what is fitted and of the bounds that hold it back."""
+    bounds = state.merit.sizes.shape[0]
+    if not bounds or not problem.has_targets:  # around an extremum outputs tell everything
+        return jacobian, np.zeros((0, jacobian.shape[1]))
+    data, excess = jacobian[:-bounds], jacobian[-bounds:]
+    return data, (excess / np.asarray(state.merit.sizes)[:, None])[np.asarray(state.merit.multipliers) > 0]
+
+
+def _at_bounds(problem: Problem, values: dict[str, Array]) -> list[str]:
+    """Bounded parameters that lie at a bound, in words: they can only approach it, and a search seldom converges."""
+    words = []
+    for name, parameter in problem.parameters.named:
+        if isinstance(parameter.transform, Bounded):
+            value = np.asarray(values[name])
+            low, high = (np.broadcast_to(np.asarray(x), value.shape) for x in parameter.transform.bounds)
+            edge = AT_BOUND * (high - low)
+            for side, bound, held in (("lower", low, value < low + edge), ("upper", high, value > high - edge)):
+                for index in zip(*np.nonzero(held), strict=True) if value.ndim else [()] * bool(held):
+                    entry = f"[{', '.join(map(str, index))}]" if index else ""
+                    words.append(f"{name}{entry} lies at its {side} bound {bound[index]:g}")
+    return words
+
+
+def _residual_variance(problem: Problem, loss: float, shape: tuple[int, int]) -> float:
+    """Of the residuals: 1 where all errors are given, otherwise their mean square, 2 loss/(m - n)."""
+    if all(not isinstance(term, Match) or term.measured for term in problem.objective.terms.values()):
+        return 1.0
+    return 2 * loss / max(shape[0] - shape[1], 1)
+
+
+def _errors_and_intervals(
+    problem: Problem, free: Free, matrix: np.ndarray, slopes: dict[str, Array]
+) -> tuple[dict, dict]:
+    """Standard errors of the values, and their 95 % intervals: those of the free reals, transformed."""
+    errors, intervals, offset = {}, {}, 0
+    widths = np.sqrt(np.diagonal(matrix))
+    for name, parameter in problem.parameters.named:
+        part = slice(offset, offset + parameter.size)
+        offset += parameter.size
+        slope = np.asarray(slopes[name])[..., part]
+        known = np.where(np.isfinite(matrix[part, part]), matrix[part, part], 0.0)
+        error = np.sqrt(np.abs(np.einsum("...i,ij,...j->...", slope, known, slope.conj())))
+        is_undetermined = np.any((np.abs(slope) > 0) & ~np.isfinite(widths[part]), axis=-1)
+        errors[name] = np.where(is_undetermined, np.inf, error)
+        if parameter.is_entrywise:
+            centre, width, shape = np.asarray(free[part]), NORMAL_QUANTILE * widths[part], parameter.start.shape
+            ends = [parameter.transform.forward(jnp.asarray(centre + sign * width), shape) for sign in (-1, 1)]
+            intervals[name] = tuple(np.asarray(end) for end in ends)
+    return errors, intervals
