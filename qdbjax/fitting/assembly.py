@@ -18,13 +18,8 @@ AT_BOUND = 1e-3  # part of its range within which a bounded parameter counts as 
 
 
 @jit_if_eager
-def _outputs(problem: Problem, free: Free) -> dict[str, Array]:
-    return problem.outputs(free)[0]
-
-
-@jit_if_eager
-def _identifiability_jacobian(problem: Problem, free: Free, bounds: int) -> Array:
-    return problem.identifiability_jacobian(free, bounds)
+def _report(problem: Problem, free: Free, bounds: int) -> tuple[dict[str, Array], Array]:
+    return problem.report(free, bounds)
 
 
 @jit_if_eager
@@ -54,9 +49,10 @@ def assemble(problem: Problem, states: SearchState, history: np.ndarray, steps_m
     state = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[best]), states)
     free, evaluation, bounds = state.best, state.evaluation, state.merit.sizes.shape[0]
     is_of_best = evaluation.jacobian is not None and np.array_equal(evaluation.free, free)
-    outputs = evaluation.outputs if is_of_best else _outputs(problem, free)
-    has_jacobian = is_of_best and problem.has_targets
-    jacobian = evaluation.jacobian if has_jacobian else _identifiability_jacobian(problem, free, bounds)
+    if is_of_best and problem.has_targets:
+        outputs, jacobian = evaluation.outputs, evaluation.jacobian
+    else:
+        outputs, jacobian = _report(problem, free, bounds)
     data, active = _data_and_active_bounds(problem, state, np.asarray(jacobian))
     miss, values, slopes = _miss_values_slopes(problem, free, outputs)
     miss = max(float(miss), float(_bound_miss(states)[best]))

@@ -18,8 +18,8 @@ from qdbjax.fitting.transforms import AbstractTransform, Complex, Hermitian, Pos
 def allowed_transform(tree: Any, leaf: Array) -> AbstractTransform:
     """The transform that keeps an array of a tree where the constructor that holds it allows it to be.
 
-    Positive where its negative is refused, Hermitian (or symmetric) where an anti-Hermitian part is; free otherwise, and
-    where the constructor cannot be asked, as one that makes its own arrays (the layers of a network).
+    Positive where its negative is refused, Hermitian (or symmetric) where an anti-Hermitian part is; free otherwise,
+    and where the constructor cannot be asked, as one that makes its own arrays (the layers of a network).
     """
     value = np.asarray(leaf)
     free = Complex() if np.iscomplexobj(value) else Real()

@@ -205,8 +205,7 @@ def _leaf_key(leaf: Any, by_value: bool) -> tuple:
 @jit_if_eager
 def _starting_points(problem: Problem, keys: Array) -> Array:
     """(start, n), the free reals of every start."""
-    others = [problem.parameters.sample(key) for key in keys[1:]]
-    return jnp.stack([problem.parameters.start(), *others])
+    return jnp.concatenate([problem.parameters.start()[None, :], jax.vmap(problem.parameters.sample)(keys[1:])])
 
 
 @jit_if_eager

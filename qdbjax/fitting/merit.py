@@ -20,7 +20,7 @@ from qdbjax.fitting.objectives import BOUND_TOLERANCE
 
 FIRST_PENALTY = 10.0  # μ where loss/u and c are of order 1
 PENALTY_LIMIT = 1e9  # beyond which bounds that are not kept are taken to be out of reach
-ROUNDS = 30  # of one search
+BOUND_ROUNDS = 30  # of one search
 RUNAWAY = 1.0  # excess at which the loss has won against the bounds: back, with a larger penalty
 Excess = Float[Array, " k"]
 
@@ -70,7 +70,7 @@ class Merit(eqx.Module):
 
     def residual_slopes(self, slopes: Array, excess_slopes: Array, excess: Excess) -> Array:
         """The Jacobian of `residuals`."""
-        active = (self._push(excess) > 0) * jnp.sqrt(self.penalty) / self.sizes
+        active = jnp.where(self._push(excess) > 0, jnp.sqrt(self.penalty) / self.sizes, 0.0)
         return jnp.concatenate([slopes / jnp.sqrt(self._divisor), active[:, None] * excess_slopes])
 
     @property
@@ -110,7 +110,7 @@ class Merit(eqx.Module):
     @property
     def is_exhausted(self) -> Bool[Array, ""]:
         """Whether another round would not bring the bounds nearer."""
-        return (self.rounds >= ROUNDS) | (self.penalty > PENALTY_LIMIT * FIRST_PENALTY)
+        return (self.rounds >= BOUND_ROUNDS) | (self.penalty > PENALTY_LIMIT * FIRST_PENALTY)
 
 
 def bound_tolerance(excess: Excess) -> float:

@@ -108,7 +108,7 @@ def match(value: ArrayLike, *, error: ArrayLike | None = None, weight: ArrayLike
     if not is_traced(value) and not np.all(np.isfinite(np.asarray(value))):
         raise ValueError("value must be finite; leave out conditions without data.")
     scale = given / jnp.sqrt(as_scalar(weight, "weight", low=0, strict=True).astype(value.dtype))
-    return Match(value, scale, error is not None)
+    return Match(value, jnp.broadcast_to(scale, value.shape), error is not None)
 
 
 class ToState(AbstractTerm):
@@ -225,7 +225,7 @@ class BoundTerm(AbstractTerm):
         return jnp.zeros((), output.dtype)
 
     def excess(self, output: Array) -> Float[Array, " k"]:
-        return (self.sign * (output - self.bound)).reshape(-1).astype(jnp.result_type(float))
+        return (self.sign * (output - jnp.broadcast_to(self.bound, output.shape))).reshape(-1).astype(jnp.result_type(float))
 
     def bound_sizes(self, output: Array) -> Float[Array, " k"]:
         size, start = jnp.max(jnp.abs(self.bound)), jnp.max(jnp.abs(output))

@@ -181,7 +181,7 @@ def leaves(tree: Any, *places: Where | tuple[Where, Kind]) -> ParameterTree:
 
 
 def trainable(module: Any) -> ParameterTree:
-    """A tree all of whose arrays of numbers are free, such as an equinox network for a spectral density J(ω), or a bath.
+    """A tree all of whose arrays of numbers are free, such as an equinox network for a density J(ω), or a bath.
 
     Where the constructor that holds an array refuses its negative it stays positive, and where it refuses a matrix that
     is not Hermitian it stays Hermitian, real ones symmetric.

@@ -136,20 +136,23 @@ class Problem(eqx.Module):
         """(n,) for n conditions, () without."""
         return next((np.shape(values)[:1] for values in self.over.values()), ())
 
-    def identifiability_jacobian(self, free: Free, bounds: int) -> Float[Array, "m n"]:
-        """The Jacobian of features and excess at a point with targets; around an extremum that of features at n points.
+    def report(self, free: Free, bounds: int) -> tuple[dict[str, Array], Float[Array, "m n"]]:
+        """Outputs, and the Jacobian of features and excess; around an extremum that of features, at n points.
 
         At an extremum gradients vanish, and at an active bound that of the objective is parallel to that of the bound:
         the Jacobian there has a null space, though the optimum fixes every parameter. bounds: number of them.
         """
         merit = first_merit(bounds, free.dtype, True)
-        jacobian = lambda free: self.evaluate_with_jacobian(free, merit)[0].jacobian  # noqa: E731
+        here = lambda free: self.evaluate_with_jacobian(free, merit)[0]  # noqa: E731
         if self.has_targets:
-            return jacobian(free)
-        around = free[None, :] + EXTREMUM_STEP * jnp.eye(free.shape[0], dtype=free.dtype)
-        rows = jax.lax.map(lambda free: jacobian(free)[: -bounds or None], around).reshape(-1, free.shape[0])
+            found = here(free)
+            return found.outputs, found.jacobian
+        around = EXTREMUM_STEP * jnp.eye(free.shape[0] + 1, free.shape[0], -1, dtype=free.dtype)
+        found = jax.lax.map(here, free[None, :] + around)
+        rows = found.jacobian[1:, : -bounds or None].reshape(-1, free.shape[0])
         # Outside the domain of the model rows are NaN and tell nothing.
-        return jnp.where(jnp.all(jnp.isfinite(rows), axis=1, keepdims=True), rows, 0.0)
+        rows = jnp.where(jnp.all(jnp.isfinite(rows), axis=1, keepdims=True), rows, 0.0)
+        return jax.tree.map(lambda each: each[0], found.outputs), rows
 
 
 def _flatten_to_reals(leaf: Any) -> Array:
