@@ -24,13 +24,15 @@ from qdbjax.fitting.problem import Problem
 from qdbjax.fitting.search import SearchState
 
 BESIDE = 0.1  # distance in free reals of the second points at which models are compared
+SHOWN = 8  # numbers of an array that are written out; of more, a hash
+LINE = 60  # letters of a description in an error
 DEPTH = 6  # of functions within functions that are described
 
 Trial = Callable[[Array], SearchState]
 
 
 def _describe(value: Any, depth: int = DEPTH) -> str:
-    """A value by what it holds: numbers exactly, functions by name, code and what they close over."""
+    """A value by what it holds: numbers exactly, functions by name and what they close over."""
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         return _describe_array(value)
     if isinstance(value, bool | int | float | complex | str | bytes | None):
@@ -46,10 +48,9 @@ def _describe(value: Any, depth: int = DEPTH) -> str:
     if isinstance(value, ft.partial):  # and jax.tree_util.Partial
         return f"partial{_describe((value.func, value.args, value.keywords), depth)}"
     if inspect.isfunction(value):
-        code = hashlib.sha256(value.__code__.co_code + repr(value.__code__.co_names).encode()).hexdigest()[:12]
         cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)] if depth > 0 else []
         inside = ", ".join(_describe(each, depth - 1) for each in (*cells, *(value.__defaults__ or ())))
-        return f"{value.__qualname__} #{code}({inside})"
+        return f"{value.__qualname__}({inside})"
     return getattr(value, "__qualname__", type(value).__qualname__)
 
 
@@ -59,6 +60,8 @@ def _describe_array(array: Any) -> str:
     array = np.asarray(array)
     if array.size == 1:
         return repr(array.reshape(()).item())
+    if array.size <= SHOWN:
+        return f"{array.dtype} {array.tolist()}"
     return f"{array.dtype} {array.shape} #{hashlib.sha256(array.tobytes()).hexdigest()[:12]}"
 
 
@@ -144,7 +147,8 @@ class Checkpoint:
         for name in sorted({*description, *self.description}):
             here, there = self.description.get(name, "absent"), description.get(name, "absent")
             if here != there:
-                self._raise(f"{name} is {_short(here)} here and {_short(there)} there")
+                here, there = _where_they_differ(here, there)
+                self._raise(f"{name} is {here} here and {there} there")
         digits = float(np.finfo(probe.dtype).eps) ** 0.5
         here = self.probe
         if here.shape != probe.shape or not np.allclose(here, probe, rtol=digits, atol=0.0, equal_nan=True):
@@ -157,8 +161,11 @@ class Checkpoint:
         )
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:60]} …"
+def _where_they_differ(*texts: str) -> list[str]:
+    """Two descriptions from the part on in which they differ."""
+    same = os.path.commonprefix(texts)
+    begin = max(same.rfind(", ") + 2 if ", " in same else 0, same.rfind("(") + 1) if max(map(len, texts)) > LINE else 0
+    return [text[begin : begin + LINE] + (" …" if len(text) > begin + LINE else "") for text in texts]
 
 
 def _first(here: np.ndarray, there: np.ndarray) -> str:
