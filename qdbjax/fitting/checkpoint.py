@@ -20,15 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array
-from qdbjax.fitting.problem import Problem
+from qdbjax.fitting.problem import Evaluation, Problem
 from qdbjax.fitting.search import SearchState
 
 BESIDE = 0.1  # distance in free reals of the second points at which models are compared
+Look = Callable[[Array], Evaluation]
 SHOWN = 8  # numbers of an array that are written out; of more, a hash
 LINE = 60  # letters of a description in an error
 DEPTH = 6  # of functions within functions that are described
-
-Trial = Callable[[Array], SearchState]
 
 
 def _describe(value: Any, depth: int = DEPTH) -> str:
@@ -89,23 +88,21 @@ class Checkpoint:
 
     path: of the file.
     problem, settings: of the search, what must agree.
-    trial: the states after one step from given points (start, n), by the program of the search itself, so that nothing
-        is compiled for the comparison.
+    look: evaluations at points (start, n), by the program of the search itself, so that nothing is compiled for the
+        comparison.
     points: (start, n), the starts.
     """
 
-    def __init__(
-        self, path: str | pathlib.Path, problem: Problem, settings: dict[str, Any], trial: Trial, points: Array
-    ):
+    def __init__(self, path: str | pathlib.Path, problem: Problem, settings: dict[str, Any], look: Look, points: Array):
         self.path = pathlib.Path(path)
         self.description = _description(problem, settings)
-        self.trial, self.points = trial, points
+        self.look, self.points = look, points
 
     @ft.cached_property
     def probe(self) -> np.ndarray:
         """(2, start), the loss at the starts and beside them: another model or objective gives other numbers."""
         beside = self.points + BESIDE * jax.random.normal(jax.random.key(0), self.points.shape, self.points.dtype)
-        return np.stack([np.asarray(self.trial(points).evaluation.loss) for points in (self.points, beside)])
+        return np.stack([np.asarray(self.look(points).loss) for points in (self.points, beside)])
 
     def store(self, states: SearchState, history: list[np.ndarray], steps_made: int) -> None:
         """Write the states of a search, whole or not at all."""
@@ -161,11 +158,11 @@ class Checkpoint:
         )
 
 
-def _where_they_differ(*texts: str) -> list[str]:
+def _where_they_differ(here: str, there: str) -> tuple[str, ...]:
     """Two descriptions from the part on in which they differ."""
-    same = os.path.commonprefix(texts)
-    begin = max(same.rfind(", ") + 2 if ", " in same else 0, same.rfind("(") + 1) if max(map(len, texts)) > LINE else 0
-    return [text[begin : begin + LINE] + (" …" if len(text) > begin + LINE else "") for text in texts]
+    length = next((n for n, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), 0)
+    begin = 1 + max(here.rfind(", ", 0, length) + 1, here.rfind("(", 0, length)) if len(here + there) > LINE else 0
+    return tuple(text[begin : begin + LINE] + (" …" if len(text) > begin + LINE else "") for text in (here, there))
 
 
 def _first(here: np.ndarray, there: np.ndarray) -> str:

@@ -103,22 +103,21 @@ def fit(
         empty = problem.empty_evaluation(shapes, problem.forward or _solves_least_squares(optimizer))
         begin = lambda points: _states_at(problem, optimizer, empty, points)  # noqa: E731
         step = lambda states, most: advance(cells, problem, optimizer, states, tolerance, jnp.asarray(most, jnp.int32))  # noqa: E731
-        file = None
-        if checkpoint is not None:
-            settings = {"optimizer": optimizer, "tolerance": tolerance, "starts": starts, "seed": seed}
-            file = Checkpoint(checkpoint, problem, settings, lambda points: step(begin(points), 1)[0], points)
-        return _search(step, begin(points), steps, progress, file)
+        look = lambda points: step(begin(points), 1)[0].evaluation  # noqa: E731
+        settings = {"optimizer": optimizer, "tolerance": tolerance, "starts": starts, "seed": seed}
+        file = None if checkpoint is None else Checkpoint(checkpoint, problem, settings, look, points)
+        return *_search(step, begin(points), steps, progress, file), look
 
     problem = dataclasses.replace(problem, forward=forward)
     with chosen(optimize):
         try:
-            states, history, steps_made = search(problem)
+            states, history, steps_made, look = search(problem)
         except TypeError as error:
             if mode is not None or not forward or "custom_vjp" not in str(error):
                 raise
             problem = dataclasses.replace(problem, forward=False)
-            states, history, steps_made = search(problem)
-        return assemble(problem, states, history, steps_made, least_squares)
+            states, history, steps_made, look = search(problem)
+        return assemble(problem, states, history, steps_made, look, least_squares)
 
 
 def _choose_optimizer(optimizer: Optimizer | None, least_squares: bool, tolerance: float) -> Optimizer:

@@ -225,7 +225,11 @@ class BoundTerm(AbstractTerm):
         return jnp.zeros((), output.dtype)
 
     def excess(self, output: Array) -> Float[Array, " k"]:
-        return (self.sign * (output - jnp.broadcast_to(self.bound, output.shape))).reshape(-1).astype(jnp.result_type(float))
+        return (
+            (self.sign * (output - jnp.broadcast_to(self.bound, output.shape)))
+            .reshape(-1)
+            .astype(jnp.result_type(float))
+        )
 
     def bound_sizes(self, output: Array) -> Float[Array, " k"]:
         size, start = jnp.max(jnp.abs(self.bound)), jnp.max(jnp.abs(output))

@@ -28,7 +28,8 @@ class Evaluation(eqx.Module):
     loss: the objective, without bounds.
     excess: (k,), over the bounds.
     status: flags of the solves inside the model, (conditions,) or ().
-    outputs: of the model; None where derivatives go backward.
+    outputs: of the model.
+    slope: (n,), gradient of the merit; before units are known that of the loss.
     jacobian: (m + k, n), of the features (`Problem.features`) and of the excess; None where derivatives go backward.
 
     A search keeps that of its best point: to evaluate the model after the search would compile it a second time, half
@@ -40,7 +41,8 @@ class Evaluation(eqx.Module):
     loss: Scalar
     excess: Float[Array, " k"]
     status: Int[Array, "..."]
-    outputs: dict[str, Array] | None
+    outputs: dict[str, Array]
+    slope: Free
     jacobian: Float[Array, "m n"] | None
 
 
@@ -95,7 +97,7 @@ class Problem(eqx.Module):
         value, gradient = merit.value(loss, excess), merit.gradient(slopes[0], slopes[2], excess)
         value = jnp.where(jnp.all(jnp.isfinite(gradient)), value, jnp.inf)
         jacobian = jnp.concatenate([slopes[1], slopes[2]])
-        found = Evaluation(free, value, loss, excess, status, outputs, jacobian)
+        found = Evaluation(free, value, loss, excess, status, outputs, gradient, jacobian)
         units = merit.measured(loss, slopes[0], excess, self.objective.bound_sizes(outputs), self.has_targets)
         return found, gradient, features, units
 
@@ -107,13 +109,14 @@ class Problem(eqx.Module):
 
         def observe(free):
             outputs, status = self.outputs(free)
+            outputs = jax.tree.map(jnp.asarray, outputs)
             loss, excess = self.objective.loss(outputs), self.objective.excess(outputs)
-            return merit.value(loss, excess), (loss, excess, self.objective.bound_sizes(outputs), status)
+            return merit.value(loss, excess), (loss, excess, status, outputs)
 
-        (value, (loss, excess, sizes, status)), gradient = jax.value_and_grad(observe, has_aux=True)(free)
+        (value, (loss, excess, status, outputs)), gradient = jax.value_and_grad(observe, has_aux=True)(free)
         value = jnp.where(jnp.all(jnp.isfinite(gradient)), value, jnp.inf)
-        units = merit.measured(loss, gradient, excess, sizes, self.has_targets)
-        return Evaluation(free, value, loss, excess, status, None, None), gradient, units
+        units = merit.measured(loss, gradient, excess, self.objective.bound_sizes(outputs), self.has_targets)
+        return Evaluation(free, value, loss, excess, status, outputs, gradient, None), gradient, units
 
     def merit(self, free: Free, merit: Merit) -> Scalar:
         """What is minimised."""
@@ -126,9 +129,8 @@ class Problem(eqx.Module):
         read = lambda o: (self.objective.loss(o), self.features(o), self.objective.excess(o))  # noqa: E731
         loss, features, excess = jax.eval_shape(read, shapes)
         jacobian = jax.ShapeDtypeStruct((features.size + excess.size, *free.shape), features.dtype)
-        rest = (shapes, jacobian) if with_jacobian else (None, None)
         status = jax.ShapeDtypeStruct(self.conditions, jnp.int32)
-        found = Evaluation(free, loss, loss, excess, status, *rest)
+        found = Evaluation(free, loss, loss, excess, status, shapes, free, jacobian if with_jacobian else None)
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), found)
 
     @property
@@ -136,23 +138,22 @@ class Problem(eqx.Module):
         """(n,) for n conditions, () without."""
         return next((np.shape(values)[:1] for values in self.over.values()), ())
 
-    def report(self, free: Free, bounds: int) -> tuple[dict[str, Array], Float[Array, "m n"]]:
-        """Outputs, and the Jacobian of features and excess; around an extremum that of features, at n points.
+    def jacobian(self, free: Free, bounds: int) -> Float[Array, "m n"]:
+        """The Jacobian of features and excess at a point with targets; that of features around an extremum.
 
         At an extremum gradients vanish, and at an active bound that of the objective is parallel to that of the bound:
         the Jacobian there has a null space, though the optimum fixes every parameter. bounds: number of them.
         """
         merit = first_merit(bounds, free.dtype, True)
-        here = lambda free: self.evaluate_with_jacobian(free, merit)[0]  # noqa: E731
+        here = lambda free: self.evaluate_with_jacobian(free, merit)[0].jacobian  # noqa: E731
         if self.has_targets:
-            found = here(free)
-            return found.outputs, found.jacobian
-        around = EXTREMUM_STEP * jnp.eye(free.shape[0] + 1, free.shape[0], -1, dtype=free.dtype)
-        found = jax.lax.map(here, free[None, :] + around)
-        rows = found.jacobian[1:, : -bounds or None].reshape(-1, free.shape[0])
-        # Outside the domain of the model rows are NaN and tell nothing.
-        rows = jnp.where(jnp.all(jnp.isfinite(rows), axis=1, keepdims=True), rows, 0.0)
-        return jax.tree.map(lambda each: each[0], found.outputs), rows
+            return here(free)
+        return jax.lax.map(lambda free: here(free)[: -bounds or None], around(free)).reshape(-1, free.shape[0])
+
+
+def around(free: Free) -> Float[Array, "n n"]:
+    """The n points around an extremum from which it is looked at, one along each free real."""
+    return free[None, :] + EXTREMUM_STEP * jnp.eye(free.shape[0], dtype=free.dtype)
 
 
 def _flatten_to_reals(leaf: Any) -> Array:

@@ -40,7 +40,7 @@ class SearchState(eqx.Module):
     merit: what is minimised.
     anchor: (n,), where the round began.
     best: (n,), the point of the lowest merit in this round.
-    evaluation: of the best point; of the current one as long as no merit was finite.
+    evaluation: of the best point; of the first one as long as no merit was finite.
     lowest: merit at the best point.
     loss: at the best point.
     idle_steps: since the last progress.
@@ -84,7 +84,7 @@ def _followed(
     lowest = evaluation.merit
     is_better = jnp.isfinite(lowest) & (lowest < state.lowest)
     progress = is_better & ~(state.lowest - lowest <= PROGRESS * jnp.abs(lowest))
-    take_new = is_better | jnp.isinf(state.lowest)
+    take_new = is_better | (state.merit.steps == 0)
     kept = jax.tree.map(lambda new, old: jnp.where(take_new, new, old), evaluation, state.evaluation)
     best = jnp.where(is_better, evaluation.free, state.best)
     loss = jnp.where(is_better, evaluation.loss, state.loss)
