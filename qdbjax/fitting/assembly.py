@@ -8,7 +8,6 @@ import numpy as np
 
 from qdbjax._types import Array
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.fitting.merit import bound_tolerance
 from qdbjax.fitting.objectives import Match
 from qdbjax.fitting.problem import Evaluation, Problem, around
 from qdbjax.fitting.result import Fit, status_of
@@ -62,7 +61,7 @@ def _miss_values_slopes(problem: Problem, free: Free, outputs: dict[str, Array])
 def _bound_miss(states: SearchState) -> np.ndarray:
     """(start,), the largest excess over a bound, in units of its tolerance."""
     excess = np.asarray(states.evaluation.excess) / np.asarray(states.merit.sizes)
-    worst = np.max(excess, axis=1, initial=0.0) / bound_tolerance(states.merit.sizes)
+    worst = np.max(excess / np.asarray(states.merit.tolerances), axis=1, initial=0.0)
     return np.where(np.isfinite(worst), worst, np.inf)
 
 

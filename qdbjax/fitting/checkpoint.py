@@ -126,7 +126,7 @@ class Checkpoint:
         if not self.path.exists():
             return states, [], 0
         try:
-            with np.load(self.path) as found:
+            with self.path.open("rb") as file, np.load(file) as found:
                 stored = {name: found[name] for name in found.files}
             description, steps_made = json.loads(str(stored["description"])), int(stored["steps_made"])
             probe, history = stored["probe"], stored["history"]
@@ -161,7 +161,8 @@ class Checkpoint:
 def _where_they_differ(here: str, there: str) -> tuple[str, ...]:
     """Two descriptions from the part on in which they differ."""
     length = next((n for n, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), 0)
-    begin = 1 + max(here.rfind(", ", 0, length) + 1, here.rfind("(", 0, length)) if len(here + there) > LINE else 0
+    words = here[:length].rpartition(", ")
+    begin = max(len(words[0] + words[1]), here.rfind("(", 0, length) + 1) if len(here + there) > LINE else 0
     return tuple(text[begin : begin + LINE] + (" …" if len(text) > begin + LINE else "") for text in (here, there))
 
 

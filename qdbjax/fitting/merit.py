@@ -1,13 +1,13 @@
 """What a search minimises: the loss in a unit of its own, and bounds by an augmented Lagrangian.
 
-    M(z) = loss(z)/u + Σ_i (μ/2) max(0, c_i(z) + λ_i/μ)²,      c_i <= 0: excess over bound i, in units of the bound
+    M(z) = loss(z)/u + Σ_i (μ/2) max(0, c_i(z) + λ_i/μ)²,      c_i <= 0: excess over bound i, in units of its size
 
 For fixed multipliers λ and penalty μ this is smooth and has no bounds. After each round of minimising it
 
     λ_i ← max(0, λ_i + μ c_i(z)),      μ ← 10 μ where the bounds are not four times nearer than a round ago,
 
 so that bounds are kept to rounding at a finite μ, where a penalty alone (λ = 0) misses them by λ/μ. With u from the
-start, and c in units of the bound, nothing of the search depends on the units of outputs.
+start, and c in units of the bound or the output, nothing of the search depends on the units of outputs.
 
 *Source:* E. G. Birgin and J. M. Martínez, Practical Augmented Lagrangian Methods (2014), algorithm 4.1.
 """
@@ -16,7 +16,6 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from qdbjax._types import Array, Bool, Float, Int, Scalar
-from qdbjax.fitting.objectives import BOUND_TOLERANCE
 
 FIRST_PENALTY = 10.0  # μ where loss/u and c are of order 1
 PENALTY_LIMIT = 1e9  # beyond which bounds that are not kept are taken to be out of reach
@@ -29,19 +28,23 @@ class Merit(eqx.Module):
     """Unit, multipliers and penalty, and how the rounds went.
 
     unit: u of the loss; 0 until it is measured at the start.
-    sizes: (k,), of the bounds.
+    sizes: (k,), that an excess is measured in.
+    tolerances: (k,), up to which a bound counts as kept, in these sizes.
     multipliers: (k,), λ.
     penalty: μ.
     gap: the largest |max(c_i, -λ_i/μ)|, 0 at a solution, at the end of the last round; at first the excess.
+    kept_rounds: rounds since which the bounds are kept.
     rounds: made so far.
     steps: of this round.
     """
 
     unit: Scalar
     sizes: Excess
+    tolerances: Excess
     multipliers: Excess
     penalty: Scalar
     gap: Scalar
+    kept_rounds: Int[Array, ""]
     rounds: Int[Array, ""]
     steps: Int[Array, ""]
 
@@ -77,35 +80,39 @@ class Merit(eqx.Module):
     def _divisor(self) -> Scalar:
         return jnp.where(self.is_measured, self.unit, 1.0)
 
-    def measured(self, loss: Scalar, slope: Array, excess: Excess, sizes: Excess, has_targets: bool) -> "Merit":
-        """With units from the start; losses with targets are numbers without a unit."""
+    def measured(self, loss: Scalar, slope: Array, excess: Excess, sizes: Array, has_targets: bool) -> "Merit":
+        """With units from the start; losses with targets are numbers without a unit. sizes: (2, k), `bound_sizes`."""
         size = jnp.maximum(jnp.abs(loss), jnp.max(jnp.abs(slope)))
         size = jnp.where(jnp.isfinite(size) & (size > 0), size, 1.0)
         unit = jnp.ones_like(size) if has_targets else size
         penalty = FIRST_PENALTY * jnp.maximum(size / unit, 1.0)
-        gap = jnp.max(excess / sizes, initial=0.0)
-        read = lambda merit: (merit.unit, merit.sizes, merit.penalty, merit.gap)  # noqa: E731
-        new = unit, sizes, penalty, gap
+        gap = jnp.max(excess / sizes[0], initial=0.0)
+        read = lambda merit: (merit.unit, merit.sizes, merit.tolerances, merit.penalty, merit.gap)  # noqa: E731
+        new = unit, sizes[0], sizes[1] / sizes[0], penalty, gap
         found = [jnp.where(self.is_measured, old, each) for old, each in zip(read(self), new, strict=True)]
         return eqx.tree_at(read, self, tuple(found))
 
-    def next_round(self, excess: Excess) -> tuple["Merit", Bool[Array, ""], Bool[Array, ""]]:
-        """The merit of the next round, whether the bounds are kept, and whether this round must be made again."""
+    def next_round(self, excess: Excess) -> tuple["Merit", Bool[Array, ""]]:
+        """The merit of the next round, and whether this round is lost: it must be made again, from where it began."""
         excess = excess / self.sizes
-        gap = jnp.max(jnp.abs(jnp.maximum(excess, -self.multipliers / self.penalty)), initial=0.0)
+        off = jnp.abs(jnp.maximum(excess, -self.multipliers / self.penalty))
+        gap = jnp.max(off, initial=0.0)
         is_lost = jnp.max(excess, initial=0.0) > jnp.maximum(RUNAWAY, 2 * self.gap)
         growth = jnp.where(is_lost, 100.0, jnp.where(gap > 0.25 * self.gap, 10.0, 1.0))
         multipliers = jnp.maximum(0.0, self.multipliers + self.penalty * excess)
+        is_kept = jnp.all(off <= 0.1 * self.tolerances)
         following = Merit(
             self.unit,
             self.sizes,
+            self.tolerances,
             jnp.where(is_lost, self.multipliers, multipliers),
             self.penalty * growth,
             jnp.where(is_lost, self.gap, gap),
+            jnp.where(is_kept, self.kept_rounds + 1, 0),
             self.rounds + 1,
             jnp.zeros_like(self.steps),
         )
-        return following, gap <= 0.1 * bound_tolerance(excess), is_lost
+        return following, is_lost
 
     @property
     def is_exhausted(self) -> Bool[Array, ""]:
@@ -113,14 +120,9 @@ class Merit(eqx.Module):
         return (self.rounds >= BOUND_ROUNDS) | (self.penalty > PENALTY_LIMIT * FIRST_PENALTY)
 
 
-def bound_tolerance(excess: Excess) -> float:
-    """The relative excess up to which a bound counts as kept: 1e-6, and what single precision can hold."""
-    return max(BOUND_TOLERANCE, 64 * float(jnp.finfo(excess.dtype).eps))
-
-
 def first_merit(bounds: int, dtype: jnp.dtype, measures: bool) -> Merit:
     """Before the first step; measures: whether the start is to give units."""
     zeros, ones = jnp.zeros((bounds,), dtype), jnp.ones((bounds,), dtype)
     unit, penalty = jnp.asarray(0.0 if measures else 1.0, dtype), jnp.asarray(FIRST_PENALTY, dtype)
     none = jnp.zeros((), jnp.int32)
-    return Merit(unit, ones, zeros, penalty, jnp.zeros((), dtype), none, none)
+    return Merit(unit, ones, ones, zeros, penalty, jnp.zeros((), dtype), none, none, none)

@@ -45,9 +45,9 @@ class AbstractTerm(eqx.Module):
         """By how much the output is beyond each bound, negative within; empty for a term that is none."""
         return jnp.zeros((0,), jnp.result_type(float))
 
-    def bound_sizes(self, output: Array) -> Float[Array, " k"]:
-        """What an excess is measured in."""
-        return jnp.zeros((0,), jnp.result_type(float))
+    def bound_sizes(self, output: Array) -> Float[Array, "2 k"]:
+        """What an excess is measured in, and the excess up to which a bound counts as kept, from a first output."""
+        return jnp.zeros((2, 0), jnp.result_type(float))
 
 
 def _format_array(value: Any) -> str:
@@ -206,10 +206,16 @@ def minimize(weight: ArrayLike = 1.0) -> LinearTerm:
     return LinearTerm(as_scalar(weight, "weight", low=0, strict=True))
 
 
+def bound_tolerance(dtype: jnp.dtype) -> float:
+    """The relative excess up to which a bound counts as kept: 1e-6, and what single precision can hold."""
+    return max(BOUND_TOLERANCE, 64 * float(jnp.finfo(dtype).eps))
+
+
 class BoundTerm(AbstractTerm):
     """sign · (output - bound) <= 0, which the search keeps by an augmented Lagrangian; see `at_most` and `at_least`.
 
-    Attained: exceeded by no more than 1e-6 of the bound, for a bound of 0 of the largest output at the start.
+    Attained: exceeded by no more than 1e-6 of the bound, for a bound of 0 of the largest output at the start; for one
+    below a thousandth of that, by a thousandth of it.
     """
 
     bound: Array
@@ -231,10 +237,14 @@ class BoundTerm(AbstractTerm):
             .astype(jnp.result_type(float))
         )
 
-    def bound_sizes(self, output: Array) -> Float[Array, " k"]:
-        size, start = jnp.max(jnp.abs(self.bound)), jnp.max(jnp.abs(output))
-        size = jnp.where(size > 0, size, jnp.where(start > 0, start, 1.0))
-        return jnp.broadcast_to(size, (output.size,)).astype(jnp.result_type(float))
+    def bound_sizes(self, output: Array) -> Float[Array, "2 k"]:
+        bound, start = jnp.max(jnp.abs(self.bound)), jnp.max(jnp.abs(output))
+        size = jnp.maximum(bound, jnp.where(jnp.isfinite(start), start, 0.0))
+        size = jnp.where(size > 0, size, 1.0)
+        kept = bound_tolerance(output.dtype) * jnp.where(bound > 1e-3 * size, bound, 1e-3 * size)
+        kept = jnp.where(bound > 0, kept, bound_tolerance(output.dtype) * size)
+        both = jnp.stack([size, kept]).astype(jnp.result_type(float))
+        return jnp.broadcast_to(both[:, None], (2, output.size))
 
     def report_row(self, output: Array) -> str:
         return f"{_format_array(output)} {'<=' if self.sign > 0 else '>='} {_format_array(self.bound)}"
@@ -284,11 +294,11 @@ class Objective(eqx.Module):
 
     def excess(self, outputs: dict[str, Array]) -> Float[Array, " k"]:
         """By how much the outputs are beyond the bounds, negative within."""
-        return _joined([term.excess(outputs[name]) for name, term in self.terms.items()])
+        return _joined([term.excess(outputs[name]) for name, term in self.terms.items()], (0,))
 
-    def bound_sizes(self, outputs: dict[str, Array]) -> Float[Array, " k"]:
-        """What each excess is measured in: its bound, or the largest output where the bound is 0."""
-        return _joined([term.bound_sizes(outputs[name]) for name, term in self.terms.items()])
+    def bound_sizes(self, outputs: dict[str, Array]) -> Float[Array, "2 k"]:
+        """What each excess is measured in, and up to where its bound counts as kept."""
+        return _joined([term.bound_sizes(outputs[name]) for name, term in self.terms.items()], (2, 0))
 
     def loss(self, outputs: dict[str, Array]) -> Scalar:
         """The number that is minimised."""
@@ -303,8 +313,8 @@ class Objective(eqx.Module):
         return jnp.max(jnp.stack(found)) if found else jnp.zeros(())
 
 
-def _joined(parts: list[Array]) -> Array:
-    return jnp.concatenate([jnp.zeros((0,), jnp.result_type(float)), *parts])
+def _joined(parts: list[Array], empty: tuple[int, ...]) -> Array:
+    return jnp.concatenate([jnp.zeros(empty, jnp.result_type(float)), *parts], axis=-1)
 
 
 def as_objective(given: AbstractTerm | Mapping[str, AbstractTerm] | Callable) -> Objective:

@@ -116,6 +116,8 @@ def bounded(start: ArrayLike | None = None, *, low: ArrayLike, high: ArrayLike) 
     """
     low, high = as_real(low, "low"), as_real(high, "high")
     ends = np.asarray(low), np.asarray(high)
+    if not (spreads_over(low.shape, high.shape) or spreads_over(high.shape, low.shape)):
+        raise ValueError(f"low and high must have shapes that spread over each other; got {low.shape}, {high.shape}.")
     if not all(np.all(np.isfinite(end)) for end in ends) or not np.all(ends[0] < ends[1]):
         raise ValueError(f"low must be below high, both finite; got {number(low)} and {number(high)}.")
     middle = 0.5 * (low + high)

@@ -214,7 +214,9 @@ def _next_round(problem: Problem, optimizer: Optimizer, state: SearchState) -> S
     """Where a round with fixed multipliers has ended: with new ones from its best point, until the bounds are kept."""
     rests = state.converged | (state.idle_steps >= ROUND_PATIENCE)
     ended = rests | (state.merit.steps >= ROUND_STEPS)
-    following, is_kept, is_lost = state.merit.next_round(state.evaluation.excess)
+    following, is_lost = state.merit.next_round(state.evaluation.excess)
+    # A round that is given up may be stuck in the narrow valley beside a bound: the next one begins afresh.
+    is_kept = following.kept_rounds >= jnp.where(state.converged, 1, 2)
     is_last = (is_kept & rests) | state.merit.is_exhausted | jnp.isinf(state.lowest)
     start = jnp.where(is_lost, state.anchor, state.best)
     fresh = SearchState(

@@ -1,0 +1,122 @@
+"""Bounds are kept, whatever they cost and in whatever unit: against closed forms and a scan."""
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy.optimize import minimize_scalar
+
+import qdbjax as qdb
+from qdbjax import Status, fitting
+
+FREE = {"x": fitting.real(0.1), "y": fitting.real(0.3)}
+
+
+def valley(x, y, centre, steepness, units):
+    """Lowest at the centre; the sum that is bounded."""
+    height = (x - centre[0]) ** 2 + steepness * (y - centre[1]) ** 2
+    return {"height": units[0] * height, "sum": units[1] * (x + y)}
+
+
+def lowest(centre, steepness, bound, sign):
+    """Its lowest point with sign · (x + y - bound) <= 0, by a Lagrange multiplier."""
+    over = sign * (sum(centre) - bound)
+    pull = 2 * max(over, 0.0) / (1 + 1 / steepness) * sign
+    return np.array([centre[0] - pull / 2, centre[1] - pull / (2 * steepness)])
+
+
+DRAWN = [
+    (np.random.default_rng(n).uniform(-2, 2, size=2), 10 ** np.random.default_rng(n).uniform(-1, 2), bound, sign)
+    for n, (bound, sign) in enumerate([(0.5, 1), (-1.5, 1), (3.9, 1), (0.0, 1), (1e-3, 1)] * 2 + [(2.0, -1), (0.0, -1)])
+]
+
+
+@pytest.mark.parametrize(("centre", "steepness", "bound", "sign"), DRAWN)
+def test_quadratic_programs(centre, steepness, bound, sign):
+    """Bounds that bind and that do not, one of 0 and a small one, from below and from above."""
+    goal = fitting.at_most if sign > 0 else fitting.at_least
+    known = {"centre": jnp.asarray(centre), "steepness": jnp.asarray(steepness), "units": jnp.ones(2)}
+    found = qdb.fit(valley, {"height": fitting.minimize(), "sum": goal(bound)}, {**FREE, **known})
+    wanted = lowest(centre, steepness, bound, sign)
+    np.testing.assert_allclose([found.values["x"], found.values["y"]], wanted, atol=2e-6)
+    assert found.verdict == "converged" and found.status == 0
+    assert sign * (found.outputs["sum"] - bound) <= 1e-6 * (abs(bound) or 0.4)  # of the bound, or of the start
+
+
+@pytest.mark.parametrize("units", [(1e-30, 1.0), (1e30, 1e-30), (1e-9, 1e12), (1e6, 1e-24), (1.0, 1e30)])
+def test_units_change_nothing(units):
+    """Of what is minimised and of what is bounded, 60 powers of ten apart."""
+    known = {"centre": jnp.asarray([1.0, 0.4]), "steepness": jnp.asarray(3.0), "units": jnp.asarray(units)}
+    terms = {"height": fitting.minimize(), "sum": fitting.at_most(0.7 * units[1])}
+    found = qdb.fit(valley, terms, {**FREE, **known})
+    np.testing.assert_allclose([found.values["x"], found.values["y"]], lowest([1.0, 0.4], 3.0, 0.7, 1), atol=2e-6)
+    assert found.verdict == "converged"
+
+
+def test_a_loss_that_would_run_away():
+    """e^x outgrows any penalty, so that the first rounds are lost; the bound holds all the same, from three starts."""
+    free = {"x": fitting.real(0.0, range=(-1.0, 1.0)), "y": fitting.real(0.5, range=(-1.0, 1.0))}
+    model = lambda x, y: {"gain": jnp.exp(3 * x) + y, "spent": x + y**2}  # noqa: E731
+    found = qdb.fit(model, {"gain": fitting.maximize(), "spent": fitting.at_most(2.0)}, free, starts=3)
+    best = minimize_scalar(lambda y: -np.exp(3 * (2 - y**2)) - y, bounds=(-1, 1), method="bounded")
+    np.testing.assert_allclose(found.outputs["gain"], -best.fun, rtol=1e-5)
+    assert found.outputs["spent"] <= 2 * (1 + 1e-6) and found.verdict == "converged"
+
+
+def test_a_bound_out_of_reach_is_said():
+    """x² + 1 <= ½ has no solution: the nearest point, and its verdict."""
+    free = {"x": fitting.real(0.7)}
+    found = qdb.fit(
+        lambda x: {"a": x, "b": x**2 + 1}, {"a": fitting.minimize(), "b": fitting.at_most(0.5)}, free, steps=1000
+    )
+    assert found.verdict == "stalled" and found.status & int(Status.TARGET_NOT_ATTAINED)
+    np.testing.assert_allclose(found.values["x"], 0.0, atol=1e-3)
+    assert "b: 1. <= 0.5" in repr(found)
+
+
+@pytest.mark.slow
+def test_several_bounds_without_another_aim():
+    """One for each entry, found from outside of them."""
+    found = qdb.fit(lambda x, y: jnp.stack([x, y]), fitting.at_least([0.3, 0.4]), FREE)
+    assert found.verdict == "converged" and np.all(found.outputs["value"] >= np.array([0.3, 0.4]) * (1 - 1e-6))
+
+
+def test_data_beside_a_bound():
+    """Least squares with x + y <= s is a projection, and nothing varies across the bound: errors σ/√2."""
+    data, sigma, most = np.array([1.3, 0.5]), 0.1, 1.2
+    model = lambda x, y: {"data": jnp.stack([x, y]), "sum": x + y}  # noqa: E731
+    terms = {"data": fitting.match(data, error=sigma), "sum": fitting.at_most(most)}
+    found = qdb.fit(model, terms, FREE)
+    np.testing.assert_allclose([found.values["x"], found.values["y"]], data - (data.sum() - most) / 2, atol=1e-6)
+    across = np.array([[1.0, -1.0], [-1.0, 1.0]]) / 2
+    np.testing.assert_allclose(found.covariance, sigma**2 * across, atol=1e-9)
+    np.testing.assert_allclose(found.standard_errors["x"], sigma / np.sqrt(2), rtol=1e-6)
+    assert found.identifiability.rank == 2
+    loose = qdb.fit(model, {**terms, "sum": fitting.at_most(5.0)}, FREE)
+    np.testing.assert_allclose(loose.covariance, sigma**2 * np.eye(2), atol=1e-12)
+
+
+@pytest.mark.slow
+def test_other_optimizers_keep_bounds():
+    """Rounds begin anew whatever makes the steps."""
+    found = qdb.fit(
+        lambda x: {"a": x**2, "b": x},
+        {"a": fitting.minimize(), "b": fitting.at_least(0.5)},
+        {"x": fitting.real(0.2)},
+        optimizer=optax.adam(0.02),
+        steps=2000,
+    )
+    np.testing.assert_allclose(found.values["x"], 0.5, rtol=1e-4)
+
+
+BAD_BOUNDS = (
+    (lambda: fitting.at_most(np.nan), "bound must be finite; got nan"),
+    (lambda: fitting.at_least([0.0, np.inf]), "bound must be finite"),
+    (lambda: qdb.fit(lambda x: x, fitting.at_most([1.0, 2.0]), {"x": fitting.real(0.0)}), "a bound has shape"),
+)
+
+
+@pytest.mark.parametrize(("call", "words"), BAD_BOUNDS, ids=[words for _, words in BAD_BOUNDS])
+def test_bad_bounds_are_refused_in_words(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
