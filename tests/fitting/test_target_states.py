@@ -9,7 +9,6 @@ import pytest
 import qdbjax as qdb
 from qdbjax import fitting
 
-
 DISTANCES = ["fidelity", *(pytest.param(x, marks=pytest.mark.slow) for x in ("trace_distance", "relative_entropy"))]
 
 
