@@ -11,7 +11,7 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.fitting.objectives import Match
 from qdbjax.fitting.problem import Evaluation, Problem, around
 from qdbjax.fitting.result import Fit, status_of
-from qdbjax.fitting.search import SearchState, finished
+from qdbjax.fitting.search import SearchState, finished, is_flat
 from qdbjax.fitting.transforms import Bounded, Free
 from qdbjax.fitting.uncertainty import NORMAL_QUANTILE, covariance, identifiability
 
@@ -85,7 +85,9 @@ def assemble(
     miss, values, slopes = _miss_values_slopes(problem, free, outputs)
     miss = max(float(miss), float(_bound_miss(states)[best]))
     report = identifiability(data, problem.parameters.labels, active)
-    has_finished = bool(np.asarray(finished(states))[best])
+    has_finished = bool(finished(state))
+    if state.merit.sizes.shape[0] and miss <= 1:
+        has_finished &= bool(state.converged | is_flat(evaluation))
     verdict = "failed"
     if np.isfinite(losses[best]):
         attained = miss <= 1 and (has_finished or problem.has_targets)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from qdbjax._types import Array, Bool, Float, Int, Scalar
 
+BOUND_TOLERANCE = 1e-6  # excess over a bound, relative to it, up to which it counts as kept
 FIRST_PENALTY = 10.0  # μ where loss/u and c are of order 1
 PENALTY_LIMIT = 1e9  # beyond which bounds that are not kept are taken to be out of reach
 BOUND_ROUNDS = 30  # of one search
@@ -33,7 +34,6 @@ class Merit(eqx.Module):
     multipliers: (k,), λ.
     penalty: μ.
     gap: the largest |max(c_i, -λ_i/μ)|, 0 at a solution, at the end of the last round; at first the excess.
-    kept_rounds: rounds since which the bounds are kept.
     rounds: made so far.
     steps: of this round.
     """
@@ -44,7 +44,6 @@ class Merit(eqx.Module):
     multipliers: Excess
     penalty: Scalar
     gap: Scalar
-    kept_rounds: Int[Array, ""]
     rounds: Int[Array, ""]
     steps: Int[Array, ""]
 
@@ -62,10 +61,13 @@ class Merit(eqx.Module):
         """M."""
         return loss / self._divisor + 0.5 * self.penalty * jnp.sum(self._push(excess) ** 2)
 
-    def gradient(self, loss_slope: Array, excess_slopes: Array, excess: Excess) -> Array:
-        """∇M from the slopes (n,) of the loss and (k, n) of the excess."""
-        pull = self.penalty * self._push(excess) / self.sizes
-        return loss_slope / self._divisor + jnp.matmul(pull, excess_slopes, precision="highest")
+    def pull(self, excess: Excess) -> Excess:
+        """∂M/∂c."""
+        return self.penalty * self._push(excess) / self.sizes
+
+    def gradient(self, loss_slope: Array, pulled: Array) -> Array:
+        """∇M from the slope (n,) of the loss and the sum (n,) of all slopes of excess times their pull."""
+        return loss_slope / self._divisor + pulled
 
     def residuals(self, residuals: Array, excess: Excess) -> Array:
         """r with M = ½ Σ r²."""
@@ -80,39 +82,52 @@ class Merit(eqx.Module):
     def _divisor(self) -> Scalar:
         return jnp.where(self.is_measured, self.unit, 1.0)
 
-    def measured(self, loss: Scalar, slope: Array, excess: Excess, sizes: Array, has_targets: bool) -> "Merit":
-        """With units from the start; losses with targets are numbers without a unit. sizes: (2, k), `bound_sizes`."""
+    def measured(
+        self, loss: Scalar, slope: Array, excess: Excess, sizes: Array, reach: Excess, has_targets: bool
+    ) -> "Merit":
+        """With units from the start; losses with targets are numbers without a unit.
+
+        sizes: (2, k), of bounds and outputs. reach: (k,), how far the output moves with a free real.
+        """
         size = jnp.maximum(jnp.abs(loss), jnp.max(jnp.abs(slope)))
         size = jnp.where(jnp.isfinite(size) & (size > 0), size, 1.0)
         unit = jnp.ones_like(size) if has_targets else size
         penalty = FIRST_PENALTY * jnp.maximum(size / unit, 1.0)
-        gap = jnp.max(excess / sizes[0], initial=0.0)
+        bound, output = sizes[0], _finite(sizes[1])
+        each = _or_one(jnp.maximum(jnp.maximum(bound, output), _finite(reach)))
+        digits = max(BOUND_TOLERANCE, 64 * float(jnp.finfo(each.dtype).eps))
+        kept = digits * jnp.where(bound > 0, jnp.maximum(bound, 1e-3 * output), jnp.where(output > 0, output, each))
         read = lambda merit: (merit.unit, merit.sizes, merit.tolerances, merit.penalty, merit.gap)  # noqa: E731
-        new = unit, sizes[0], sizes[1] / sizes[0], penalty, gap
-        found = [jnp.where(self.is_measured, old, each) for old, each in zip(read(self), new, strict=True)]
+        new = unit, each, kept / each, penalty, jnp.max(excess / each, initial=0.0)
+        found = [jnp.where(self.is_measured, old, given) for old, given in zip(read(self), new, strict=True)]
         return eqx.tree_at(read, self, tuple(found))
 
-    def next_round(self, excess: Excess) -> tuple["Merit", Bool[Array, ""]]:
-        """The merit of the next round, and whether this round is lost: it must be made again, from where it began."""
+    def next_round(self, excess: Excess, is_stuck: Bool[Array, ""]) -> tuple["Merit", Bool[Array, ""], Bool[Array, ""]]:
+        """The merit of the next round, whether the bounds are kept, and whether this round is lost.
+
+        is_stuck: whether the search of this round was given up: then the penalty was too steep. A round that is lost
+        must be made again, from where it began.
+        """
         excess = excess / self.sizes
         off = jnp.abs(jnp.maximum(excess, -self.multipliers / self.penalty))
         gap = jnp.max(off, initial=0.0)
         is_lost = jnp.max(excess, initial=0.0) > jnp.maximum(RUNAWAY, 2 * self.gap)
-        growth = jnp.where(is_lost, 100.0, jnp.where(gap > 0.25 * self.gap, 10.0, 1.0))
-        multipliers = jnp.maximum(0.0, self.multipliers + self.penalty * excess)
         is_kept = jnp.all(off <= 0.1 * self.tolerances)
+        is_stuck &= is_kept  # else the multipliers are what is wrong
+        is_settled = ~is_lost & ~is_stuck
+        multipliers = jnp.maximum(0.0, self.multipliers + self.penalty * excess)
+        growth = jnp.where(gap > 0.25 * self.gap, 10.0, 1.0)
         following = Merit(
             self.unit,
             self.sizes,
             self.tolerances,
-            jnp.where(is_lost, self.multipliers, multipliers),
-            self.penalty * growth,
-            jnp.where(is_lost, self.gap, gap),
-            jnp.where(is_kept, self.kept_rounds + 1, 0),
+            jnp.where(is_settled, multipliers, self.multipliers),
+            self.penalty * jnp.where(is_lost, 100.0, jnp.where(is_stuck, 0.1, growth)),
+            jnp.where(is_settled, gap, self.gap),
             self.rounds + 1,
             jnp.zeros_like(self.steps),
         )
-        return following, is_lost
+        return following, is_kept, is_lost
 
     @property
     def is_exhausted(self) -> Bool[Array, ""]:
@@ -120,9 +135,17 @@ class Merit(eqx.Module):
         return (self.rounds >= BOUND_ROUNDS) | (self.penalty > PENALTY_LIMIT * FIRST_PENALTY)
 
 
+def _finite(size: Array) -> Array:
+    return jnp.where(jnp.isfinite(size), size, 0.0)
+
+
+def _or_one(size: Array) -> Array:
+    return jnp.where(size > 0, size, 1.0)
+
+
 def first_merit(bounds: int, dtype: jnp.dtype, measures: bool) -> Merit:
     """Before the first step; measures: whether the start is to give units."""
     zeros, ones = jnp.zeros((bounds,), dtype), jnp.ones((bounds,), dtype)
     unit, penalty = jnp.asarray(0.0 if measures else 1.0, dtype), jnp.asarray(FIRST_PENALTY, dtype)
     none = jnp.zeros((), jnp.int32)
-    return Merit(unit, ones, ones, zeros, penalty, jnp.zeros((), dtype), none, none, none)
+    return Merit(unit, ones, ones, zeros, penalty, jnp.zeros((), dtype), none, none)

@@ -13,7 +13,6 @@ from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
 from qdbjax.states import fidelity, relative_entropy, trace_distance
 
 TARGET_TOLERANCE = 1e-6  # relative deviation from an exact target up to which it counts as attained
-BOUND_TOLERANCE = 1e-6  # excess over a bound, relative to it, up to which it counts as kept
 STANDARD_ERRORS = 5.0  # deviation from measured data up to which they count as attained
 DISTANCES = ("fidelity", "trace_distance", "relative_entropy")
 
@@ -46,7 +45,7 @@ class AbstractTerm(eqx.Module):
         return jnp.zeros((0,), jnp.result_type(float))
 
     def bound_sizes(self, output: Array) -> Float[Array, "2 k"]:
-        """What an excess is measured in, and the excess up to which a bound counts as kept, from a first output."""
+        """The size of the bound and that of the output beside each excess."""
         return jnp.zeros((2, 0), jnp.result_type(float))
 
 
@@ -206,11 +205,6 @@ def minimize(weight: ArrayLike = 1.0) -> LinearTerm:
     return LinearTerm(as_scalar(weight, "weight", low=0, strict=True))
 
 
-def bound_tolerance(dtype: jnp.dtype) -> float:
-    """The relative excess up to which a bound counts as kept: 1e-6, and what single precision can hold."""
-    return max(BOUND_TOLERANCE, 64 * float(jnp.finfo(dtype).eps))
-
-
 class BoundTerm(AbstractTerm):
     """sign · (output - bound) <= 0, which the search keeps by an augmented Lagrangian; see `at_most` and `at_least`.
 
@@ -238,13 +232,8 @@ class BoundTerm(AbstractTerm):
         )
 
     def bound_sizes(self, output: Array) -> Float[Array, "2 k"]:
-        bound, start = jnp.max(jnp.abs(self.bound)), jnp.max(jnp.abs(output))
-        size = jnp.maximum(bound, jnp.where(jnp.isfinite(start), start, 0.0))
-        size = jnp.where(size > 0, size, 1.0)
-        kept = bound_tolerance(output.dtype) * jnp.where(bound > 1e-3 * size, bound, 1e-3 * size)
-        kept = jnp.where(bound > 0, kept, bound_tolerance(output.dtype) * size)
-        both = jnp.stack([size, kept]).astype(jnp.result_type(float))
-        return jnp.broadcast_to(both[:, None], (2, output.size))
+        sizes = jnp.stack([jnp.max(jnp.abs(self.bound)), jnp.max(jnp.abs(output))]).astype(jnp.result_type(float))
+        return jnp.broadcast_to(sizes[:, None], (2, output.size))
 
     def report_row(self, output: Array) -> str:
         return f"{_format_array(output)} {'<=' if self.sign > 0 else '>='} {_format_array(self.bound)}"
@@ -296,8 +285,13 @@ class Objective(eqx.Module):
         """By how much the outputs are beyond the bounds, negative within."""
         return _joined([term.excess(outputs[name]) for name, term in self.terms.items()], (0,))
 
+    def bound_terms(self, outputs: dict[str, Array]) -> np.ndarray:
+        """(terms, k), which excess belongs to which term, as 0 and 1."""
+        counts = [np.size(outputs[name]) for name, term in self.terms.items() if isinstance(term, BoundTerm)]
+        return np.repeat(np.eye(len(counts)), counts, axis=1)
+
     def bound_sizes(self, outputs: dict[str, Array]) -> Float[Array, "2 k"]:
-        """What each excess is measured in, and up to where its bound counts as kept."""
+        """The size of the bound and that of the output beside each excess."""
         return _joined([term.bound_sizes(outputs[name]) for name, term in self.terms.items()], (2, 0))
 
     def loss(self, outputs: dict[str, Array]) -> Scalar:

@@ -94,12 +94,14 @@ class Problem(eqx.Module):
 
         derivative = jax.jacfwd if self.forward else jax.jacrev
         slopes, (loss, features, excess, outputs, status) = derivative(observe, has_aux=True)(free)
-        value, gradient = merit.value(loss, excess), merit.gradient(slopes[0], slopes[2], excess)
-        value = jnp.where(jnp.all(jnp.isfinite(gradient)), value, jnp.inf)
+        gradient = merit.gradient(slopes[0], jnp.matmul(merit.pull(excess), slopes[2], precision="highest"))
+        value = merit.value(loss, excess)
         jacobian = jnp.concatenate([slopes[1], slopes[2]])
-        found = Evaluation(free, value, loss, excess, status, outputs, gradient, jacobian)
-        units = merit.measured(loss, slopes[0], excess, self.objective.bound_sizes(outputs), self.has_targets)
-        return found, gradient, features, units
+        found = Evaluation(free, _where_defined(value, gradient), loss, excess, status, outputs, gradient, jacobian)
+        terms = self.objective.bound_terms(outputs)
+        reach = jnp.max(jnp.abs(slopes[2]), axis=1, initial=0.0)
+        reach = jnp.asarray([jnp.max(jnp.where(term > 0, reach, 0.0)) for term in terms], free.dtype)
+        return found, gradient, features, self._measured(merit, found, slopes[0], reach)
 
     def evaluate(self, free: Free, merit: Merit) -> tuple[Evaluation, Free, Merit]:
         """The evaluation, without a Jacobian where derivatives go backward, the gradient, and the merit with units."""
@@ -111,12 +113,28 @@ class Problem(eqx.Module):
             outputs, status = self.outputs(free)
             outputs = jax.tree.map(jnp.asarray, outputs)
             loss, excess = self.objective.loss(outputs), self.objective.excess(outputs)
-            return merit.value(loss, excess), (loss, excess, status, outputs)
+            terms = self.objective.bound_terms(outputs)
+            # One number for each term of bounds: what pulls at it, or, to see how far it moves, a sum of random signs.
+            signs = jax.random.rademacher(jax.random.key(0), excess.shape, excess.dtype)
+            pull = jax.lax.stop_gradient(jnp.where(merit.is_measured, merit.pull(excess), signs))
+            sums = [jnp.sum(jnp.where(term > 0, pull * excess, 0.0)) for term in terms]
+            return jnp.stack([loss, *sums]), (loss, excess, status, outputs)
 
-        (value, (loss, excess, status, outputs)), gradient = jax.value_and_grad(observe, has_aux=True)(free)
-        value = jnp.where(jnp.all(jnp.isfinite(gradient)), value, jnp.inf)
-        units = merit.measured(loss, gradient, excess, self.objective.bound_sizes(outputs), self.has_targets)
-        return Evaluation(free, value, loss, excess, status, outputs, gradient, None), gradient, units
+        slopes, (loss, excess, status, outputs) = jax.jacrev(observe, has_aux=True)(free)
+        pulled = jnp.where(merit.is_measured, jnp.sum(slopes[1:], axis=0), 0.0)
+        gradient, value = merit.gradient(slopes[0], pulled), merit.value(loss, excess)
+        found = Evaluation(free, _where_defined(value, gradient), loss, excess, status, outputs, gradient, None)
+        return (
+            found,
+            gradient,
+            self._measured(merit, found, slopes[0], jnp.max(jnp.abs(slopes[1:]), axis=1, initial=0.0)),
+        )
+
+    def _measured(self, merit: Merit, found: Evaluation, slope: Free, reach: Array) -> Merit:
+        """The merit with units from this evaluation, if it has none. reach: (terms,), how far each of bounds moves."""
+        terms, sizes = self.objective.bound_terms(found.outputs), self.objective.bound_sizes(found.outputs)
+        each = jnp.matmul(reach, jnp.asarray(terms, reach.dtype))
+        return merit.measured(found.loss, slope, found.excess, sizes, each, self.has_targets)
 
     def merit(self, free: Free, merit: Merit) -> Scalar:
         """What is minimised."""
@@ -154,6 +172,10 @@ class Problem(eqx.Module):
 def around(free: Free) -> Float[Array, "n n"]:
     """The n points around an extremum from which it is looked at, one along each free real."""
     return free[None, :] + EXTREMUM_STEP * jnp.eye(free.shape[0], dtype=free.dtype)
+
+
+def _where_defined(value: Scalar, gradient: Free) -> Scalar:
+    return jnp.where(jnp.all(jnp.isfinite(gradient)), value, jnp.inf)
 
 
 def _flatten_to_reals(leaf: Any) -> Array:

@@ -26,6 +26,7 @@ STEPS_PER_CALL = 50  # of one compiled call, after which progress is shown and a
 PATIENCE = 100  # steps without progress after which a start is given up
 PROGRESS = 1e-9  # relative decrease of the merit that counts as progress
 ROUND_PATIENCE = 20  # steps without progress after which a round with fixed multipliers is given up
+FLAT = 1e-4  # slope of the merit, in its own unit, below which it hardly changes
 ROUND_STEPS = 100  # of one round, for optimizers that never come to rest
 
 Solver = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser
@@ -210,14 +211,19 @@ def _optimistix_step(problem: Problem, solver: Solver, state: SearchState) -> Se
     return eqx.tree_at(lambda s: s.idle_steps, found, jnp.where(gives_up, PATIENCE, found.idle_steps))
 
 
+def is_flat(evaluation: Evaluation) -> Bool[Array, "..."]:
+    """Whether the merit hardly changes with any free real: what a search that is given up must be, to be at rest."""
+    return jnp.max(jnp.abs(evaluation.slope), axis=-1) <= FLAT * jnp.maximum(1.0, jnp.abs(evaluation.merit))
+
+
 def _next_round(problem: Problem, optimizer: Optimizer, state: SearchState) -> SearchState:
     """Where a round with fixed multipliers has ended: with new ones from its best point, until the bounds are kept."""
-    rests = state.converged | (state.idle_steps >= ROUND_PATIENCE)
-    ended = rests | (state.merit.steps >= ROUND_STEPS)
-    following, is_lost = state.merit.next_round(state.evaluation.excess)
-    # A round that is given up may be stuck in the narrow valley beside a bound: the next one begins afresh.
-    is_kept = following.kept_rounds >= jnp.where(state.converged, 1, 2)
-    is_last = (is_kept & rests) | state.merit.is_exhausted | jnp.isinf(state.lowest)
+    gives_up = ~state.converged & (state.idle_steps >= ROUND_PATIENCE)
+    is_stuck = gives_up & ~is_flat(state.evaluation)
+    ended = state.converged | gives_up | (state.merit.steps >= ROUND_STEPS)
+    following, is_kept, is_lost = state.merit.next_round(state.evaluation.excess, is_stuck)
+    is_last = is_kept & (state.converged | (gives_up & ~is_stuck))
+    is_last |= state.merit.is_exhausted | jnp.isinf(state.lowest)
     start = jnp.where(is_lost, state.anchor, state.best)
     fresh = SearchState(
         start,

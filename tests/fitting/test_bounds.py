@@ -43,6 +43,24 @@ def test_quadratic_programs(centre, steepness, bound, sign):
     assert sign * (found.outputs["sum"] - bound) <= 1e-6 * (abs(bound) or 0.4)  # of the bound, or of the start
 
 
+def test_a_bound_in_a_narrow_valley():
+    """Where the bound is a thousandth of how far its output moves, rounds get stuck and begin afresh."""
+    centre, known = [1.0, 0.4], {"steepness": jnp.asarray(70.0), "units": jnp.ones(2)}
+    moved = lambda **given: {**(found := valley(**given)), "sum": found["sum"] - 0.4}  # 0 at the start  # noqa: E731
+    terms = {"height": fitting.minimize(), "sum": fitting.at_most(1e-3)}
+    found = qdb.fit(moved, terms, {**FREE, **known, "centre": jnp.asarray(centre)})
+    np.testing.assert_allclose([found.values["x"], found.values["y"]], lowest(centre, 70.0, 0.401, 1), atol=1e-5)
+
+
+def test_the_best_start_keeps_the_bound():
+    """One start comes to rest out of reach of x³ - 3x >= 3, at a lower loss; the other is the answer."""
+    model = lambda x: {"a": x, "b": x**3 - 3 * x}  # noqa: E731
+    terms = {"a": fitting.minimize(), "b": fitting.at_least(3.0)}
+    found = qdb.fit(model, terms, {"x": fitting.real(-1.5, range=(2.0, 3.0))}, starts=2, steps=1000)
+    np.testing.assert_allclose(found.values["x"], np.roots([1, 0, -3, -3])[0].real, rtol=1e-6)
+    assert found.losses[0] < 0 < found.loss and found.verdict == "converged"
+
+
 @pytest.mark.parametrize("units", [(1e-30, 1.0), (1e30, 1e-30), (1e-9, 1e12), (1e6, 1e-24), (1.0, 1e30)])
 def test_units_change_nothing(units):
     """Of what is minimised and of what is bounded, 60 powers of ten apart."""

@@ -52,6 +52,8 @@ KINDS = {
         qdb.Lead(1j * LOWER, qdb.Ohmic(0.1, 2.0), temperature=0.5, chemical_potential=0.2),
         "Complex Positive Positive Positive Real",
     ),
+    "Lead, symmetric": (qdb.Lead(REAL, qdb.Ohmic(0.1, 2.0), temperature=0.5), "Real Positive Positive Positive Real"),
+    "System, solved": (qdb.System(np.diag([1.0, 2.0]), eigenbasis=np.eye(2), energies=[1.0, 2.0]), "Real Real Real"),
     "Gas": (qdb.Gas(REAL, temperature=0.5, density=1.0, mass=2.0), "Symmetric Positive Positive Positive"),
     "System": (qdb.System(COMPLEX), "Hermitian"),
     "a list": ([qdb.System(REAL), {"b": bath(COMPLEX)}], "Symmetric Hermitian Positive Positive Positive"),

@@ -67,6 +67,19 @@ def test_functions_of_outputs_have_no_unit_either(unit):
     np.testing.assert_allclose([found.values["x"], found.values["y"]], [1.0, 1.0], rtol=1e-6)
 
 
+def test_infinity_is_no_maximum():
+    """A loss of -∞ with a slope of 0 is a step too far."""
+    found = qdb.fit(lambda x: jnp.where(x < 2, x - 0.3 * x**2, jnp.inf), fitting.maximize(), {"x": fitting.real(1.0)})
+    np.testing.assert_allclose(found.values["x"], 1 / 0.6, rtol=1e-6)
+
+
+def test_a_search_cut_short_is_no_maximum():
+    """After three steps nothing is known of an extremum."""
+    free = {"x": fitting.real(0.0), "y": fitting.real(1.0)}
+    found = qdb.fit(lambda x, y: -((1 - x) ** 2) - 100 * (y - x**2) ** 2, fitting.maximize(), free, steps=3)
+    assert found.verdict == "unfinished" and "not converged" in repr(found)
+
+
 def loop(tunneling, flux, potential):
     """Probability that circulates in equilibrium in a ring that scatters a gas."""
     ring = qdb.models.three_dot_ring(tunneling=-tunneling, flux=flux)
