@@ -63,7 +63,8 @@ def fit(
         fixed values.
     over: conditions by name, vectors (n,); the model is called for each of the n, and outputs have a leading axis n.
     optimizer: any of optax, or a least-squares solver or minimiser of optimistix that uses derivatives; by default
-        Levenberg and Marquardt where every term has residuals, else BFGS with clipped steps.
+        Levenberg and Marquardt where every term has residuals, else BFGS with clipped steps. With bounds keep to those
+        that come to rest: at a fixed rate, as that of optax.adam, bounds are kept to the size of its steps.
     steps: the largest number of steps, a whole number.
     starts: number of starts; the first from the given values, further ones drawn from the ranges.
     seed: of these draws.

@@ -6,8 +6,9 @@ For fixed multipliers λ and penalty μ this is smooth and has no bounds. After 
 
     λ_i ← max(0, λ_i + μ c_i(z)),      μ ← 10 μ where the bounds are not four times nearer than a round ago,
 
-so that bounds are kept to rounding at a finite μ, where a penalty alone (λ = 0) misses them by λ/μ. With u from the
-start, and c in units of the bound or the output, nothing of the search depends on the units of outputs.
+so that bounds are kept to rounding at a finite μ, where a penalty alone (λ = 0) misses them by λ/μ. A round in which
+the loss wins is made again with a hundred times the penalty, one whose search gets stuck with a tenth. With u from the
+start, and c in units of the bound, the output, or its slope there, nothing of the search depends on units of outputs.
 
 *Source:* E. G. Birgin and J. M. Martínez, Practical Augmented Lagrangian Methods (2014), algorithm 4.1.
 """

@@ -25,9 +25,10 @@ from qdbjax.fitting.transforms import Free
 STEPS_PER_CALL = 50  # of one compiled call, after which progress is shown and a checkpoint written
 PATIENCE = 100  # steps without progress after which a start is given up
 PROGRESS = 1e-9  # relative decrease of the merit that counts as progress
-ROUND_PATIENCE = 20  # steps without progress after which a round with fixed multipliers is given up
+ROUND_PATIENCE = 20  # steps without progress after which a round with fixed multipliers is given up by a line search
 FLAT = 1e-4  # slope of the merit, in its own unit, below which it hardly changes
-ROUND_STEPS = 100  # of one round, for optimizers that never come to rest
+ROUND_STEPS = 100  # of one round
+FIXED_RATE = 2.5  # times as many for optimizers of optax, whose steps oscillate
 
 Solver = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser
 Optimizer = optax.GradientTransformation | Solver
@@ -218,9 +219,10 @@ def is_flat(evaluation: Evaluation) -> Bool[Array, "..."]:
 
 def _next_round(problem: Problem, optimizer: Optimizer, state: SearchState) -> SearchState:
     """Where a round with fixed multipliers has ended: with new ones from its best point, until the bounds are kept."""
-    gives_up = ~state.converged & (state.idle_steps >= ROUND_PATIENCE)
+    longer = FIXED_RATE if isinstance(optimizer, optax.GradientTransformation) else 1.0
+    gives_up = ~state.converged & (state.idle_steps >= int(longer * ROUND_PATIENCE))
     is_stuck = gives_up & ~is_flat(state.evaluation)
-    ended = state.converged | gives_up | (state.merit.steps >= ROUND_STEPS)
+    ended = state.converged | gives_up | (state.merit.steps >= int(longer * ROUND_STEPS))
     following, is_kept, is_lost = state.merit.next_round(state.evaluation.excess, is_stuck)
     is_last = is_kept & (state.converged | (gives_up & ~is_stuck))
     is_last |= state.merit.is_exhausted | jnp.isinf(state.lowest)

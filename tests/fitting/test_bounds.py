@@ -1,10 +1,11 @@
 """Bounds are kept, whatever they cost and in whatever unit: against closed forms and a scan."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 
 import qdbjax as qdb
 from qdbjax import Status, fitting
@@ -125,6 +126,48 @@ def test_other_optimizers_keep_bounds():
         steps=2000,
     )
     np.testing.assert_allclose(found.values["x"], 0.5, rtol=1e-4)
+
+
+def landscape(x, numbers, units):
+    """A valley with ripples, and two bounds across it."""
+    stiffness, pull, mixing, weights = numbers
+    height = 0.5 * x @ stiffness @ x - pull @ x + 0.3 * jnp.sum(jnp.cos(mixing[0] @ x)) + 3.0
+    walls = [jnp.tanh(mixing[1] @ x) @ weights + 0.1 * jnp.sum(x**2), jnp.sum(jnp.exp(0.3 * (mixing[2] @ x)))]
+    return {"height": units[0] * height, "walls": units[1] * jnp.stack(walls)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_random_landscapes(mode):
+    """Where SLSQP comes to rest too, or lower, in units up to 40 powers of ten apart, by both modes of derivatives."""
+    agreed = 0
+    for seed in range(24):
+        rng, n = np.random.default_rng(seed), 4
+        root = rng.normal(size=(n, n))
+        drawn = root @ root.T + 0.1 * np.eye(n), 3 * rng.normal(size=n), rng.normal(size=(3, n, n)), rng.normal(size=n)
+        numbers, units = tuple(map(jnp.asarray, drawn)), 10 ** rng.uniform(-20, 20, size=2)
+        begin = 0.3 * rng.normal(size=n)
+        value = jax.jit(lambda x, numbers=numbers: landscape(x, numbers, jnp.ones(2)))
+        slope = jax.jit(jax.jacfwd(lambda x, numbers=numbers: landscape(x, numbers, jnp.ones(2))))
+        most = np.asarray(value(begin)["walls"]) + rng.uniform(-0.3, 0.6, size=2)
+        wall = {
+            "type": "ineq",
+            "fun": lambda x, most=most, value=value: most - np.asarray(value(x)["walls"]),
+            "jac": lambda x, slope=slope: -np.asarray(slope(x)["walls"]),
+        }
+        height = lambda x, value=value: float(value(x)["height"])  # noqa: E731
+        downhill = lambda x, slope=slope: np.asarray(slope(x)["height"])  # noqa: E731
+        other = minimize(height, begin, jac=downhill, constraints=wall, method="SLSQP", options={"ftol": 1e-13})
+        found = qdb.fit(
+            landscape,
+            {"height": fitting.minimize(), "walls": fitting.at_most(most * units[1])},
+            {"x": fitting.real(begin), "numbers": numbers, "units": jnp.asarray(units)},
+            mode=mode,
+            steps=1000,
+        )
+        assert np.all(found.outputs["walls"] <= units[1] * (most + 1e-5 * abs(most))) and found.verdict == "converged"
+        agreed += found.loss / units[0] <= other.fun + 1e-5 * max(1.0, abs(other.fun))
+    assert agreed >= 23  # in one of them they rest in different valleys
 
 
 BAD_BOUNDS = (
