@@ -54,9 +54,8 @@ class Merit(eqx.Module):
         return self.unit > 0
 
     def _push(self, excess: Excess) -> Excess:
-        """max(0, c + λ/μ); 0 as long as nothing is measured."""
-        pushed = jnp.maximum(0.0, excess / self.sizes + self.multipliers / self.penalty)
-        return jnp.where(self.is_measured, pushed, 0.0)
+        """max(0, c + λ/μ)."""
+        return jnp.maximum(0.0, excess / self.sizes + self.multipliers / self.penalty)
 
     def value(self, loss: Scalar, excess: Excess) -> Scalar:
         """M."""

@@ -121,8 +121,7 @@ class Problem(eqx.Module):
             return jnp.stack([loss, *sums]), (loss, excess, status, outputs)
 
         slopes, (loss, excess, status, outputs) = jax.jacrev(observe, has_aux=True)(free)
-        pulled = jnp.where(merit.is_measured, jnp.sum(slopes[1:], axis=0), 0.0)
-        gradient, value = merit.gradient(slopes[0], pulled), merit.value(loss, excess)
+        gradient, value = merit.gradient(slopes[0], jnp.sum(slopes[1:], axis=0)), merit.value(loss, excess)
         found = Evaluation(free, _where_defined(value, gradient), loss, excess, status, outputs, gradient, None)
         return (
             found,
@@ -175,7 +174,7 @@ def around(free: Free) -> Float[Array, "n n"]:
 
 
 def _where_defined(value: Scalar, gradient: Free) -> Scalar:
-    return jnp.where(jnp.all(jnp.isfinite(gradient)), value, jnp.inf)
+    return jnp.where(jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient)), value, jnp.inf)
 
 
 def _flatten_to_reals(leaf: Any) -> Array:

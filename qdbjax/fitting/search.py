@@ -84,7 +84,7 @@ def _followed(
 ) -> SearchState:
     """After a step that evaluated a point and proposes another; the first one, where units are unknown, measures."""
     lowest = evaluation.merit
-    is_better = jnp.isfinite(lowest) & (lowest < state.lowest)
+    is_better = lowest < state.lowest  # infinite where it is not defined
     progress = is_better & ~(state.lowest - lowest <= PROGRESS * jnp.abs(lowest))
     take_new = is_better | (state.merit.steps == 0)
     kept = jax.tree.map(lambda new, old: jnp.where(take_new, new, old), evaluation, state.evaluation)

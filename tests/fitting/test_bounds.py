@@ -72,6 +72,33 @@ def test_units_change_nothing(units):
     assert found.verdict == "converged"
 
 
+@pytest.mark.parametrize("unit", [1e-20, 1.0, 1e20])
+def test_outputs_that_rest_at_the_start(unit):
+    """Neither output nor slope says what a bound is measured in: the bound does."""
+    model = lambda x, unit: {"gain": x, "spent": unit * x**2}  # noqa: E731
+    terms = {"gain": fitting.maximize(), "spent": fitting.at_most(jnp.asarray(4 * unit))}
+    found = qdb.fit(model, terms, {"x": fitting.real(0.0), "unit": jnp.asarray(unit)})
+    np.testing.assert_allclose(found.values["x"], 2.0, rtol=1e-6)
+
+
+def test_both_modes_take_the_same_steps():
+    """The gradient of the merit, forward from all slopes and backward from one pull for each bound."""
+    known = {"centre": jnp.asarray([1.0, 0.4]), "steepness": jnp.asarray(3.0), "units": jnp.ones(2)}
+    terms = {"height": fitting.minimize(), "sum": fitting.at_most(0.7)}
+    forward, reverse = (qdb.fit(valley, terms, {**FREE, **known}, mode=mode) for mode in ("forward", "reverse"))
+    assert forward.steps == reverse.steps
+    np.testing.assert_allclose(forward.history, reverse.history, rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_steps_too_coarse_are_not_called_rest():
+    """At a rate of 0.2 adam keeps x >= ½ but never comes to rest at it: no verdict of convergence."""
+    model = lambda x: {"a": x**2, "b": x}  # noqa: E731
+    terms = {"a": fitting.minimize(), "b": fitting.at_least(0.5)}
+    found = qdb.fit(model, terms, {"x": fitting.real(0.2)}, optimizer=optax.adam(0.2), steps=20000)
+    assert found.verdict == "unfinished" and found.steps < 20000 and found.outputs["b"] > 0.5
+
+
 def test_a_loss_that_would_run_away():
     """e^x outgrows any penalty, so that the first rounds are lost; the bound holds all the same, from three starts."""
     free = {"x": fitting.real(0.0, range=(-1.0, 1.0)), "y": fitting.real(0.5, range=(-1.0, 1.0))}

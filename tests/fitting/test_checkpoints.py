@@ -106,6 +106,16 @@ def test_conditions_and_trees_are_compared(tmp_path):
         qdb.fit(**options, parameters={**known, "bath": warmer}, over={"t": [1.0, 2.0]}, checkpoint=file)
 
 
+def test_a_start_without_a_loss_is_no_difference(tmp_path):
+    """ln x at a negative start, and beside it."""
+    free = {"x": fitting.real(1.0, range=(-2.0, -1.0))}
+    options = {"objective": fitting.match(0.5), "optimizer": optax.adam(0.01), "starts": 2}
+    options["model"] = lambda x: jnp.log(x)
+    for steps in (50, 60):
+        found = qdb.fit(**options, parameters=free, steps=steps, checkpoint=tmp_path / "fit.npz")
+    assert found.steps == 60 and np.isinf(found.losses[1])
+
+
 @pytest.mark.parametrize("cut", [0, 10, 500, -20])
 def test_a_broken_file_is_refused_in_words(written, tmp_path, cut):
     file = tmp_path / "copy.npz"

@@ -68,9 +68,9 @@ def test_functions_of_outputs_have_no_unit_either(unit):
 
 
 def test_infinity_is_no_maximum():
-    """A loss of -∞ with a slope of 0 is a step too far."""
-    found = qdb.fit(lambda x: jnp.where(x < 2, x - 0.3 * x**2, jnp.inf), fitting.maximize(), {"x": fitting.real(1.0)})
-    np.testing.assert_allclose(found.values["x"], 1 / 0.6, rtol=1e-6)
+    """A loss of -∞ with a slope of 0 is a step too far, back from which the search goes on."""
+    found = qdb.fit(lambda x: jnp.where(x < 2, x - 0.05 * x**2, jnp.inf), fitting.maximize(), {"x": fitting.real(1.5)})
+    assert 1.99 < found.values["x"] < 2 and np.isfinite(found.loss)
 
 
 def test_a_search_cut_short_is_no_maximum():
