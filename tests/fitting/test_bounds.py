@@ -53,6 +53,7 @@ def test_a_bound_in_a_narrow_valley():
     np.testing.assert_allclose([found.values["x"], found.values["y"]], lowest(centre, 70.0, 0.401, 1), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_best_start_keeps_the_bound():
     """One start comes to rest out of reach of x³ - 3x >= 3, at a lower loss; the other is the answer."""
     model = lambda x: {"a": x, "b": x**3 - 3 * x}  # noqa: E731
@@ -72,15 +73,19 @@ def test_units_change_nothing(units):
     assert found.verdict == "converged"
 
 
+def spending(x, unit):
+    return {"gain": x, "spent": unit * x**2}
+
+
 @pytest.mark.parametrize("unit", [1e-20, 1.0, 1e20])
 def test_outputs_that_rest_at_the_start(unit):
     """Neither output nor slope says what a bound is measured in: the bound does."""
-    model = lambda x, unit: {"gain": x, "spent": unit * x**2}  # noqa: E731
     terms = {"gain": fitting.maximize(), "spent": fitting.at_most(jnp.asarray(4 * unit))}
-    found = qdb.fit(model, terms, {"x": fitting.real(0.0), "unit": jnp.asarray(unit)})
+    found = qdb.fit(spending, terms, {"x": fitting.real(0.0), "unit": jnp.asarray(unit)})
     np.testing.assert_allclose(found.values["x"], 2.0, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_both_modes_take_the_same_steps():
     """The gradient of the merit, forward from all slopes and backward from one pull for each bound."""
     known = {"centre": jnp.asarray([1.0, 0.4]), "steepness": jnp.asarray(3.0), "units": jnp.ones(2)}
@@ -99,6 +104,7 @@ def test_steps_too_coarse_are_not_called_rest():
     assert found.verdict == "unfinished" and found.steps < 20000 and found.outputs["b"] > 0.5
 
 
+@pytest.mark.slow
 def test_a_loss_that_would_run_away():
     """e^x outgrows any penalty, so that the first rounds are lost; the bound holds all the same, from three starts."""
     free = {"x": fitting.real(0.0, range=(-1.0, 1.0)), "y": fitting.real(0.5, range=(-1.0, 1.0))}
@@ -109,6 +115,7 @@ def test_a_loss_that_would_run_away():
     assert found.outputs["spent"] <= 2 * (1 + 1e-6) and found.verdict == "converged"
 
 
+@pytest.mark.slow
 def test_a_bound_out_of_reach_is_said():
     """x² + 1 <= ½ has no solution: the nearest point, and its verdict."""
     free = {"x": fitting.real(0.7)}

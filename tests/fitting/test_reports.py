@@ -32,9 +32,9 @@ def fatal(t, x):
     return jnp.where(t < 0.0, jnp.nan, x * t)
 
 
-@pytest.mark.parametrize("mode", ["forward", "reverse"])
+@pytest.mark.parametrize("mode", ["forward", pytest.param("reverse", marks=pytest.mark.slow)])
 def test_flagged_conditions_are_mentioned(mode, tmp_path):
-    """How many, which and why; a model that is not flagged says nothing."""
+    """How many, which and why."""
     found = qdb.fit(
         flagged, fitting.match(2 * GRID), {"x": fitting.positive(1.0)}, over={"t": GRID}, mode=mode, optimizer=None
     )
@@ -46,6 +46,12 @@ def test_flagged_conditions_are_mentioned(mode, tmp_path):
     assert "3 of 5 conditions flagged: near_degenerate, ill_conditioned" in text and "near_degenerate: a level" in text
     found.save(tmp_path / "fit.json")
     assert repr(fitting.load_fit(tmp_path / "fit.json")) == text
+
+
+@pytest.mark.slow
+def test_flags_without_conditions():
+    """Of a model that is called once, in words; one that is not flagged says nothing."""
+    ill = int(Status.ILL_CONDITIONED)
     clean = qdb.fit(flagged, fitting.match(2.0), {"x": fitting.positive(1.0), "t": jnp.asarray(1.0)})
     assert clean.status == 0 and clean.condition_status.shape == () and "flagged" not in repr(clean)
     alone = qdb.fit(flagged, fitting.maximize(), {"x": fitting.bounded(low=0.0, high=1.0), "t": jnp.asarray(3.0)})
@@ -93,6 +99,7 @@ def test_a_network_is_one_line():
     assert len(found.identifiability.sloppy) >= 91
 
 
+@pytest.mark.slow
 def test_a_short_tree_is_written_out():
     """Of few reals each has its line."""
     bath = qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, 5.0), temperature=1.0)
@@ -155,8 +162,10 @@ OPTIMIZERS = {
     "gauss-newton": optx.GaussNewton(1e-8, 1e-8),
 }
 
+LINE_SEARCHES = ("lbfgs", "bfgs", "gauss-newton")
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+
+@pytest.mark.parametrize("name", ["default", "adam", *(pytest.param(x, marks=pytest.mark.slow) for x in LINE_SEARCHES)])
 def test_nan_is_never_rest(name):
     """A finite loss whose gradient is NaN: not "converged", not "stalled", but failed, whatever made the steps."""
     kink = lambda x: jnp.sqrt((x - 1.0) ** 2)  # 0 at 1, where the chain rule gives 0/0  # noqa: E731

@@ -56,17 +56,22 @@ def test_a_start_where_nothing_is_seen():
     np.testing.assert_allclose(found.values["x"], 0.5, rtol=1e-6)
 
 
+def peak(x, y, unit):
+    return unit * (3 - (x - 1) ** 2 - 2 * (y - x) ** 2)
+
+
+def loss(output):
+    return -output
+
+
 @pytest.mark.parametrize("unit", [1e-20, 1.0, 1e20])
 def test_functions_of_outputs_have_no_unit_either(unit):
     """As an objective of one's own."""
-    found = qdb.fit(
-        lambda x, y, unit: unit * (3 - (x - 1) ** 2 - 2 * (y - x) ** 2),
-        lambda output: -output,
-        {"x": fitting.real(0.3), "y": fitting.real(-0.4), "unit": jnp.asarray(unit)},
-    )
+    found = qdb.fit(peak, loss, {"x": fitting.real(0.3), "y": fitting.real(-0.4), "unit": jnp.asarray(unit)})
     np.testing.assert_allclose([found.values["x"], found.values["y"]], [1.0, 1.0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_infinity_is_no_maximum():
     """A loss of -∞ with a slope of 0 is a step too far, back from which the search goes on."""
     found = qdb.fit(lambda x: jnp.where(x < 2, x - 0.05 * x**2, jnp.inf), fitting.maximize(), {"x": fitting.real(1.5)})
