@@ -120,7 +120,9 @@ class Problem(eqx.Module):
             sums = [jnp.sum(jnp.where(term > 0, pull * excess, 0.0)) for term in terms]
             return jnp.stack([loss, *sums]), (loss, excess, status, outputs)
 
-        slopes, (loss, excess, status, outputs) = jax.jacrev(observe, has_aux=True)(free)
+        values, pull_back, (loss, excess, status, outputs) = jax.vjp(observe, free, has_aux=True)
+        # Pulled back one by one: there are few of them, and a batch of one row compiles longer than none.
+        slopes = jnp.stack([pull_back(row)[0] for row in jnp.eye(values.shape[0], dtype=values.dtype)])
         gradient, value = merit.gradient(slopes[0], jnp.sum(slopes[1:], axis=0)), merit.value(loss, excess)
         found = Evaluation(free, _where_defined(value, gradient), loss, excess, status, outputs, gradient, None)
         return (
