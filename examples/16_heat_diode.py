@@ -88,7 +88,7 @@ def main(folder: pathlib.Path) -> fitting.Fit:
     start = {"frequency": 1.2, "width": 0.5}
     fit = qdb.fit(
         model,
-        {"rectification": fitting.maximize(), "forward": fitting.at_least(1.0, weight=1e3)},
+        {"rectification": fitting.maximize(), "forward": fitting.at_least(1.0)},
         {name: fitting.positive(value) for name, value in start.items()},
     )
     print(f"filter: {fit}")

@@ -65,6 +65,8 @@ def positive_temperature(temperature: ArrayLike | None, inverse_temperature: Arr
 def as_temperature(temperature: ArrayLike | None, inverse_temperature: ArrayLike | Callable | None) -> Temperature:
     """The temperature of a bath, T >= 0 from the one of the two that is given; local from a callable β(ω)."""
     name, given = _given(temperature, inverse_temperature)
+    if isinstance(given, LocalTemperature):
+        return given
     if name == "inverse_temperature" and callable(given):
         return LocalTemperature(given)
     name, value = one_temperature(temperature, inverse_temperature)

@@ -157,7 +157,7 @@ class FitRun:
         value = np.broadcast_to(value, shape)
         try:
             if aim.goal in LIMITS:
-                return LIMITS[aim.goal](value, weight=aim.weight)
+                return LIMITS[aim.goal](value)
             return match(value, error=error, weight=aim.weight)
         except ValueError as wrong:
             raise InputError(f"fit.aims.{name}: {wrong}") from None

@@ -77,6 +77,8 @@ class Aim(BaseModel, strict=True):
             raise ValueError("give either column, of the data, or value")
         if self.error is not None and self.goal != "match":
             raise ValueError(f"error belongs to the goal 'match', not to {self.goal!r}")
+        if self.goal in ("at_most", "at_least") and "weight" in self.model_fields_set:
+            raise ValueError(f"goal {self.goal!r} takes no weight: a bound is kept as it is, not weighed")
         numbers = [x for x in (self.value, self.error, self.weight) if isinstance(x, (int, float))]
         if not all(math.isfinite(x) for x in numbers):
             raise ValueError("numbers must be finite")

@@ -11,17 +11,18 @@ import numpy as np
 import optax
 import optimistix as optx
 
-from qdbjax._checks import as_real
+from qdbjax._checks import as_count, as_real, as_scalar
 from qdbjax._progress import progress_bar
 from qdbjax._types import Array, ArrayLike
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.compilation.programs import programs_of
 from qdbjax.compilation.tiers import chosen
-from qdbjax.fitting.checkpoint import restore, store
-from qdbjax.fitting.objectives import AbstractTerm, Match, as_objective
+from qdbjax.fitting.assembly import assemble
+from qdbjax.fitting.checkpoint import Checkpoint
+from qdbjax.fitting.objectives import AbstractTerm, ToState, as_objective
 from qdbjax.fitting.parameters import as_parameters
 from qdbjax.fitting.problem import FORWARD_LIMIT, Evaluation, Problem
-from qdbjax.fitting.result import Fit, status_of
+from qdbjax.fitting.result import Fit
 from qdbjax.fitting.search import (
     STEPS_PER_CALL,
     ClippedBFGS,
@@ -31,10 +32,6 @@ from qdbjax.fitting.search import (
     finished,
     initial_state,
 )
-from qdbjax.fitting.transforms import Bounded, Free
-from qdbjax.fitting.uncertainty import NORMAL_QUANTILE, covariance, identifiability
-
-AT_BOUND = 1e-3  # part of its range within which a bounded parameter counts as held back
 
 
 def fit(
@@ -56,7 +53,8 @@ def fit(
     """Parameters with which the outputs of a model meet an objective.
 
     Minimises loss(z) = objective(model(**parameters(z), **condition)) over the free reals z behind the free parameters,
-    from one or many starts at once.
+    from one or many starts at once, subject to the bounds of `at_most` and `at_least`. The search goes in units of the
+    loss at its start and of the bounds, so that its result depends on neither units nor a common weight.
 
     model: function of named parameters (and conditions) that JAX can trace; returns an array or a dict of arrays.
     objective: a term for each output by name (`match`, `to_state`, `maximize`, `minimize`, `at_most`, `at_least`), a
@@ -65,27 +63,31 @@ def fit(
         fixed values.
     over: conditions by name, vectors (n,); the model is called for each of the n, and outputs have a leading axis n.
     optimizer: any of optax, or a least-squares solver or minimiser of optimistix that uses derivatives; by default
-        Levenberg and Marquardt where every term has residuals, else BFGS with clipped steps.
-    steps: the largest number of steps.
+        Levenberg and Marquardt where every term has residuals, else BFGS with clipped steps. With bounds keep to those
+        that come to rest: at a fixed rate, as that of optax.adam, bounds are kept to the size of its steps.
+    steps: the largest number of steps, a whole number.
     starts: number of starts; the first from the given values, further ones drawn from the ranges.
     seed: of these draws.
-    tolerance: largest entry of the gradient, relative to a loss above 1, at which a start has converged (for optimistix
-        relative and absolute tolerance of steps and loss); a start is given up after 100 steps without progress.
+    tolerance: largest entry of the gradient, relative to a loss above 1 (in the unit of the search), at which a start
+        has converged (for optimistix relative and absolute tolerance of steps and loss); a start is given up after 100
+        steps without progress.
     mode: how the model is differentiated: "forward" (one Jacobian-vector product a free real), "reverse" (one pass back
         through the model a loss, or a residual); by default forward for up to 12 free reals and for least squares, and
         in reverse for more, and for models that have no forward derivative, such as `evolve` with its own adjoint.
     progress: whether to draw a bar with the loss; None: on terminals only.
-    checkpoint: a file that is written every 50 steps, and from which a search that was stopped goes on.
+    checkpoint: a file that is written every 50 steps, and from which a search that was stopped goes on; one of another
+        model, fixed value, target or setting is refused, with the difference named.
     optimize: True for programs that compile slower and run faster, False for the opposite, None to decide by steps
         times starts times conditions (a million or more).
-    Returns a Fit with its verdict. Raises ValueError for wrong names, starts out of range, outputs of another shape.
+    Returns a Fit with its verdict, and the flags that the model's own solves raised. Raises ValueError for wrong names,
+    starts out of range, outputs of another shape, numbers of steps or starts that are not whole.
     *Source:* R. A. Vargas-Hernández, R. T. Q. Chen, K. A. Jung, P. Brumer, arXiv:2103.12604, for gradients through
     stationary states.
     """
     if mode not in (None, "forward", "reverse"):
         raise ValueError(f"mode must be 'forward', 'reverse' or None; got {mode!r}.")
-    if starts < 1 or steps < 1:
-        raise ValueError(f"starts and steps must be at least 1; got {starts} and {steps}.")
+    steps, starts, seed = as_count(steps, "steps"), as_count(starts, "starts"), as_count(seed, "seed", low=0)
+    tolerance = float(as_scalar(tolerance, "tolerance", low=0, strict=True))
     problem = _build_problem(model, objective, parameters, over or {})
     shapes = _check_outputs(problem)
     least_squares = jax.eval_shape(problem.objective.residuals, shapes) is not None
@@ -94,21 +96,29 @@ def fit(
     forward = prefers_forward if mode is None else mode == "forward"
     keys = jax.random.split(jax.random.key(seed), starts)
 
+    points = _starting_points(problem, keys)
+    cells = steps * starts * next(iter(problem.conditions), 1)
+    tolerance = jnp.asarray(tolerance, points.dtype)
+
     def search(problem):
         empty = problem.empty_evaluation(shapes, problem.forward or _solves_least_squares(optimizer))
-        states = _initial_states(problem, optimizer, empty, keys)
-        return _search(problem, optimizer, states, steps, tolerance, progress, checkpoint)
+        begin = lambda points: _states_at(problem, optimizer, empty, points)  # noqa: E731
+        step = lambda states, most: advance(cells, problem, optimizer, states, tolerance, jnp.asarray(most, jnp.int32))  # noqa: E731
+        look = lambda points: step(begin(points), 1)[0].evaluation  # noqa: E731
+        settings = {"optimizer": optimizer, "tolerance": tolerance, "starts": starts, "seed": seed}
+        file = None if checkpoint is None else Checkpoint(checkpoint, problem, settings, look, points)
+        return *_search(step, begin(points), steps, progress, file), look
 
     problem = dataclasses.replace(problem, forward=forward)
     with chosen(optimize):
         try:
-            states, history, steps_made = search(problem)
+            states, history, steps_made, look = search(problem)
         except TypeError as error:
             if mode is not None or not forward or "custom_vjp" not in str(error):
                 raise
             problem = dataclasses.replace(problem, forward=False)
-            states, history, steps_made = search(problem)
-        return _assemble_fit(problem, states, history, steps_made, least_squares)
+            states, history, steps_made, look = search(problem)
+        return assemble(problem, states, history, steps_made, look, least_squares)
 
 
 def _choose_optimizer(optimizer: Optimizer | None, least_squares: bool, tolerance: float) -> Optimizer:
@@ -152,11 +162,13 @@ def _check_outputs(problem: Problem) -> dict[str, Any]:
         if name not in shapes:
             known = ", ".join(map(repr, shapes))
             raise ValueError(f"objective names the output {name!r}; the model returns {known}.")
-        if isinstance(term, Match) and term.value.shape != shapes[name].shape:
-            raise ValueError(
-                f"match for {name!r} has shape {term.value.shape}, the model returns {shapes[name].shape}"
-                f"{' (conditions first)' if problem.over else ''}."
-            )
+        found = shapes[name]
+        wrong = term.shape_problem(found.shape)
+        if wrong:
+            first = " (conditions first)" if problem.over else ""
+            raise ValueError(f"objective for {name!r}: {wrong}, the model returns {found.shape}{first}.")
+        if jnp.issubdtype(found.dtype, jnp.complexfloating) and not isinstance(term, ToState):
+            raise TypeError(f"output {name!r} must be real for this term; it is {found.dtype}: return its real part.")
     return shapes
 
 
@@ -167,7 +179,7 @@ def _output_shapes(problem: Problem) -> dict[str, Any]:
     """
     cache, key = programs_of(problem.model), _shapes_key(problem)
     if key not in cache:
-        cache[key] = jax.eval_shape(problem.outputs, problem.parameters.start())
+        cache[key] = jax.eval_shape(problem.outputs, problem.parameters.start())[0]
     return cache[key]
 
 
@@ -191,135 +203,31 @@ def _leaf_key(leaf: Any, by_value: bool) -> tuple:
 
 
 @jit_if_eager
-def _initial_states(problem: Problem, optimizer: Optimizer, empty: Evaluation, keys: Array) -> SearchState:
-    others = [problem.parameters.sample(key) for key in keys[1:]]
-    points = jnp.stack([problem.parameters.start(), *others])
+def _starting_points(problem: Problem, keys: Array) -> Array:
+    """(start, n), the free reals of every start."""
+    return jnp.concatenate([problem.parameters.start()[None, :], jax.vmap(problem.parameters.sample)(keys[1:])])
+
+
+@jit_if_eager
+def _states_at(problem: Problem, optimizer: Optimizer, empty: Evaluation, points: Array) -> SearchState:
     return jax.vmap(lambda free: initial_state(problem, optimizer, jax.tree.map(jnp.asarray, empty), free))(points)
 
 
 def _search(
-    problem: Problem,
-    optimizer: Optimizer,
-    states: SearchState,
-    steps: int,
-    tolerance: float,
-    progress: bool | None,
-    checkpoint: str | pathlib.Path | None,
+    step: Callable, states: SearchState, steps: int, progress: bool | None, checkpoint: Checkpoint | None
 ) -> tuple[SearchState, np.ndarray, int]:
     """States after at most `steps` steps, the history of losses (step, start), and how many steps were made."""
     history: list[np.ndarray] = []
     steps_made = 0
-    conditions = next((len(values) for values in problem.over.values()), 1)
-    cells = steps * states.loss.shape[0] * conditions
     if checkpoint is not None:
-        states, history, steps_made = restore(checkpoint, problem, states)
+        states, history, steps_made = checkpoint.restore(states)
     with progress_bar(steps, "fit", progress, "steps") as show:
         show(steps_made)
         while steps_made < steps and not np.all(np.asarray(finished(states))):
-            allowed = jnp.asarray(min(STEPS_PER_CALL, steps - steps_made), jnp.int32)
-            states, losses, count = advance(cells, problem, optimizer, states, jnp.asarray(tolerance), allowed)
+            states, losses, count = step(states, min(STEPS_PER_CALL, steps - steps_made))
             history.append(np.asarray(losses)[: int(count)])
             steps_made += int(count)
             if checkpoint is not None:
-                store(checkpoint, problem, states, history, steps_made)
+                checkpoint.store(states, history, steps_made)
             show(int(count), f"loss {float(np.min(np.asarray(states.loss))):.6g}")
     return states, np.concatenate(history) if history else np.zeros((0, states.loss.shape[0])), steps_made
-
-
-@jit_if_eager
-def _outputs(problem: Problem, free: Free) -> dict[str, Array]:
-    return problem.outputs(free)
-
-
-@jit_if_eager
-def _identifiability_jacobian(problem: Problem, free: Free) -> Array:
-    return problem.identifiability_jacobian(free)
-
-
-@jit_if_eager
-def _miss_values_slopes(problem: Problem, free: Free, outputs: dict[str, Array]) -> tuple[Array, dict, dict]:
-    """Relative miss, free values by name, and their derivatives with respect to the free reals."""
-    values = problem.parameters.free_values
-    return problem.objective.relative_miss(outputs), values(free), jax.jacfwd(values)(free)
-
-
-def _assemble_fit(
-    problem: Problem, states: SearchState, history: np.ndarray, steps_made: int, least_squares: bool
-) -> Fit:
-    losses = np.asarray(states.loss)
-    best = int(np.argmin(losses))
-    free, evaluation = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[best]), (states.best, states.evaluation))
-    is_of_best = evaluation.jacobian is not None and np.array_equal(evaluation.free, free)
-    outputs = evaluation.outputs if is_of_best else _outputs(problem, free)
-    jacobian = evaluation.jacobian if is_of_best and problem.has_targets else _identifiability_jacobian(problem, free)
-    miss, values, slopes = _miss_values_slopes(problem, free, outputs)
-    report = identifiability(np.asarray(jacobian), problem.parameters.labels)
-    has_finished = bool(np.asarray(finished(states))[best])
-    verdict = "failed"
-    if np.isfinite(losses[best]):
-        attained = float(miss) <= 1 and (has_finished or problem.has_targets)
-        verdict = "converged" if attained else "stalled" if has_finished else "unfinished"
-    matrix, errors, intervals = None, {}, {}
-    if least_squares and verdict != "failed":
-        matrix = covariance(report, _residual_variance(problem, float(losses[best]), jacobian.shape))
-        errors, intervals = _errors_and_intervals(problem, free, matrix, slopes)
-    terms = problem.objective.terms
-    return Fit(
-        parameters=problem.parameters.arguments(free),
-        values={name: np.asarray(value) for name, value in values.items()},
-        loss=float(losses[best]),
-        losses=losses,
-        history=history,
-        steps=steps_made,
-        outputs={name: np.asarray(value) for name, value in outputs.items()},
-        targets={n: (np.asarray(t.value), np.asarray(t.error)) for n, t in terms.items() if isinstance(t, Match)},
-        over={name: np.asarray(value) for name, value in problem.over.items()},
-        table={name: term.report_row(outputs[name]) for name, term in terms.items()},
-        verdict=verdict,
-        status=status_of(verdict, report),
-        covariance=matrix,
-        standard_errors=errors,
-        intervals=intervals,
-        at_bounds=_at_bounds(problem, values),
-        identifiability=report,
-    )
-
-
-def _at_bounds(problem: Problem, values: dict[str, Array]) -> list[str]:
-    """Bounded parameters that lie at a bound, in words: they can only approach it, and a search seldom converges."""
-    words = []
-    for name, parameter in problem.parameters.named:
-        if isinstance(parameter.transform, Bounded):
-            low, high = float(parameter.transform.low), float(parameter.transform.high)
-            value, edge = np.asarray(values[name]), AT_BOUND * (high - low)
-            words += [f"{name} lies at its lower bound {low:g}"] if np.any(value < low + edge) else []
-            words += [f"{name} lies at its upper bound {high:g}"] if np.any(value > high - edge) else []
-    return words
-
-
-def _residual_variance(problem: Problem, loss: float, shape: tuple[int, int]) -> float:
-    """Of the residuals: 1 where all errors are given, otherwise their mean square, 2 loss/(m - n)."""
-    if all(not isinstance(term, Match) or term.measured for term in problem.objective.terms.values()):
-        return 1.0
-    return 2 * loss / max(shape[0] - shape[1], 1)
-
-
-def _errors_and_intervals(
-    problem: Problem, free: Free, matrix: np.ndarray, slopes: dict[str, Array]
-) -> tuple[dict, dict]:
-    """Standard errors of the values, and their 95 % intervals: those of the free reals, transformed."""
-    errors, intervals, offset = {}, {}, 0
-    widths = np.sqrt(np.diagonal(matrix))
-    for name, parameter in problem.parameters.named:
-        part = slice(offset, offset + parameter.size)
-        offset += parameter.size
-        slope = np.asarray(slopes[name])[..., part]
-        known = np.where(np.isfinite(matrix[part, part]), matrix[part, part], 0.0)
-        error = np.sqrt(np.abs(np.einsum("...i,ij,...j->...", slope, known, slope.conj())))
-        is_undetermined = np.any((np.abs(slope) > 0) & ~np.isfinite(widths[part]), axis=-1)
-        errors[name] = np.where(is_undetermined, np.inf, error)
-        if parameter.is_entrywise:
-            centre, width, shape = np.asarray(free[part]), NORMAL_QUANTILE * widths[part], parameter.start.shape
-            ends = [parameter.transform.forward(jnp.asarray(centre + sign * width), shape) for sign in (-1, 1)]
-            intervals[name] = tuple(np.asarray(end) for end in ends)
-    return errors, intervals

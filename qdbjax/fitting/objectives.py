@@ -1,4 +1,4 @@
-"""What a fit aims at: terms for the outputs of a model, each a residual or a penalty."""
+"""What a fit aims at: terms for the outputs of a model, each a residual, a number to be small, or a bound."""
 
 import abc
 from collections.abc import Callable, Mapping
@@ -8,17 +8,13 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_hermitian, as_real, as_scalar, is_traced
-from qdbjax._types import Array, ArrayLike, Matrix, Scalar
-from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.matrix_functions import sqrt_hermitian
-from qdbjax.states import relative_entropy
+from qdbjax._checks import as_hermitian, as_real, as_scalar, is_traced, spreads_over
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
+from qdbjax.states import fidelity, relative_entropy, trace_distance
 
 TARGET_TOLERANCE = 1e-6  # relative deviation from an exact target up to which it counts as attained
-BOUND_TOLERANCE = 1e-3  # relative excess over a bound, which a penalty cannot keep exactly
 STANDARD_ERRORS = 5.0  # deviation from measured data up to which they count as attained
 DISTANCES = ("fidelity", "trace_distance", "relative_entropy")
-_sqrt_of_target = jit_if_eager(sqrt_hermitian)  # called eagerly for every target: one program for all of a shape
 
 
 class AbstractTerm(eqx.Module):
@@ -39,6 +35,18 @@ class AbstractTerm(eqx.Module):
     @abc.abstractmethod
     def report_row(self, output: Array) -> str:
         """The output beside its target, in words."""
+
+    @abc.abstractmethod
+    def shape_problem(self, shape: tuple[int, ...]) -> str | None:
+        """What is wrong with this term for an output of a shape, in words; None for one that fits."""
+
+    def excess(self, output: Array) -> Float[Array, " k"]:
+        """By how much the output is beyond each bound, negative within; empty for a term that is none."""
+        return jnp.zeros((0,), jnp.result_type(float))
+
+    def bound_sizes(self, output: Array) -> Float[Array, "2 k"]:
+        """The size of the bound and that of the output beside each excess."""
+        return jnp.zeros((2, 0), jnp.result_type(float))
 
 
 def _format_array(value: Any) -> str:
@@ -70,25 +78,36 @@ class Match(AbstractTerm):
     def report_row(self, output: Array) -> str:
         return f"{_format_array(output)} for {_format_array(self.value)}"
 
+    def shape_problem(self, shape: tuple[int, ...]) -> str | None:
+        return None if self.value.shape == shape else f"match has shape {self.value.shape}"
+
 
 def match(value: ArrayLike, *, error: ArrayLike | None = None, weight: ArrayLike = 1.0) -> Match:
     """A target value of an output, by least squares: loss ½ weight Σ ((output - value)/error)².
 
     value: shape of the output (conditions first); currents, populations, noise, relaxation times, trajectories.
-    error: standard error(s) of measured data, that broadcast to value; by default the largest |value| for every entry.
+    error: standard error(s) of measured data, a number or the shape of value (entries of length 1 stand for all); by
+        default the largest |value| for every entry.
     weight: > 0, of this term against others.
-    Returns a term for `fit`. Raises ValueError for values that are not finite, and an error or weight not above 0.
+    Returns a term for `fit`. Raises ValueError for values that are not finite, an error or weight not above 0, and an
+    error of another shape.
     """
     value = as_real(value, "value")
+    if value.size == 0:
+        raise ValueError(f"value must hold at least one number; got shape {value.shape}.")
     size = jnp.max(jnp.abs(value))
     given = jnp.where(size > 0, size, 1.0) if error is None else as_real(error, "error").astype(value.dtype)
-    for x, name, low in ((given, "error", 0.0), (as_real(weight, "weight"), "weight", 0.0)):
-        if not is_traced(x) and not np.all(np.asarray(x) > low):
-            raise ValueError(f"{name} must be positive; got {np.asarray(x)}.")
+    if not spreads_over(given.shape, value.shape):
+        raise ValueError(
+            f"error must be a number or have the shape of value, {value.shape}; got shape {given.shape}: it would be "
+            "spread over more entries than there are data."
+        )
+    if not is_traced(given) and not np.all((np.asarray(given) > 0) & np.isfinite(np.asarray(given))):
+        raise ValueError(f"error must be positive and finite; got {np.asarray(given)}.")
     if not is_traced(value) and not np.all(np.isfinite(np.asarray(value))):
         raise ValueError("value must be finite; leave out conditions without data.")
-    scale = given / jnp.sqrt(as_scalar(weight, "weight").astype(value.dtype))
-    return Match(value, scale, error is not None)
+    scale = given / jnp.sqrt(as_scalar(weight, "weight", low=0, strict=True).astype(value.dtype))
+    return Match(value, jnp.broadcast_to(scale, value.shape), error is not None)
 
 
 class ToState(AbstractTerm):
@@ -98,7 +117,6 @@ class ToState(AbstractTerm):
     """
 
     target: Matrix
-    root: Matrix
     weight: Scalar
     distance: str = eqx.field(static=True)
 
@@ -118,13 +136,15 @@ class ToState(AbstractTerm):
         if self.distance == "relative_entropy":
             return relative_entropy(self.target, rho)
         if self.distance == "trace_distance":
-            return 0.5 * jnp.sum(jnp.abs(jnp.linalg.eigvalsh(rho - self.target)))
-        root = sqrt_hermitian(self.root @ rho @ self.root)
-        return 1 - jnp.real(jnp.trace(root)) ** 2
+            return trace_distance(rho, self.target)
+        return 1 - fidelity(rho, self.target)
 
     def report_row(self, output: Array) -> str:
         words = {"fidelity": "1 - fidelity", "trace_distance": "trace distance", "relative_entropy": "relative entropy"}
         return f"{words[self.distance]} {float(self.distance_from_target(output)):.3g}"
+
+    def shape_problem(self, shape: tuple[int, ...]) -> str | None:
+        return None if self.target.shape == shape else f"to_state has a target of shape {self.target.shape}"
 
 
 def to_state(target: ArrayLike, *, distance: str = "fidelity", weight: ArrayLike = 1.0) -> ToState:
@@ -144,7 +164,7 @@ def to_state(target: ArrayLike, *, distance: str = "fidelity", weight: ArrayLike
             f"target must be a density matrix; its trace is {trace:.12g}, its lowest eigenvalue {lowest:.3g}."
         )
     rho = jnp.asarray(rho).astype(np.promote_types(rho.dtype, jnp.complex64))
-    return ToState(rho, _sqrt_of_target(rho), as_scalar(weight, "weight", low=0, strict=True), distance)
+    return ToState(rho, as_scalar(weight, "weight", low=0, strict=True), distance)
 
 
 class LinearTerm(AbstractTerm):
@@ -164,11 +184,15 @@ class LinearTerm(AbstractTerm):
     def report_row(self, output: Array) -> str:
         return _format_array(output)
 
+    def shape_problem(self, shape: tuple[int, ...]) -> str | None:
+        return None
+
 
 def maximize(weight: ArrayLike = 1.0) -> LinearTerm:
     """An output as large as possible, such as power, efficiency, a loop current: loss -weight Σ output.
 
-    weight: > 0, of this term against others.
+    weight: > 0, in 1/(unit of the output), of this term against others; alone it changes nothing but the loss, as the
+        search goes in units of the start.
     """
     return LinearTerm(-as_scalar(weight, "weight", low=0, strict=True))
 
@@ -176,54 +200,72 @@ def maximize(weight: ArrayLike = 1.0) -> LinearTerm:
 def minimize(weight: ArrayLike = 1.0) -> LinearTerm:
     """An output as small as possible, such as noise, entropy production: loss weight Σ output.
 
-    weight: > 0, of this term against others.
+    weight: > 0, as for `maximize`.
     """
     return LinearTerm(as_scalar(weight, "weight", low=0, strict=True))
 
 
-class InequalityTerm(AbstractTerm):
-    """½ weight Σ max(sign · (output - bound), 0)², a quadratic penalty; see `at_most` and `at_least`.
+class BoundTerm(AbstractTerm):
+    """sign · (output - bound) <= 0, which the search keeps by an augmented Lagrangian; see `at_most` and `at_least`.
 
-    Attained: exceeded by no more than 1e-3 of the bound, which a penalty cannot keep exactly.
+    Attained: exceeded by no more than 1e-6 of the bound, for a bound of 0 of the largest output at the start; for one
+    below a thousandth of that, by a thousandth of it.
     """
 
     bound: Array
     sign: float = eqx.field(static=True)
-    weight: Scalar
-
-    def _excess(self, output: Array) -> Array:
-        return jnp.maximum(self.sign * (output - self.bound), 0.0)
 
     def residuals(self, output: Array) -> Array:
-        return (jnp.sqrt(self.weight) * self._excess(output)).reshape(-1)
+        return jnp.zeros((0,), output.dtype)
 
     def loss(self, output: Array) -> Scalar:
-        return 0.5 * jnp.sum(self.residuals(output) ** 2)
+        return jnp.zeros((), output.dtype)
 
     def relative_miss(self, output: Array) -> Scalar:
-        size = jnp.max(jnp.abs(self.bound))
-        return jnp.max(self._excess(output)) / jnp.where(size > 0, size, 1.0) / BOUND_TOLERANCE
+        return jnp.zeros((), output.dtype)
+
+    def excess(self, output: Array) -> Float[Array, " k"]:
+        return (
+            (self.sign * (output - jnp.broadcast_to(self.bound, output.shape)))
+            .reshape(-1)
+            .astype(jnp.result_type(float))
+        )
+
+    def bound_sizes(self, output: Array) -> Float[Array, "2 k"]:
+        sizes = jnp.stack([jnp.max(jnp.abs(self.bound)), jnp.max(jnp.abs(output))]).astype(jnp.result_type(float))
+        return jnp.broadcast_to(sizes[:, None], (2, output.size))
 
     def report_row(self, output: Array) -> str:
         return f"{_format_array(output)} {'<=' if self.sign > 0 else '>='} {_format_array(self.bound)}"
 
+    def shape_problem(self, shape: tuple[int, ...]) -> str | None:
+        return None if spreads_over(self.bound.shape, shape) else f"a bound has shape {self.bound.shape}"
 
-def at_most(bound: ArrayLike, *, weight: ArrayLike = 1.0) -> InequalityTerm:
-    """A constraint output <= bound as a penalty: loss ½ weight Σ max(output - bound, 0)².
 
-    bound: broadcasts to the output.
-    weight: > 0; the larger, the closer the constraint is kept.
+def at_most(bound: ArrayLike) -> BoundTerm:
+    """A constraint: every entry of an output <= bound.
+
+    bound: a number or an array of the output's shape (entries of length 1 stand for all), in the output's unit.
+    Returns a term for `fit`, which keeps it to 1e-6 of the bound, or says that it cannot. Raises ValueError for NaN.
+    *Source:* J. Nocedal and S. J. Wright, Numerical Optimization (2006), section 17.4, augmented Lagrangian.
     """
-    return InequalityTerm(as_real(bound, "bound"), 1.0, as_scalar(weight, "weight", low=0, strict=True))
+    return BoundTerm(_bound(bound), 1.0)
 
 
-def at_least(bound: ArrayLike, *, weight: ArrayLike = 1.0) -> InequalityTerm:
-    """A constraint output >= bound as a penalty: loss ½ weight Σ max(bound - output, 0)².
+def at_least(bound: ArrayLike) -> BoundTerm:
+    """A constraint: every entry of an output >= bound.
 
-    bound: broadcasts to the output.
-    weight: > 0; the larger, the closer the constraint is kept.
+    bound: as for `at_most`.
+    Returns a term for `fit`, as `at_most` does.
     """
-    return InequalityTerm(as_real(bound, "bound"), -1.0, as_scalar(weight, "weight", low=0, strict=True))
+    return BoundTerm(_bound(bound), -1.0)
+
+
+def _bound(bound: ArrayLike) -> Array:
+    bound = as_real(bound, "bound")
+    if not is_traced(bound) and not np.all(np.isfinite(np.asarray(bound))):
+        raise ValueError(f"bound must be finite; got {np.asarray(bound)}. Leave out what has no bound.")
+    return bound
 
 
 class Objective(eqx.Module):
@@ -239,6 +281,19 @@ class Objective(eqx.Module):
             return None
         return jnp.concatenate(parts)
 
+    def excess(self, outputs: dict[str, Array]) -> Float[Array, " k"]:
+        """By how much the outputs are beyond the bounds, negative within."""
+        return _joined([term.excess(outputs[name]) for name, term in self.terms.items()], (0,))
+
+    def bound_terms(self, outputs: dict[str, Array]) -> np.ndarray:
+        """(terms, k), which excess belongs to which term, as 0 and 1."""
+        counts = [np.size(outputs[name]) for name, term in self.terms.items() if isinstance(term, BoundTerm)]
+        return np.repeat(np.eye(len(counts)), counts, axis=1)
+
+    def bound_sizes(self, outputs: dict[str, Array]) -> Float[Array, "2 k"]:
+        """The size of the bound and that of the output beside each excess."""
+        return _joined([term.bound_sizes(outputs[name]) for name, term in self.terms.items()], (2, 0))
+
     def loss(self, outputs: dict[str, Array]) -> Scalar:
         """The number that is minimised."""
         total = sum((term.loss(outputs[name]) for name, term in self.terms.items()), jnp.zeros(()))
@@ -250,6 +305,10 @@ class Objective(eqx.Module):
         """The largest `relative_miss` of a term; 0 without terms."""
         found = [term.relative_miss(outputs[name]) for name, term in self.terms.items()]
         return jnp.max(jnp.stack(found)) if found else jnp.zeros(())
+
+
+def _joined(parts: list[Array], empty: tuple[int, ...]) -> Array:
+    return jnp.concatenate([jnp.zeros(empty, jnp.result_type(float)), *parts], axis=-1)
 
 
 def as_objective(given: AbstractTerm | Mapping[str, AbstractTerm] | Callable) -> Objective:

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_matrix, as_real, as_scalar
-from qdbjax._repr import summary
+from qdbjax._checks import as_matrix, as_real, spreads_over
+from qdbjax._repr import number, summary
 from qdbjax._types import Array, ArrayLike
+from qdbjax.fitting.constructors import allowed_transform
 from qdbjax.fitting.transforms import (
     AbstractEntrywiseTransform,
     AbstractTransform,
@@ -22,7 +23,7 @@ from qdbjax.fitting.transforms import (
     Simplex,
 )
 
-Range = tuple[float, float]
+Range = tuple[ArrayLike, ArrayLike]
 
 
 class Parameter(eqx.Module):
@@ -30,12 +31,13 @@ class Parameter(eqx.Module):
 
     transform: from free reals to allowed values.
     start: the value of the first start.
-    range: values between which further starts are drawn; None for draws around the first, by one in the free reals.
+    range: values, numbers or arrays, between which further starts are drawn; None for draws around the first, by one
+        in the free reals.
     """
 
     transform: AbstractTransform
     start: Array
-    range: Range | None = eqx.field(static=True)
+    range: Range | None
 
     @property
     def size(self) -> int:
@@ -62,13 +64,26 @@ class Parameter(eqx.Module):
 
 
 def _parameter(transform: AbstractTransform, start: Any, range: Range | None) -> Parameter:
-    for value, name in ((start, "start"), *((end, "range") for end in range or ())):
+    start = jnp.asarray(start)
+    ends = None if range is None else tuple(_end(end, name, start) for end, name in zip(range, ENDS, strict=True))
+    for value, name in ((start, "start"), *zip(ends or (), ENDS, strict=False)):
         wrong = transform.invalid_reason(np.asarray(value))
         if wrong:
-            raise ValueError(f"{name} {wrong}; got {np.asarray(value)}.")
-    if range is not None and not range[0] < range[1]:
-        raise ValueError(f"range must ascend; got {range}.")
-    return Parameter(transform, jnp.asarray(start), None if range is None else (float(range[0]), float(range[1])))
+            raise ValueError(f"{name} {wrong}; got {number(value)}.")
+    if ends is not None and not np.all(np.asarray(ends[0]) < np.asarray(ends[1])):
+        raise ValueError(f"range must ascend; got {number(ends[0])} to {number(ends[1])}.")
+    return Parameter(transform, start, ends)
+
+
+ENDS = "lower end of range", "upper end of range"
+
+
+def _end(value: ArrayLike, name: str, like: Array) -> Array:
+    """A bound or an end of a range: a number, or an array that spreads over the start."""
+    value = as_real(value, name)
+    if not spreads_over(value.shape, like.shape):
+        raise ValueError(f"{name} must be a number or have the shape of start, {like.shape}; got shape {value.shape}.")
+    return value
 
 
 def real(start: ArrayLike, *, range: Range | None = None) -> Parameter:
@@ -95,15 +110,23 @@ def bounded(start: ArrayLike | None = None, *, low: ArrayLike, high: ArrayLike) 
     """A free number or array strictly between two bounds, v = low + (high - low)/(1 + e^{-z}): the search moves z.
 
     start: any shape, the value to begin with; by default the middle. Further starts are drawn between the bounds.
-    low, high: the bounds.
+    low: lower bound, a number or an array of the shape of start.
+    high: upper bound, the same.
     Raises ValueError for bounds that do not ascend, and for a start on or outside them: dv/dz = 0 on a bound.
     """
-    low, high = as_scalar(low, "low"), as_scalar(high, "high")
-    if not float(low) < float(high):
-        raise ValueError(f"low must be below high; got {float(low)} and {float(high)}.")
-    start = 0.5 * (low + high) if start is None else as_real(start, "start")
-    edge = 1e-3 * (float(high) - float(low))
-    return _parameter(Bounded(low, high), start, (float(low) + edge, float(high) - edge))
+    low, high = as_real(low, "low"), as_real(high, "high")
+    ends = np.asarray(low), np.asarray(high)
+    if not (spreads_over(low.shape, high.shape) or spreads_over(high.shape, low.shape)):
+        raise ValueError(f"low and high must have shapes that spread over each other; got {low.shape}, {high.shape}.")
+    if not all(np.all(np.isfinite(end)) for end in ends) or not np.all(ends[0] < ends[1]):
+        raise ValueError(f"low must be below high, both finite; got {number(low)} and {number(high)}.")
+    middle = 0.5 * (low + high)
+    start = middle if start is None else as_real(start, "start")
+    if start.ndim == 0:
+        start = jnp.broadcast_to(start, middle.shape)
+    low, high = _end(low, "low", start), _end(high, "high", start)
+    edge = 1e-3 * (high - low)
+    return _parameter(Bounded(low, high), start, (low + edge, high - edge))
 
 
 def simplex(start: ArrayLike) -> Parameter:
@@ -116,12 +139,12 @@ def simplex(start: ArrayLike) -> Parameter:
 
 
 def hermitian(start: ArrayLike) -> Parameter:
-    """A free Hermitian matrix, such as a Hamiltonian or a coupling.
+    """A free Hermitian matrix, such as a Hamiltonian or a coupling; it stays Hermitian.
 
-    start: (d, d), the matrix to begin with. Further starts are drawn around it.
+    start: (d, d), or several (k, d, d), to begin with. Further starts are drawn around it.
     Raises ValueError for a matrix that is not Hermitian.
     """
-    start = jnp.asarray(as_matrix(start, "start"))
+    start = jnp.asarray(as_matrix(start, "start", ndim=(2, 3)))
     return _parameter(Hermitian(), start.astype(np.promote_types(start.dtype, jnp.complex64)), None)
 
 
@@ -133,33 +156,51 @@ class ParameterTree(eqx.Module):
     parameters: tuple[Parameter, ...]
 
 
-def leaves(tree: Any, *pairs: tuple[Callable[[Any], Any], Callable[..., Parameter]]) -> ParameterTree:
+def allowed(tree: Any, leaf: Array) -> Parameter:
+    """A free array of a tree, kept where the constructor that holds it allows it to be."""
+    return _parameter(allowed_transform(tree, leaf), leaf, None)
+
+
+Where = Callable[[Any], Any]
+Kind = Callable[..., Parameter]
+
+
+def leaves(tree: Any, *places: Where | tuple[Where, Kind]) -> ParameterTree:
     """A system, bath, gas or any other tree of which some leaves are free.
 
     tree: with its values to begin with; the model receives the whole tree.
-    pairs: (where, kind); where(tree) is a leaf, such as `lambda bath: bath.spectral_density.strength`; kind makes a
-        parameter of its start: `real`, `positive`, `simplex`, `hermitian`, `functools.partial(bounded, low=0, high=1)`.
-    Raises ValueError without a pair; leaves that no pair names are fixed.
+    places: where, or (where, kind); where(tree) is a leaf, such as `lambda bath: bath.spectral_density.strength`; kind
+        makes a parameter of its start: `real`, `positive`, `simplex`, `hermitian`, `functools.partial(bounded, low=0,
+        high=1)`; by default what the constructor that holds the leaf allows, as for `trainable`.
+    Raises ValueError without a place; leaves that none names are fixed.
     """
-    if not pairs:
-        raise ValueError("leaves needs at least one pair (where, kind); a value without a kind is fixed as it is.")
+    if not places:
+        raise ValueError("leaves needs at least one place (where, kind); a value without one is fixed as it is.")
+    pairs = [place if isinstance(place, tuple) else (place, None) for place in places]
     functions = tuple(where for where, _ in pairs)
-    found = tuple(kind(where(tree)) for where, kind in pairs)
+    found = tuple(allowed(tree, where(tree)) if kind is None else kind(where(tree)) for where, kind in pairs)
     return ParameterTree(tree, lambda t: tuple(where(t) for where in functions), found)
 
 
 def trainable(module: Any) -> ParameterTree:
-    """A tree all of whose real arrays are free, such as an equinox network for a spectral density J(ω).
+    """A tree all of whose arrays of numbers are free, such as an equinox network for a density J(ω), or a bath.
+
+    Where the constructor that holds an array refuses its negative it stays positive, and where it refuses a matrix that
+    is not Hermitian it stays Hermitian, real ones symmetric.
 
     module: with its values to begin with.
-    Raises ValueError for a tree without real arrays.
+    Raises ValueError for a tree without arrays of real or complex numbers.
     """
-    places = [n for n, leaf in enumerate(jax.tree.leaves(module)) if eqx.is_inexact_array(leaf)]
+    places = [n for n, leaf in enumerate(jax.tree.leaves(module)) if _is_array_of_numbers(leaf)]
     if not places:
         raise ValueError(f"trainable needs a module with arrays of numbers; got {type(module).__name__} without.")
     # By position, because tree_at calls it on trees whose leaves are placeholders.
     arrays = lambda tree: tuple(jax.tree.leaves(tree)[n] for n in places)  # noqa: E731
-    return ParameterTree(module, arrays, tuple(Parameter(Real(), leaf, None) for leaf in arrays(module)))
+    return ParameterTree(module, arrays, tuple(allowed(module, leaf) for leaf in arrays(module)))
+
+
+def _is_array_of_numbers(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray) and jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
 class Parameters(eqx.Module):

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
+from qdbjax._checks import as_count
 from qdbjax.fitting.fitter import fit
 from qdbjax.fitting.objectives import AbstractTerm, LinearTerm
 from qdbjax.fitting.result import Fit
@@ -50,13 +51,14 @@ def pareto(
         one of the second.
     parameters: as for `fit`.
     points: number of weights w.
-    constraints: further terms by output.
+    constraints: further terms by output, such as `at_least` for a third one.
     options: further arguments of `fit`.
     Returns a ParetoFront, of which only convex parts are found. Raises ValueError for other than two objectives.
     *Source:* K. Miettinen, Nonlinear Multiobjective Optimization (1999), the weighting method.
     """
     if len(objectives) != 2 or not all(isinstance(term, LinearTerm) for term in objectives.values()):
         raise ValueError(f"objectives must be two outputs, each with maximize() or minimize(); got {dict(objectives)}.")
+    points = as_count(points, "points")
     names = tuple(objectives)
     weights = np.linspace(0.0, 1.0, points)
     fits = []

@@ -1,5 +1,6 @@
 """Model, parameters and objective as one function of free reals."""
 
+import functools as ft
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, Scalar
+from qdbjax._status import collect
+from qdbjax._types import Array, Float, Int, Scalar
+from qdbjax.fitting.merit import Merit, first_merit
 from qdbjax.fitting.objectives import LinearTerm, Objective, as_outputs
 from qdbjax.fitting.parameters import Parameters
 from qdbjax.fitting.transforms import Free
@@ -21,17 +24,25 @@ class Evaluation(eqx.Module):
     """A problem evaluated at one point.
 
     free: (n,), the point.
-    loss: the number that is minimised.
-    outputs: of the model; None where derivatives go backward.
-    jacobian: (m, n), of the features (`Problem.features`); None where derivatives go backward.
+    merit: the number that is minimised (`Merit`); infinite without a finite gradient.
+    loss: the objective, without bounds.
+    excess: (k,), over the bounds.
+    status: flags of the solves inside the model, (conditions,) or ().
+    outputs: of the model.
+    slope: (n,), gradient of the merit; before units are known that of the loss.
+    jacobian: (m + k, n), of the features (`Problem.features`) and of the excess; None where derivatives go backward.
 
     A search keeps that of its best point: to evaluate the model after the search would compile it a second time, half
     of the time of a first fit.
     """
 
     free: Free
+    merit: Scalar
     loss: Scalar
-    outputs: dict[str, Array] | None
+    excess: Float[Array, " k"]
+    status: Int[Array, "..."]
+    outputs: dict[str, Array]
+    slope: Free
     jacobian: Float[Array, "m n"] | None
 
 
@@ -44,16 +55,16 @@ class Problem(eqx.Module):
     over: dict[str, Array]
     forward: bool = eqx.field(static=True, default=True)
 
-    def outputs(self, free: Free) -> dict[str, Array]:
-        """Outputs by name, with a leading axis of conditions if there are any."""
+    def outputs(self, free: Free) -> tuple[dict[str, Array], Int[Array, "..."]]:
+        """Outputs by name and the flags raised inside, with a leading axis of conditions if there are any."""
         arguments = self.parameters.arguments(free)
-        if not self.over:
-            return as_outputs(self.model(**arguments))
-        return jax.vmap(lambda condition: as_outputs(self.model(**arguments, **condition)))(self.over)
 
-    def loss(self, free: Free) -> Scalar:
-        """The number that is minimised."""
-        return self.objective.loss(self.outputs(free))
+        def observe(condition):
+            with collect() as found:
+                outputs = as_outputs(self.model(**arguments, **condition))
+            return outputs, ft.reduce(jnp.bitwise_or, found, jnp.zeros((), jnp.int32))
+
+        return jax.vmap(observe)(self.over) if self.over else observe({})
 
     @property
     def has_targets(self) -> bool:
@@ -68,47 +79,104 @@ class Problem(eqx.Module):
             return residuals
         return jnp.concatenate([_flatten_to_reals(leaf) for leaf in jax.tree.leaves(outputs)])
 
-    def evaluate_with_jacobian(self, free: Free) -> tuple[Evaluation, Free, Float[Array, " m"]]:
-        """The evaluation with its Jacobian, the gradient of the loss, and the features."""
+    def evaluate_with_jacobian(self, free: Free, merit: Merit) -> tuple[Evaluation, Free, Float[Array, " m"], Merit]:
+        """The evaluation with its Jacobian, the gradient of the merit, the features, and the merit with its units."""
 
-        def loss_and_features(free):
-            outputs = jax.tree.map(jnp.asarray, self.outputs(free))
-            loss, features = self.objective.loss(outputs), self.features(outputs)
-            return (loss, features), (loss, features, outputs)
+        def observe(free):
+            outputs, status = self.outputs(free)
+            outputs = jax.tree.map(jnp.asarray, outputs)
+            loss, features, excess = (
+                self.objective.loss(outputs),
+                self.features(outputs),
+                self.objective.excess(outputs),
+            )
+            return (loss, features, excess), (loss, features, excess, outputs, status)
 
         derivative = jax.jacfwd if self.forward else jax.jacrev
-        (gradient, jacobian), (loss, features, outputs) = derivative(loss_and_features, has_aux=True)(free)
-        return Evaluation(free, loss, outputs, jacobian), gradient, features
+        slopes, (loss, features, excess, outputs, status) = derivative(observe, has_aux=True)(free)
+        gradient = merit.gradient(slopes[0], jnp.matmul(merit.pull(excess), slopes[2], precision="highest"))
+        value = merit.value(loss, excess)
+        jacobian = jnp.concatenate([slopes[1], slopes[2]])
+        found = Evaluation(free, _where_defined(value, gradient), loss, excess, status, outputs, gradient, jacobian)
+        terms = self.objective.bound_terms(outputs)
+        reach = jnp.max(jnp.abs(slopes[2]), axis=1, initial=0.0)
+        reach = jnp.asarray([jnp.max(jnp.where(term > 0, reach, 0.0)) for term in terms], free.dtype)
+        return found, gradient, features, self._measured(merit, found, slopes[0], reach)
 
-    def evaluate(self, free: Free) -> tuple[Evaluation, Free]:
-        """The evaluation, without a Jacobian where derivatives go backward, and the gradient of the loss."""
+    def evaluate(self, free: Free, merit: Merit) -> tuple[Evaluation, Free, Merit]:
+        """The evaluation, without a Jacobian where derivatives go backward, the gradient, and the merit with units."""
         if self.forward:
-            return self.evaluate_with_jacobian(free)[:2]
-        loss, gradient = jax.value_and_grad(self.loss)(free)
-        return Evaluation(free, loss, None, None), gradient
+            found, gradient, _, units = self.evaluate_with_jacobian(free, merit)
+            return found, gradient, units
+
+        def observe(free):
+            outputs, status = self.outputs(free)
+            outputs = jax.tree.map(jnp.asarray, outputs)
+            loss, excess = self.objective.loss(outputs), self.objective.excess(outputs)
+            terms = self.objective.bound_terms(outputs)
+            # One number for each term of bounds: what pulls at it, or, to see how far it moves, a sum of random signs.
+            signs = jax.random.rademacher(jax.random.key(0), excess.shape, excess.dtype)
+            pull = jax.lax.stop_gradient(jnp.where(merit.is_measured, merit.pull(excess), signs))
+            sums = [jnp.sum(jnp.where(term > 0, pull * excess, 0.0)) for term in terms]
+            return jnp.stack([loss, *sums]), (loss, excess, status, outputs)
+
+        values, pull_back, (loss, excess, status, outputs) = jax.vjp(observe, free, has_aux=True)
+        # Pulled back one by one: there are few of them, and a batch of one row compiles longer than none.
+        slopes = jnp.stack([pull_back(row)[0] for row in jnp.eye(values.shape[0], dtype=values.dtype)])
+        gradient, value = merit.gradient(slopes[0], jnp.sum(slopes[1:], axis=0)), merit.value(loss, excess)
+        found = Evaluation(free, _where_defined(value, gradient), loss, excess, status, outputs, gradient, None)
+        return (
+            found,
+            gradient,
+            self._measured(merit, found, slopes[0], jnp.max(jnp.abs(slopes[1:]), axis=1, initial=0.0)),
+        )
+
+    def _measured(self, merit: Merit, found: Evaluation, slope: Free, reach: Array) -> Merit:
+        """The merit with units from this evaluation, if it has none. reach: (terms,), how far each of bounds moves."""
+        terms, sizes = self.objective.bound_terms(found.outputs), self.objective.bound_sizes(found.outputs)
+        each = jnp.matmul(reach, jnp.asarray(terms, reach.dtype))
+        return merit.measured(found.loss, slope, found.excess, sizes, each, self.has_targets)
+
+    def merit(self, free: Free, merit: Merit) -> Scalar:
+        """What is minimised."""
+        outputs, _ = self.outputs(free)
+        return merit.value(self.objective.loss(outputs), self.objective.excess(outputs))
 
     def empty_evaluation(self, shapes: dict[str, Any], with_jacobian: bool) -> Evaluation:
         """An evaluation of zeros; shapes: of the outputs. NumPy arrays, for which nothing is compiled."""
         free = jax.eval_shape(self.parameters.start)
-        loss_and_features = lambda outputs: (self.objective.loss(outputs), self.features(outputs))  # noqa: E731
-        loss, features = jax.eval_shape(loss_and_features, shapes)
-        jacobian = jax.ShapeDtypeStruct(features.shape + free.shape, features.dtype)
-        found = Evaluation(free, loss, shapes, jacobian) if with_jacobian else Evaluation(free, loss, None, None)
+        read = lambda o: (self.objective.loss(o), self.features(o), self.objective.excess(o))  # noqa: E731
+        loss, features, excess = jax.eval_shape(read, shapes)
+        jacobian = jax.ShapeDtypeStruct((features.size + excess.size, *free.shape), features.dtype)
+        status = jax.ShapeDtypeStruct(self.conditions, jnp.int32)
+        found = Evaluation(free, loss, loss, excess, status, shapes, free, jacobian if with_jacobian else None)
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), found)
 
-    def identifiability_jacobian(self, free: Free) -> Float[Array, "m n"]:
-        """The Jacobian of the features at a point with targets; around an extremum those of n points, row by row.
+    @property
+    def conditions(self) -> tuple[int, ...]:
+        """(n,) for n conditions, () without."""
+        return next((np.shape(values)[:1] for values in self.over.values()), ())
 
-        At an extremum gradients vanish, and at an active constraint that of the objective is parallel to that of the
-        constraint: the Jacobian there has a null space, though the optimum fixes every parameter.
+    def jacobian(self, free: Free, bounds: int) -> Float[Array, "m n"]:
+        """The Jacobian of features and excess at a point with targets; that of features around an extremum.
+
+        At an extremum gradients vanish, and at an active bound that of the objective is parallel to that of the bound:
+        the Jacobian there has a null space, though the optimum fixes every parameter. bounds: number of them.
         """
-        jacobian = lambda free: self.evaluate_with_jacobian(free)[0].jacobian  # noqa: E731
+        merit = first_merit(bounds, free.dtype, True)
+        here = lambda free: self.evaluate_with_jacobian(free, merit)[0].jacobian  # noqa: E731
         if self.has_targets:
-            return jacobian(free)
-        around = free[None, :] + EXTREMUM_STEP * jnp.eye(free.shape[0], dtype=free.dtype)
-        rows = jax.lax.map(jacobian, around).reshape(-1, free.shape[0])
-        # Outside the domain of the model rows are NaN and tell nothing.
-        return jnp.where(jnp.all(jnp.isfinite(rows), axis=1, keepdims=True), rows, 0.0)
+            return here(free)
+        return jax.lax.map(lambda free: here(free)[: -bounds or None], around(free)).reshape(-1, free.shape[0])
+
+
+def around(free: Free) -> Float[Array, "n n"]:
+    """The n points around an extremum from which it is looked at, one along each free real."""
+    return free[None, :] + EXTREMUM_STEP * jnp.eye(free.shape[0], dtype=free.dtype)
+
+
+def _where_defined(value: Scalar, gradient: Free) -> Scalar:
+    return jnp.where(jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient)), value, jnp.inf)
 
 
 def _flatten_to_reals(leaf: Any) -> Array:

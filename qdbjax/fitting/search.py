@@ -1,8 +1,9 @@
 """The search: from many starts at once, in compiled calls of up to 50 steps.
 
-    z ← z + step(state, loss(z), ∇loss(z)), for every start until it has converged or makes no more progress.
+    z ← z + step(state, M(z), ∇M(z)), for every start until it has converged or makes no more progress.
 
-Steps are those of optax (any transformation of the gradient) or of optimistix (least squares, BFGS).
+Steps are those of optax (any transformation of the gradient) or of optimistix (least squares, BFGS). What they see is
+the merit (`Merit`) in place of the loss, in rounds where there are bounds.
 """
 
 import functools as ft
@@ -17,12 +18,17 @@ import optimistix as optx
 
 from qdbjax._types import Array, Bool, Float, Int
 from qdbjax.compilation.eager import Tiered
+from qdbjax.fitting.merit import Merit, first_merit
 from qdbjax.fitting.problem import Evaluation, Problem
 from qdbjax.fitting.transforms import Free
 
 STEPS_PER_CALL = 50  # of one compiled call, after which progress is shown and a checkpoint written
 PATIENCE = 100  # steps without progress after which a start is given up
-PROGRESS = 1e-9  # relative decrease of the loss that counts as progress
+PROGRESS = 1e-9  # relative decrease of the merit that counts as progress
+ROUND_PATIENCE = 20  # steps without progress after which a round with fixed multipliers is given up by a line search
+FLAT = 1e-4  # slope of the merit, in its own unit, below which it hardly changes
+ROUND_STEPS = 100  # of one round
+FIXED_RATE = 2.5  # times as many for optimizers of optax, whose steps oscillate
 
 Solver = optx.AbstractLeastSquaresSolver | optx.AbstractMinimiser
 Optimizer = optax.GradientTransformation | Solver
@@ -33,17 +39,23 @@ class SearchState(eqx.Module):
 
     free: (n,), the current point.
     optimizer_state: of optax or optimistix.
-    best: (n,), the point of the lowest loss so far.
-    evaluation: of the best point; of the current one as long as no loss was finite.
-    loss: the lowest so far.
+    merit: what is minimised.
+    anchor: (n,), where the round began.
+    best: (n,), the point of the lowest merit in this round.
+    evaluation: of the best point; of the first one as long as no merit was finite.
+    lowest: merit at the best point.
+    loss: at the best point.
     idle_steps: since the last progress.
-    converged: gradient below the tolerance, or what optimistix says.
+    converged: gradient below the tolerance, or what optimistix says; with bounds, that they are kept besides.
     """
 
     free: Free
     optimizer_state: Any
+    merit: Merit
+    anchor: Free
     best: Free
     evaluation: Evaluation
+    lowest: Float[Array, ""]
     loss: Float[Array, ""]
     idle_steps: Int[Array, ""]
     converged: Bool[Array, ""]
@@ -51,53 +63,75 @@ class SearchState(eqx.Module):
 
 def initial_state(problem: Problem, optimizer: Optimizer, empty: Evaluation, free: Free) -> SearchState:
     """The search before its first step. empty: an evaluation of zeros."""
+    infinite = jnp.asarray(jnp.inf, free.dtype)
+    bounds = empty.excess.shape[0]
+    merit = first_merit(bounds, free.dtype, bounds > 0 or not problem.has_targets)
+    optimizer_state = _initial_optimizer_state(problem, optimizer, merit, free)
+    none, no = jnp.zeros((), jnp.int32), jnp.zeros((), bool)
+    return SearchState(free, optimizer_state, merit, free, free, empty, infinite, infinite, none, no)
+
+
+def _initial_optimizer_state(problem: Problem, optimizer: Optimizer, merit: Merit, free: Free) -> Any:
     if isinstance(optimizer, optax.GradientTransformation):
         # optax mixes Python floats and arrays of both precisions.
         with jax.numpy_dtype_promotion("standard"):
-            optimizer_state = optimizer.init(free)
-    else:
-        optimizer_state = _OptimistixStepper(problem, optimizer, free).leaves
-    infinite = jnp.asarray(jnp.inf, free.dtype)
-    return SearchState(free, optimizer_state, free, empty, infinite, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
+            return optimizer.init(free)
+    return _OptimistixStepper(problem, optimizer, merit, free).leaves
 
 
-def _evaluation_to_keep(state: SearchState, evaluation: Evaluation, is_better: Array) -> Evaluation:
-    take_new = is_better | jnp.isinf(state.loss)
-    return jax.tree.map(lambda new, old: jnp.where(take_new, new, old), evaluation, state.evaluation)
-
-
-def _is_progress(state: SearchState, loss: Array) -> Array:
-    return ~(state.loss - loss <= PROGRESS * jnp.abs(loss))
+def _followed(
+    state: SearchState, evaluation: Evaluation, units: Merit, free: Free, optimizer_state: Any, converged: Array
+) -> SearchState:
+    """After a step that evaluated a point and proposes another; the first one, where units are unknown, measures."""
+    lowest = evaluation.merit
+    is_better = lowest < state.lowest  # infinite where it is not defined
+    progress = is_better & ~(state.lowest - lowest <= PROGRESS * jnp.abs(lowest))
+    take_new = is_better | (state.merit.steps == 0)
+    kept = jax.tree.map(lambda new, old: jnp.where(take_new, new, old), evaluation, state.evaluation)
+    best = jnp.where(is_better, evaluation.free, state.best)
+    loss = jnp.where(is_better, evaluation.loss, state.loss)
+    measures = ~state.merit.is_measured
+    keep_old = lambda old, new: jax.tree.map(lambda a, b: jnp.where(measures, a, b), old, new)  # noqa: E731
+    return SearchState(
+        keep_old(state.free, free),
+        keep_old(state.optimizer_state, optimizer_state),
+        eqx.tree_at(lambda merit: merit.steps, units, units.steps + 1),
+        state.anchor,
+        best,
+        kept,
+        jnp.where(measures, jnp.inf, jnp.where(is_better, lowest, state.lowest)),
+        loss,
+        jnp.where(progress, 0, state.idle_steps + 1),
+        ~measures & (state.converged | converged),
+    )
 
 
 def _optax_step(
     problem: Problem, optimizer: optax.GradientTransformation, state: SearchState, tolerance: Array
 ) -> SearchState:
-    evaluation, gradient = problem.evaluate(state.free)
-    loss = evaluation.loss
-    finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(gradient))
-    is_better = finite & (loss < state.loss)
-    progress = is_better & _is_progress(state, loss)
-    best = jnp.where(is_better, state.free, state.best)
-    lowest = jnp.where(is_better, loss, state.loss)
-    converged = state.converged | (finite & (jnp.max(jnp.abs(gradient)) <= tolerance * jnp.maximum(1.0, jnp.abs(loss))))
+    evaluation, gradient, units = problem.evaluate(state.free, state.merit)
+    value = evaluation.merit
+    finite = jnp.isfinite(value)
+    best = jnp.where(finite & (value < state.lowest), state.free, state.best)
+    converged = state.converged | (
+        finite & (jnp.max(jnp.abs(gradient)) <= tolerance * jnp.maximum(1.0, jnp.abs(value)))
+    )
     is_accepted = finite & ~converged
     safe_gradient = jnp.where(jnp.isfinite(gradient), gradient, 0.0)
+    value_fn = lambda free: problem.merit(free, state.merit)  # noqa: E731
     with jax.numpy_dtype_promotion("standard"):
         extra = optax.with_extra_args_support(optimizer)
         updates, optimizer_state = extra.update(
-            safe_gradient, state.optimizer_state, state.free, value=loss, grad=safe_gradient, value_fn=problem.loss
+            safe_gradient, state.optimizer_state, state.free, value=value, grad=safe_gradient, value_fn=value_fn
         )
         updated = optax.apply_updates(state.free, updates)
-    # From a point without a finite loss and gradient: halfway back to the best point, with the old optimizer state.
+    # From a point without a finite merit and gradient: halfway back to the best point, with the old optimizer state.
     halfway = 0.5 * (state.free + best)
     free = jnp.where(is_accepted & jnp.all(jnp.isfinite(updated)), updated, jnp.where(converged, state.free, halfway))
     optimizer_state = jax.tree.map(
         lambda new, old: jnp.where(is_accepted, new, old), optimizer_state, state.optimizer_state
     )
-    idle_steps = jnp.where(progress, 0, state.idle_steps + 1)
-    kept = _evaluation_to_keep(state, evaluation, is_better)
-    return SearchState(free, optimizer_state, best, kept, lowest, idle_steps, converged)
+    return _followed(state, evaluation, units, free, optimizer_state, converged)
 
 
 class ClippedNewtonDescent(optx.AbstractDescent):
@@ -147,9 +181,9 @@ class ClippedBFGS(optx.AbstractBFGS):
 class _OptimistixStepper:
     """A solver of optimistix step by step, its state as a list of arrays."""
 
-    def __init__(self, problem: Problem, solver: Solver, free: Free):
+    def __init__(self, problem: Problem, solver: Solver, merit: Merit, free: Free):
         least_squares = isinstance(solver, optx.AbstractLeastSquaresSolver)
-        self.solver, self.fn = solver, ft.partial(_linearized, problem, least_squares)
+        self.solver, self.fn = solver, ft.partial(_linearized, problem, least_squares, merit)
         self.options = {"jac": "fwd"} if least_squares else {"autodiff_mode": "fwd"}
         shapes = jax.eval_shape(self.fn, free, None)
         state = solver.init(self.fn, free, None, self.options, *shapes, frozenset())
@@ -158,28 +192,56 @@ class _OptimistixStepper:
         dynamic, self.static = eqx.partition(state, eqx.is_array)
         self.leaves, self.tree = jax.tree.flatten(dynamic)
 
-    def step(self, free: Free, leaves: list[Array]) -> tuple[Free, list[Array], Evaluation, Array, Array]:
+    def step(self, free: Free, leaves: list[Array]) -> tuple[Free, list[Array], tuple[Evaluation, Merit], Array, Array]:
         """Next point and state, evaluation of the last accepted point, whether it converged, whether it failed."""
         state = eqx.combine(jax.tree.unflatten(self.tree, leaves), self.static)
         free, state, _ = self.solver.step(self.fn, free, None, self.options, state, frozenset())
         done, result = self.solver.terminate(self.fn, free, None, self.options, state, frozenset())
         failed = result != optx.RESULTS.successful
         # `aux` of the state is of the last accepted point; the one that a step returns is of the point before.
-        evaluation = state.aux
-        return free, jax.tree.leaves(eqx.filter(state, eqx.is_array)), evaluation, done & ~failed, failed
+        return free, jax.tree.leaves(eqx.filter(state, eqx.is_array)), state.aux, done & ~failed, failed
 
 
 def _optimistix_step(problem: Problem, solver: Solver, state: SearchState) -> SearchState:
-    stepper = _OptimistixStepper(problem, solver, state.free)
-    free, optimizer_state, evaluation, done, failed = stepper.step(state.free, state.optimizer_state)
-    loss = evaluation.loss
-    is_better = loss < state.loss
-    progress = is_better & _is_progress(state, loss)
-    best, lowest = jnp.where(is_better, evaluation.free, state.best), jnp.where(is_better, loss, state.loss)
-    idle_steps = jnp.where(failed, PATIENCE, jnp.where(progress, 0, state.idle_steps + 1))
-    converged = state.converged | (jnp.isfinite(loss) & done)
-    kept = _evaluation_to_keep(state, evaluation, is_better)
-    return SearchState(free, optimizer_state, best, kept, lowest, idle_steps, converged)
+    stepper = _OptimistixStepper(problem, solver, state.merit, state.free)
+    free, optimizer_state, (evaluation, units), done, failed = stepper.step(state.free, state.optimizer_state)
+    found = _followed(
+        state, evaluation, units, free, optimizer_state, jnp.isfinite(evaluation.merit) & done & state.merit.is_measured
+    )
+    gives_up = failed & state.merit.is_measured
+    return eqx.tree_at(lambda s: s.idle_steps, found, jnp.where(gives_up, PATIENCE, found.idle_steps))
+
+
+def is_flat(evaluation: Evaluation) -> Bool[Array, "..."]:
+    """Whether the merit hardly changes with any free real: what a search that is given up must be, to be at rest."""
+    return jnp.max(jnp.abs(evaluation.slope), axis=-1) <= FLAT * jnp.maximum(1.0, jnp.abs(evaluation.merit))
+
+
+def _next_round(problem: Problem, optimizer: Optimizer, state: SearchState) -> SearchState:
+    """Where a round with fixed multipliers has ended: with new ones from its best point, until the bounds are kept."""
+    longer = FIXED_RATE if isinstance(optimizer, optax.GradientTransformation) else 1.0
+    gives_up = ~state.converged & (state.idle_steps >= int(longer * ROUND_PATIENCE))
+    is_stuck = gives_up & ~is_flat(state.evaluation)
+    ended = state.converged | gives_up | (state.merit.steps >= int(longer * ROUND_STEPS))
+    following, is_kept, is_lost = state.merit.next_round(state.evaluation.excess, is_stuck)
+    is_last = is_kept & (state.converged | (gives_up & ~is_stuck))
+    is_last |= state.merit.is_exhausted | jnp.isinf(state.lowest)
+    start = jnp.where(is_lost, state.anchor, state.best)
+    fresh = SearchState(
+        start,
+        _initial_optimizer_state(problem, optimizer, following, start),
+        following,
+        start,
+        start,
+        state.evaluation,
+        jnp.full_like(state.lowest, jnp.inf),
+        state.loss,
+        jnp.zeros_like(state.idle_steps),
+        jnp.zeros_like(state.converged),
+    )
+    last = eqx.tree_at(lambda s: (s.merit, s.idle_steps), state, (following, jnp.full_like(state.idle_steps, PATIENCE)))
+    choose = lambda condition, new, old: jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)  # noqa: E731
+    return choose(ended, choose(is_last, last, fresh), state)
 
 
 def finished(state: SearchState) -> Bool[Array, "..."]:
@@ -201,6 +263,8 @@ def advance(
             updated = _optax_step(problem, optimizer, state, tolerance)
         else:
             updated = _optimistix_step(problem, optimizer, state)
+        if state.merit.sizes.shape[0]:
+            updated = _next_round(problem, optimizer, updated)
         return jax.tree.map(lambda new, old: jnp.where(finished(state), old, new), updated, state)
 
     def body(carry):
@@ -217,24 +281,27 @@ def advance(
 
 # Compiled functions of their own, because optimistix traces what it is given four times.
 @eqx.filter_jit
-def _evaluate_with_jacobian(problem: Problem, free: Free) -> tuple[Evaluation, Free, Array]:
-    return problem.evaluate_with_jacobian(free)
+def _evaluate_with_jacobian(problem: Problem, free: Free, merit: Merit) -> tuple[Evaluation, Free, Array, Merit]:
+    return problem.evaluate_with_jacobian(free, merit)
 
 
 @eqx.filter_jit
-def _evaluate(problem: Problem, free: Free) -> tuple[Evaluation, Free]:
-    return problem.evaluate(free)
+def _evaluate(problem: Problem, free: Free, merit: Merit) -> tuple[Evaluation, Free, Merit]:
+    return problem.evaluate(free, merit)
 
 
-def _linearized(problem: Problem, least_squares: bool, free: Free, _: None) -> tuple[Array, Evaluation]:
-    """f(z₀) + f'(z₀)(z - z₀) at z = z₀, with z₀ a constant; f: residuals, or the loss.
+def _linearized(problem: Problem, least_squares: bool, merit: Merit, free: Free, _: None) -> tuple[Array, tuple]:
+    """f(z₀) + f'(z₀)(z - z₀) at z = z₀, with z₀ a constant; f: residuals, or the merit.
 
     Value and first derivative are those of f, and however often a solver differentiates it, the program holds the model
     and its derivative once.
     """
     here = jax.lax.stop_gradient(free)
     if least_squares:
-        evaluation, _, residuals = _evaluate_with_jacobian(problem, here)
-        return residuals + jnp.matmul(evaluation.jacobian, free - here, precision="highest"), evaluation
-    evaluation, gradient = _evaluate(problem, here)
-    return evaluation.loss + jnp.sum(gradient * (free - here)), evaluation
+        found, _, residuals, units = _evaluate_with_jacobian(problem, here, merit)
+        count, excess = residuals.shape[0], found.excess
+        slopes = merit.residual_slopes(found.jacobian[:count], found.jacobian[count:], excess)
+        value = merit.residuals(residuals, excess)
+        return value + jnp.matmul(slopes, free - here, precision="highest"), (found, units)
+    found, gradient, units = _evaluate(problem, here, merit)
+    return found.merit + jnp.sum(gradient * (free - here)), (found, units)

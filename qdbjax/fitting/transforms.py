@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, Matrix, Scalar
+from qdbjax._checks import HERMITICITY
+from qdbjax._repr import number
+from qdbjax._types import Array, Float, Matrix
 from qdbjax.numerics.hermitian import pack, unpack
 
 Free = Float[Array, " n"]
@@ -81,23 +83,38 @@ class Positive(AbstractEntrywiseTransform):
 
 
 class Bounded(AbstractEntrywiseTransform):
-    """Numbers between two bounds, v = low + (high - low)/(1 + e^{-z}); the bounds themselves are never reached."""
+    """Numbers between two bounds, v = low + (high - low)/(1 + e^{-z}); the bounds themselves are never reached.
+
+    low, high: numbers, or arrays of the shape of the value.
+    """
 
     label_prefix = ""
-    low: Scalar
-    high: Scalar
+    low: Array
+    high: Array
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Both ends."""
+        return self.low, self.high
+
+    def _ends(self, shape: tuple[int, ...]) -> tuple[Free, Free]:
+        return jnp.broadcast_to(self.low, shape).reshape(-1), jnp.broadcast_to(self.high, shape).reshape(-1)
 
     def forward(self, free: Free, shape: tuple[int, ...]) -> Array:
-        return (self.low + (self.high - self.low) * jax.nn.sigmoid(free)).reshape(shape)
+        low, high = self._ends(shape)
+        return (low + (high - low) * jax.nn.sigmoid(free)).reshape(shape)
 
     def inverse(self, value: Array) -> Free:
-        return jnp.log((value - self.low) / (self.high - value)).reshape(-1)
+        low, high = self._ends(value.shape)
+        value = value.reshape(-1)
+        return jnp.log((value - low) / (high - value))
 
     def invalid_reason(self, value: np.ndarray) -> str | None:
-        low, high = float(self.low), float(self.high)
+        low, high = np.asarray(self.low), np.asarray(self.high)
         if np.all((value > low) & (value < high)):
             return None
-        return f"must lie inside its bounds {low:g} and {high:g}, not on them: there the gradient vanishes"
+        ends = f"{number(low)} and {number(high)}"
+        return f"must lie inside its bounds {ends}, not on them: there the gradient vanishes"
 
 
 class Simplex(AbstractTransform):
@@ -122,22 +139,77 @@ class Simplex(AbstractTransform):
 
 
 class Hermitian(AbstractTransform):
-    """Hermitian matrices (d, d) by d² reals, packed as in `pack`: Re on and above the diagonal, Im below."""
+    """Hermitian matrices (..., d, d) by d² reals each, packed as in `pack`: Re on and above the diagonal, Im below."""
 
     def size(self, shape: tuple[int, ...]) -> int:
-        return shape[0] ** 2
+        return int(np.prod(shape))
 
     def forward(self, free: Free, shape: tuple[int, ...]) -> Matrix:
-        return unpack(free.reshape(shape))
+        return jax.vmap(unpack)(free.reshape(-1, *shape[-2:])).reshape(shape)
 
     def inverse(self, value: Matrix) -> Free:
-        return pack(value).reshape(-1)
+        return jax.vmap(pack)(value.reshape(-1, *value.shape[-2:])).reshape(-1)
 
     def invalid_reason(self, value: np.ndarray) -> str | None:
-        square = value.ndim == 2 and value.shape[0] == value.shape[1]
-        if square and np.all(np.isfinite(value)) and np.allclose(value, value.conj().T, rtol=0, atol=1e-10):
-            return None
-        return "must be a finite Hermitian matrix (d, d)"
+        return None if _is_hermitian(value) else "must be a finite Hermitian matrix (d, d)"
 
     def labels(self, name: str, shape: tuple[int, ...]) -> list[str]:
-        return [f"{'Im' if m > n else 'Re'} {name}[{min(m, n)}, {max(m, n)}]" for m, n in np.ndindex(*shape)]
+        return [
+            f"{'Im' if m > n else 'Re'} {name}[{', '.join(map(str, (*lead, min(m, n), max(m, n))))}]"
+            for *lead, m, n in np.ndindex(*shape)
+        ]
+
+
+class Symmetric(AbstractTransform):
+    """Real symmetric matrices (..., d, d) by the d(d + 1)/2 entries on and above the diagonal of each."""
+
+    def size(self, shape: tuple[int, ...]) -> int:
+        return int(np.prod(shape[:-1])) * (shape[-1] + 1) // 2
+
+    def forward(self, free: Free, shape: tuple[int, ...]) -> Matrix:
+        rows, columns = np.triu_indices(shape[-1])
+        place = np.zeros(shape[-2:], int)
+        place[rows, columns] = place[columns, rows] = np.arange(len(rows))
+        return free.reshape(-1, len(rows))[:, place].reshape(shape)
+
+    def inverse(self, value: Matrix) -> Free:
+        rows, columns = np.triu_indices(value.shape[-1])
+        return value[..., rows, columns].reshape(-1)
+
+    def invalid_reason(self, value: np.ndarray) -> str | None:
+        return None if _is_hermitian(value) and not np.iscomplexobj(value) else "must be finite, real and symmetric"
+
+    def labels(self, name: str, shape: tuple[int, ...]) -> list[str]:
+        return [
+            f"{name}[{', '.join(map(str, (*lead, m, n)))}]"
+            for lead in np.ndindex(*shape[:-2])
+            for m, n in zip(*np.triu_indices(shape[-1]), strict=True)
+        ]
+
+
+def _is_hermitian(value: np.ndarray) -> bool:
+    if value.ndim < 2 or value.shape[-1] != value.shape[-2] or not np.all(np.isfinite(value)):
+        return False
+    excess = np.abs(value - np.swapaxes(value.conj(), -1, -2)).max(initial=0.0)
+    return bool(excess <= max(HERMITICITY, 8 * float(np.finfo(value.dtype).eps)) * np.abs(value).max(initial=0.0))
+
+
+class Complex(AbstractTransform):
+    """Any complex numbers, by their real parts and then their imaginary parts."""
+
+    def size(self, shape: tuple[int, ...]) -> int:
+        return 2 * int(np.prod(shape))
+
+    def forward(self, free: Free, shape: tuple[int, ...]) -> Array:
+        real, imag = free.reshape(2, *shape)
+        return jax.lax.complex(real, imag)
+
+    def inverse(self, value: Array) -> Free:
+        return jnp.stack([jnp.real(value), jnp.imag(value)]).reshape(-1)
+
+    def invalid_reason(self, value: np.ndarray) -> str | None:
+        return None if np.all(np.isfinite(value)) else "must be finite"
+
+    def labels(self, name: str, shape: tuple[int, ...]) -> list[str]:
+        entries = [f"[{', '.join(map(str, index))}]" for index in np.ndindex(*shape)] if shape else [""]
+        return [f"{part} {name}{entry}" for part in ("Re", "Im") for entry in entries]

@@ -127,8 +127,8 @@ def test_an_extremum_tells_parameters_apart():
     free = {"x": fitting.positive(1.5), "y": fitting.positive(1.0)}
     top = qdb.fit(hill, {"height": fitting.maximize()}, free)
     np.testing.assert_allclose([top.values["x"], top.values["y"]], [1.0, 2.0], rtol=1e-5)
-    bounded = qdb.fit(hill, {"height": fitting.maximize(), "sum": fitting.at_most(2.0, weight=1e4)}, free)
-    np.testing.assert_allclose([bounded.values["x"], bounded.values["y"]], [0.25, 1.75], rtol=1e-3)
+    bounded = qdb.fit(hill, {"height": fitting.maximize(), "sum": fitting.at_most(2.0)}, free)
+    np.testing.assert_allclose([bounded.values["x"], bounded.values["y"]], [0.25, 1.75], rtol=1e-6)
     assert top.status == bounded.status == 0 and top.identifiability.rank == bounded.identifiability.rank == 2
     ridge = qdb.fit(lambda x, y: hill(x, y)["product"], fitting.maximize(), free)
     assert ridge.status == int(Status.NOT_IDENTIFIABLE) and ridge.identifiability.rank == 1
@@ -312,9 +312,9 @@ def test_leaves_of_a_bath():
     found = qdb.fit(model, {"heat": fitting.match(3 * data)}, {"bath": free}, over=GRID)
     assert found.parameters["bath"].spectral_density.strength > 0.01
     limited = qdb.fit(
-        model, {"heat": fitting.match(3 * data), "eta": fitting.at_most(0.006, weight=1e8)}, {"bath": free}, over=GRID
+        model, {"heat": fitting.match(3 * data), "eta": fitting.at_most(0.006)}, {"bath": free}, over=GRID
     )
-    np.testing.assert_allclose(limited.parameters["bath"].spectral_density.strength, 0.006, rtol=1e-2)
+    np.testing.assert_allclose(limited.parameters["bath"].spectral_density.strength, 0.006, rtol=1e-6)
 
 
 def test_transforms():
@@ -344,7 +344,7 @@ BAD_INPUT = (
     (lambda: qdb.fit(current, fitting.match(DATA), {"eta": 0.1}, over=GRID), "nothing is free"),
     (lambda: qdb.fit(current, fitting.match(DATA[:3]), STARTS, over=GRID), "has shape"),
     (lambda: qdb.fit(current, {"heat": fitting.match(DATA)}, STARTS, over=GRID), "names the output 'heat'"),
-    (lambda: fitting.match(DATA, error=0.0), "error must be positive"),
+    (lambda: fitting.match(DATA, error=0.0), "error must be positive and finite; got 0"),
     (lambda: qdb.fit(current, fitting.match(DATA), {**STARTS, "T_hot": 1.0}, over=GRID), "both parameters and"),
 )
 
