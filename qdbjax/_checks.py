@@ -107,14 +107,6 @@ def as_scalar(
     return value
 
 
-def as_count(value: int, name: str, *, low: int = 1) -> int:
-    """A whole number; 2.0 is one, 1.5 and True are not."""
-    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not is_number or not float(value).is_integer() or value < low:
-        raise ValueError(f"{name} must be a whole number >= {low}; got {value!r}.")
-    return int(value)
-
-
 def spreads_over(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     """Whether an array of this shape stands for one of the target shape, without making it larger."""
     try:

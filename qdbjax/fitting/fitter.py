@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import optimistix as optx
 
-from qdbjax._checks import as_count, as_real, as_scalar
+from qdbjax._checks import as_integer, as_real, as_scalar
 from qdbjax._progress import progress_bar
 from qdbjax._types import Array, ArrayLike
 from qdbjax.compilation.eager import jit_if_eager
@@ -86,7 +86,7 @@ def fit(
     """
     if mode not in (None, "forward", "reverse"):
         raise ValueError(f"mode must be 'forward', 'reverse' or None; got {mode!r}.")
-    steps, starts, seed = as_count(steps, "steps"), as_count(starts, "starts"), as_count(seed, "seed", low=0)
+    steps, starts, seed = as_integer(steps, "steps", 1), as_integer(starts, "starts", 1), as_integer(seed, "seed", 0)
     tolerance = float(as_scalar(tolerance, "tolerance", low=0, strict=True))
     problem = _build_problem(model, objective, parameters, over or {})
     shapes = _check_outputs(problem)

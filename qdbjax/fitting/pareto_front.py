@@ -6,7 +6,7 @@ from typing import Any
 import equinox as eqx
 import numpy as np
 
-from qdbjax._checks import as_count
+from qdbjax._checks import as_integer
 from qdbjax.fitting.fitter import fit
 from qdbjax.fitting.objectives import AbstractTerm, LinearTerm
 from qdbjax.fitting.result import Fit
@@ -58,7 +58,7 @@ def pareto(
     """
     if len(objectives) != 2 or not all(isinstance(term, LinearTerm) for term in objectives.values()):
         raise ValueError(f"objectives must be two outputs, each with maximize() or minimize(); got {dict(objectives)}.")
-    points = as_count(points, "points")
+    points = as_integer(points, "points", 1)
     names = tuple(objectives)
     weights = np.linspace(0.0, 1.0, points)
     fits = []
