@@ -1,4 +1,9 @@
-"""What every public function does with its input: take it and check it."""
+"""What every public function does with its input: take it and check it.
+
+One check for both kinds of values. Where a value is known, what a function does not allow is a ValueError. Where it is
+traced it cannot be looked at; it becomes NaN then (`allowed`), so that whatever is computed from it is NaN, and what
+has a status says `NONFINITE_INPUT`.
+"""
 
 import functools as ft
 from typing import Any
@@ -9,12 +14,17 @@ import numpy as np
 
 from qdbjax._types import Array, ArrayLike
 
-HERMITICITY = 1e-12  # largest anti-Hermitian part, relative to the largest entry, that is taken as rounding
+HERMITICITY = 1e-12  # the least of what counts as rounding in a Hermitian matrix, relative to its largest entry
 
 
 def is_traced(*trees: Any) -> bool:
     """Whether any leaf is a tracer, whose value cannot be looked at."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def allowed(value: Array, condition: Any) -> Array:
+    """A traced value where a condition on it holds, NaN in its place where not."""
+    return jnp.where(jax.lax.stop_gradient(condition), value, jnp.nan)
 
 
 def _plain(value: Any) -> Any:
@@ -94,16 +104,19 @@ def _brief(value: Any) -> str:
 def as_scalar(
     value: ArrayLike, name: str, *, low: float = -np.inf, strict: bool = False, infinite: bool = False
 ) -> Array:
-    """A real scalar; a concrete one must be at least `low` (above it, if strict), no NaN, and finite unless allowed."""
+    """A real scalar at least `low` (above it, if strict), no NaN, and finite unless `infinite`; else NaN if traced."""
     value = as_real(value, name)
     if value.ndim != 0:
         raise ValueError(f"{name} must be a single number; got shape {value.shape}. Use vmap or sweep for many.")
-    if not is_traced(value):
+    if is_traced(value):
+        if low > -np.inf:
+            value = allowed(value, value > low if strict else value >= low)
+    else:
         number = float(value)
         bounds = [] if low == -np.inf else [f"{'>' if strict else '>='} {low:g}"]
-        allowed = " and ".join(bounds if infinite else [*bounds, "finite"])
+        wanted = " and ".join(bounds if infinite else [*bounds, "finite"])
         if np.isnan(number) or number < low or (strict and number == low) or (np.isinf(number) and not infinite):
-            raise ValueError(f"{name} must be {allowed}; got {number}.")
+            raise ValueError(f"{name} must be {wanted}; got {number}.")
     return value
 
 
@@ -133,15 +146,29 @@ def as_matrix(value: ArrayLike, name: str, *, ndim: tuple[int, ...] = (2,)) -> n
     return value
 
 
-def as_hermitian(value: ArrayLike, name: str, *, ndim: tuple[int, ...] = (2,)) -> np.ndarray | Array:
-    """`as_matrix` for an operator that must be Hermitian; a concrete one that is not, beyond rounding, is refused."""
+def hermiticity(dtype) -> float:
+    """The largest anti-Hermitian part, relative to the largest entry, that is taken as rounding."""
+    return max(HERMITICITY, 8 * float(jnp.finfo(dtype).eps))
+
+
+def as_hermitian(
+    value: ArrayLike, name: str, *, ndim: tuple[int, ...] = (2,), traced: bool = True
+) -> np.ndarray | Array:
+    """`as_matrix` for an operator that must be Hermitian, up to rounding; NaN if a traced one is not.
+
+    traced: whether a traced one is looked at here; otherwise the caller does.
+    """
     value = as_matrix(value, name, ndim=ndim)
-    if is_traced(value) or value.size == 0:
+    if value.size == 0 or (is_traced(value) and not traced):
         return value
+    rounding = hermiticity(value.dtype)
+    if is_traced(value):
+        size = lambda x: jnp.maximum(jnp.max(jnp.abs(jnp.real(x))), jnp.max(jnp.abs(jnp.imag(x))))  # noqa: E731
+        excess = size(value - jnp.swapaxes(value.conj(), -1, -2))
+        return allowed(value, (excess <= rounding * size(value)) & (excess < jnp.inf))
     concrete = np.asarray(value)
     excess = np.abs(concrete - np.swapaxes(concrete.conj(), -1, -2)).max()
-    allowed = max(HERMITICITY, 8 * float(np.finfo(concrete.dtype).eps))
-    if excess > allowed * np.abs(concrete).max():
+    if excess > rounding * np.abs(concrete).max():
         raise ValueError(
             f"{name} must be Hermitian; it differs from its conjugate transpose by {excess:.3g}. "
             f"Use ({name} + {name}.conj().T) / 2 if that is rounding."

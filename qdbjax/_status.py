@@ -34,7 +34,8 @@ class Status(enum.IntFlag):
 
 
 REMEDIES = {
-    Status.NONFINITE_INPUT: "an input is NaN or infinite: look at the Hamiltonian, couplings and bath parameters",
+    Status.NONFINITE_INPUT: "an input is NaN, infinite or not allowed (negative cutoff, H not Hermitian): look at H, "
+    "couplings and bath parameters",
     Status.NONUNIQUE: "more than one stationary state: use asymptotic_state(generator, rho0), or couple the parts",
     Status.ILL_CONDITIONED: "the stationary state is nearly one of many: digits are lost, see condition_number",
     Status.UNPHYSICAL_STATE: "the state found is not positive: it is one of many, or not a solution",

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import as_matrix, as_real, check_kind, is_traced
+from qdbjax._status import record
 from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense, whole_block
@@ -179,6 +180,7 @@ def _apply(generator: Generator, rho: Matrix) -> Matrix:
 def assemble(system: System, spectrum: Spectrum, jumps: AbstractJumps, names: tuple[str, ...]) -> Generator:
     """A Generator from its jump terms: rates, status and reservoirs are read from them once."""
     rates, status = jumps.checked_rates(spectrum)
+    record(status)  # whatever a sweep reads of it
     temperatures, potentials = (each.astype(rates.dtype) for each in jumps.reservoirs)
     return Generator(system, spectrum, rates, jumps, temperatures, potentials, status, names)
 

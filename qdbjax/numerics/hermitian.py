@@ -4,13 +4,14 @@ With m < n, entry [m, n] is Re ρ_mn and entry [n, m] is Im ρ_mn. These are the
 the memory of the complex matrix.
 """
 
+import functools as ft
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, Int, Matrix, RealVector
+from qdbjax._types import Array, Bool, Float, Int, Matrix, RealVector, Scalar
 from qdbjax.numerics.entries import matrix_entries, stack_real, unstack
 from qdbjax.numerics.matrix import ENTRIES
 
@@ -38,6 +39,30 @@ def unpack(packed: Packed) -> Matrix:
     re = [[x[min(m, n)][max(m, n)] for n in each] for m in each]
     im = [[0.0 if m == n else x[n][m] if m < n else -x[m][n] for n in each] for m in each]
     return jax.lax.complex(stack_real(re, packed.dtype), stack_real(im, packed.dtype))
+
+
+def is_hermitian(matrix: Matrix, rounding: float) -> Bool[Array, ""]:
+    """Whether a finite matrix differs from its conjugate transpose by no more than this part of its largest entry."""
+    re, im = jnp.real(matrix), jnp.imag(matrix)
+    if matrix.size > ENTRIES:
+        largest = lambda x: jnp.max(jnp.abs(x))  # noqa: E731
+        excess, size = jnp.maximum(largest(re - re.T), largest(im + im.T)), jnp.maximum(largest(re), largest(im))
+        return (excess <= rounding * size) & (size < jnp.inf)
+    re, im, each = matrix_entries(re), matrix_entries(im), range(matrix.shape[0])
+    pairs = [(m, n) for m in each for n in each]
+    largest = lambda values: ft.reduce(jnp.maximum, map(jnp.abs, values))  # noqa: E731
+    excess = [re[m][n] - re[n][m] for m, n in pairs if m < n] + [im[m][n] + im[n][m] for m, n in pairs if m <= n]
+    size = largest([re[m][n] for m, n in pairs] + [im[m][n] for m, n in pairs if m < n])
+    return (largest(excess) <= rounding * size) & (size < jnp.inf)
+
+
+def negativity(state: Packed) -> Scalar:
+    """By how much a state misses positivity, by its diagonal and its 2 x 2 minors: ρ_mm >= 0, |ρ_mn|² <= ρ_mm ρ_nn."""
+    populations = jnp.diagonal(state)
+    square = state * state
+    size = jnp.abs(populations[:, None] * populations[None, :])
+    excess = jnp.where(jnp.eye(state.shape[0], dtype=bool), 0.0, square + square.T - (1 + 1e-6) * size)
+    return jnp.maximum(jnp.max(-populations), jnp.sqrt(jnp.maximum(jnp.max(excess), 0.0)))
 
 
 def real_tensor(real: Array, imag: Array) -> Array:

@@ -3,7 +3,6 @@
 import abc
 
 import equinox as eqx
-import jax.numpy as jnp
 
 from qdbjax._types import RealVector, Scalar
 from qdbjax.generators.generator import Generator
@@ -29,15 +28,6 @@ class Solution(eqx.Module):
     condition_number: Scalar
     negativity: Scalar
     level_width: Scalar
-
-
-def negativity(state: Packed) -> Scalar:
-    """By how much a state misses positivity, by its diagonal and its 2 x 2 minors: ρ_mm >= 0, |ρ_mn|² <= ρ_mm ρ_nn."""
-    populations = jnp.diagonal(state)
-    square = state * state
-    size = jnp.abs(populations[:, None] * populations[None, :])
-    excess = jnp.where(jnp.eye(state.shape[0], dtype=bool), 0.0, square + square.T - (1 + 1e-6) * size)
-    return jnp.maximum(jnp.max(-populations), jnp.sqrt(jnp.maximum(jnp.max(excess), 0.0)))
 
 
 class AbstractSolver(eqx.Module):

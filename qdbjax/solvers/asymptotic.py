@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from qdbjax._repr import summary
-from qdbjax._status import Status, explain, is_fatal, record
+from qdbjax._status import Status, explain, is_fatal, raise_flag, record
 from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense, whole_block
@@ -74,6 +74,7 @@ def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
     unique = steady.status & int(Status.NONUNIQUE) == 0
     kernel = jnp.where(unique, steady.kernel_dimension, jnp.round(jnp.trace(projector)))
     status = steady.status & ~int(Status.NONUNIQUE)
+    status = status | raise_flag(~jnp.all(jnp.isfinite(rho)), Status.NONFINITE_INPUT)
     lost = is_fatal(status)
     hide = lambda x: jnp.where(lost, jnp.full_like(x, jnp.nan), x)  # noqa: E731
     populations = jnp.where(unique, steady.populations, jnp.diagonal(final))

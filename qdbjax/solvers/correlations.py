@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_matrix, as_real
+from qdbjax._checks import allowed, as_matrix, as_real
 from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
@@ -60,8 +60,9 @@ def correlation(generator: Generator, state: StateLike | None, a: ArrayLike, b: 
     """
     check_dense(generator.dimension, "correlation")
     a, b = _operator(a, "a", generator), _operator(b, "b", generator)
-    times, _ = checked_times(times, 0.0)
-    return _correlation(generator, state_of(generator, state).energy_density_matrix, a, b, times)
+    times, _, in_order = checked_times(times, 0.0)
+    found = _correlation(generator, state_of(generator, state).energy_density_matrix, a, b, times)
+    return found if in_order is np.True_ else allowed(found, in_order)
 
 
 @jit_if_eager

@@ -24,9 +24,9 @@ from qdbjax.generators.block import UNKNOWNS, Block, block_entries, block_room, 
 from qdbjax.generators.block_entries import AllEntries, SomeEntries
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.jumps import AbstractJumps
-from qdbjax.numerics.hermitian import pack, unpack
+from qdbjax.numerics.hermitian import negativity, pack, unpack
 from qdbjax.numerics.markov import off_diagonal
-from qdbjax.solvers.abstract import AbstractSolver, Solution, negativity
+from qdbjax.solvers.abstract import AbstractSolver, Solution
 from qdbjax.solvers.matrix_free import solve_matrix_free
 from qdbjax.solvers.populations import solve_graph
 from qdbjax.solvers.scaling import best_scaled, fastest_decay, rounding

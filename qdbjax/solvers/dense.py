@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 
 from qdbjax.generators.generator import Generator
-from qdbjax.numerics.hermitian import pack, real_matrix, unpack
+from qdbjax.numerics.hermitian import negativity, pack, real_matrix, unpack
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.numerics.nullspace import kernel_tolerance, nullspace_projector
-from qdbjax.solvers.abstract import AbstractSolver, Solution, negativity
+from qdbjax.solvers.abstract import AbstractSolver, Solution
 
 
 class Dense(AbstractSolver):

@@ -16,7 +16,7 @@ from qdbjax.generators.flows import charge_flows, quanta_flows
 from qdbjax.generators.generator import Generator, energy_liouvillian
 from qdbjax.generators.jumps import PerBath
 from qdbjax.numerics.hermitian import pack, unpack
-from qdbjax.solvers.integration import Account, Evolution, Integration, Times
+from qdbjax.solvers.integration import Account, Evolution, Integration, Times, known_start
 
 Protocol = Callable[[Array], Generator]
 
@@ -102,7 +102,7 @@ def _evolve_driven(
     save: str,
 ) -> Evolution:
     """Integrates ρ with its account: d⟨H⟩/dt = Tr[Ḣ ρ] + Σ_b J^Q_b + Σ_b μ_b J^N_b, work, heat and chemical work."""
-    d = rho.shape[0]
+    d, (rho, status) = rho.shape[0], known_start(rho)
     check_dense(d, "a driven evolution")
     nothing = jnp.zeros((), times.dtype)
     empty = jnp.zeros_like(protocol(start).temperatures)
@@ -111,7 +111,7 @@ def _evolve_driven(
     matrices = jax.vmap(unpack)(passed.rho)
     seen = jax.vmap(lambda t, each: _seen(protocol, t, each, observables))(times, matrices)
     populations, values, heat, work, energy, warm, codes = seen
-    status = raise_flag(~arrived, Status.INTEGRATION_FAILED) | jnp.bitwise_or.reduce(codes)
+    status = status | raise_flag(~arrived, Status.INTEGRATION_FAILED) | jnp.bitwise_or.reduce(codes)
     bad = is_fatal(status) | ~arrived
     flow = _entropy_flow(passed.entropy, warm)
     account = Account(passed.heat, flow, passed.work, passed.chemical, energy)

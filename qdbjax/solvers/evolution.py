@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_hermitian, as_integer, as_real, as_tuple, is_traced
+from qdbjax._checks import allowed, as_hermitian, as_integer, as_real, as_tuple, is_traced
 from qdbjax._status import Status, is_fatal, raise_flag, record, throw_if_flagged
-from qdbjax._types import Array, ArrayLike, Matrix, Rates
+from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import CAPACITY, DENSE_LIMIT, in_cells, whole_block
 from qdbjax.generators.generator import Generator
@@ -34,6 +34,7 @@ from qdbjax.solvers.integration import (
     Times,
     adjoint_of,
     expectation_weights,
+    known_start,
 )
 from qdbjax.states.state import density_matrix
 from qdbjax.systems import Spectrum
@@ -159,10 +160,11 @@ def _evolve(
     save: str,
 ) -> Evolution:
     spectrum = generator.spectrum
-    packed = pack(spectrum.to_eigenbasis(rho))
+    rho, status = known_start(rho)
+    packed, status = pack(spectrum.to_eigenbasis(rho)), status | generator.status
     only_populations = save == "populations" and not observables
     populations, whole, arrived, too_large = _evolved(generator, packed, times - start, how, only_populations)
-    status = generator.status | raise_flag(~arrived, Status.INTEGRATION_FAILED)
+    status = status | raise_flag(~arrived, Status.INTEGRATION_FAILED)
     status = status | raise_flag(too_large, Status.BLOCK_TOO_LARGE)
     bad = is_fatal(status) | ~arrived
     populations = jnp.where(bad, jnp.nan, populations)
@@ -176,8 +178,11 @@ def _evolve(
     return Evolution(times, populations, matrices, expectations, None, None, None, status)
 
 
-def checked_times(times: ArrayLike, start: ArrayLike) -> tuple[Times, Array]:
-    """times (time,) and start as real arrays; raises unless times are finite, ascending and not before the start."""
+def checked_times(times: ArrayLike, start: ArrayLike) -> tuple[Times, Array, Bool[Array, ""] | np.bool_]:
+    """times (time,) and start as real arrays, and whether times are finite, ascending and not before the start.
+
+    Raises where known ones are not; in place of traced ones stands the start, and the result must become NaN.
+    """
     times, start = as_real(times, "times"), as_real(start, "start")
     if times.ndim != 1 or times.shape[0] == 0:
         raise ValueError(f"times must be a vector of at least one time; got shape {times.shape}.")
@@ -193,7 +198,11 @@ def checked_times(times: ArrayLike, start: ArrayLike) -> tuple[Times, Array]:
             raise ValueError(
                 f"times must not lie before start = {origin:g}; got {points[0]:g}: relaxation has no past."
             )
-    return times, start.astype(times.dtype)
+    start = start.astype(times.dtype)
+    if not is_traced(times, start):
+        return times, start, np.True_
+    in_order = jnp.all(times[1:] >= times[:-1]) & (times[0] >= start) & jnp.all(jnp.isfinite(times))
+    return jnp.where(in_order, times, start), start, in_order
 
 
 def as_observables(value: Any, dimension: int) -> dict[str, Matrix]:
@@ -263,9 +272,10 @@ def evolve(
     if save not in SAVES:
         raise ValueError(f"save must be one of {SAVES}; got {save!r}.")
     max_steps = as_integer(max_steps, "max_steps", 1)
-    times, start = checked_times(times, start)
+    times, start, in_order = checked_times(times, start)
     dimension = (generator(start) if driven else generator).dimension
     rho, operators = density_matrix(rho0, dimension), as_observables(observables, dimension)
+    rho = rho if in_order is np.True_ else allowed(rho, in_order)
     meter = diffrax.TextProgressMeter() if progress else diffrax.NoProgressMeter()
     how = Integration(diffrax.Dopri8() if solver is None else solver, adjoint_of(mode), rtol, atol, max_steps, meter)
     given = rho, times, start, operators, how, save

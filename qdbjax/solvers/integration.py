@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._repr import summary
-from qdbjax._status import explain
+from qdbjax._status import Status, explain, raise_flag
 from qdbjax._types import Array, Bool, Float, Matrix, StatusCode
 from qdbjax.systems import Spectrum
 
@@ -129,3 +129,9 @@ def expectation_weights(observable: Matrix, spectrum: Spectrum) -> Array:
     framed = framed.astype(np.promote_types(framed.dtype, jnp.complex64))
     above = 2 * jnp.triu(framed, 1)
     return jnp.diag(jnp.real(jnp.diagonal(framed))) + jnp.real(above) + jnp.imag(above).T
+
+
+def known_start(rho: Matrix) -> tuple[Matrix, StatusCode]:
+    """The initial state, or 0 and a flag where it is not a number: an integrator would spend all its steps on NaN."""
+    known = jnp.all(jnp.isfinite(rho))
+    return jnp.where(known, rho, 0.0), raise_flag(~known, Status.NONFINITE_INPUT)

@@ -24,9 +24,9 @@ from qdbjax.generators.block import Block, whole_block
 from qdbjax.generators.block_entries import AllEntries, SomeEntries
 from qdbjax.generators.interaction_picture import coherence_exponents
 from qdbjax.generators.jumps import AbstractJumps
-from qdbjax.numerics.hermitian import Packed, pack, unpack
+from qdbjax.numerics.hermitian import Packed, negativity, pack, unpack
 from qdbjax.numerics.markov import off_diagonal
-from qdbjax.solvers.abstract import Solution, negativity
+from qdbjax.solvers.abstract import Solution
 from qdbjax.solvers.scaling import Scaled, best_scaled, fastest_decay, rounding, scale_of
 from qdbjax.systems import Spectrum
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import as_real, is_traced
+from qdbjax._status import is_fatal
 from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
@@ -24,6 +25,7 @@ def _propagator(generator: Generator, time: Array) -> Matrix:
     slow = expm_superoperator(matrix, time)
     angle = spectrum.rotating_frame_frequencies.reshape(-1) * time
     phases = jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
+    slow = jnp.where(is_fatal(generator.status), jnp.nan, slow)
     return spectrum.superoperator_from_eigenbasis(phases[:, None] * slow)
 
 
@@ -123,7 +125,8 @@ def _decays_jvp(primals, tangents):
 
 @jit_if_eager
 def _decay_rates(generator: Generator) -> Array:
-    return _decays(rotating_matrix(generator.spectrum, generator.jumps))
+    found = _decays(rotating_matrix(generator.spectrum, generator.jumps))
+    return jnp.where(is_fatal(generator.status), jnp.nan, found)
 
 
 def decay_rates(generator: Generator) -> Array:

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_hermitian, is_traced
+from qdbjax._checks import allowed, as_hermitian, is_traced
 from qdbjax._repr import summary
 from qdbjax._types import Array, ArrayLike, Bool, Float, Matrix, RealVector
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.hermitian import Packed, pack
+from qdbjax.numerics.hermitian import Packed, negativity, pack
 from qdbjax.numerics.matrix import diagonal_matrix
 from qdbjax.systems import Spectrum
 
@@ -75,9 +75,13 @@ def density_matrix(value: ArrayLike, dimension: int, name: str = "rho0") -> Matr
     rho = as_hermitian(plain, name)
     if rho.shape != (dimension, dimension):
         raise ValueError(f"{name} must have dimension {dimension}; got shape {rho.shape}.")
-    if not is_traced(rho):
+    slack = 1e-9 if jnp.finfo(rho.dtype).bits == 64 else 1e-5
+    if is_traced(rho):
+        fixed = jax.lax.stop_gradient(rho)
+        miss = jnp.abs(jnp.real(jnp.trace(fixed)) - 1)
+        rho = allowed(rho, (miss <= slack) & (negativity(pack(fixed)) <= slack))
+    else:
         concrete = np.asarray(rho)
-        slack = 1e-9 if concrete.dtype.itemsize >= 8 else 1e-5
         miss = np.trace(concrete).real - 1
         if abs(miss) > slack:
             said = f"{name} must have trace 1; got {1 + miss:.12g}, {abs(miss):.3g} off"

@@ -4,15 +4,17 @@ import dataclasses
 import math
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import is_traced
+from qdbjax._checks import allowed, hermiticity, is_traced
 from qdbjax._types import Array, Bool, BoolMatrix, Int, Matrix, RealVector, Scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.barrier import materialize
 from qdbjax.numerics.eigensystem import eigensystem
-from qdbjax.numerics.matrix import diagonal_matrix, in_frame, largest
+from qdbjax.numerics.hermitian import is_hermitian
+from qdbjax.numerics.matrix import diagonal_matrix, entrywise, in_frame, largest
 from qdbjax.systems import degeneracy
 from qdbjax.systems.system import System
 
@@ -172,7 +174,14 @@ def diagonalize(system: System, window: Scalar | float | None = None) -> Spectru
 @jit_if_eager
 def _diagonalize(system: System, window: Scalar | float | None) -> Spectrum:
     if system.eigenbasis is not None:
-        fixed = np.zeros(system.eigenbasis.shape, system.energies.dtype)
-        return Spectrum(materialize(system.energies), system.eigenbasis, fixed, window)
-    energies, mixing, basis = eigensystem(jnp.asarray(system.hamiltonian), degeneracy.same_level)
+        energies, basis = materialize(system.energies), system.eigenbasis
+        mixing = np.zeros(basis.shape, energies.dtype)
+    else:
+        hamiltonian = jnp.asarray(system.hamiltonian)
+        energies, mixing, basis = eigensystem(hamiltonian, degeneracy.same_level)
+        if is_traced(hamiltonian):
+            right = is_hermitian(jax.lax.stop_gradient(hamiltonian), hermiticity(hamiltonian.dtype))
+            energies = entrywise(lambda energy: allowed(energy, right), energies)
+    if window is not None and is_traced(window):
+        energies = entrywise(lambda energy: allowed(energy, window >= 0), energies)
     return Spectrum(energies, basis, mixing, window)

@@ -35,7 +35,7 @@ class System(eqx.Module):
         eigenbasis: ArrayLike | None = None,
         energies: ArrayLike | None = None,
     ):
-        self.hamiltonian = as_hermitian(hamiltonian, "hamiltonian")
+        self.hamiltonian = as_hermitian(hamiltonian, "hamiltonian", traced=False)  # `diagonalize` does
         d = self.hamiltonian.shape[0]
         self.number = None if number is None else as_hermitian(number, "number")
         if (eigenbasis is None) != (energies is None):

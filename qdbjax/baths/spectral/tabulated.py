@@ -1,14 +1,23 @@
 """Spectral densities given by a table."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_real, is_traced
+from qdbjax._checks import allowed, as_real, is_traced
 from qdbjax._types import Array
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, Frequencies
+
+
+def _ascends(points: Array) -> Array:
+    return jnp.all(points[1:] > points[:-1]) & jnp.all(points > 0)
+
+
+def _traced(value: Array, condition: Callable[[Array], Array]) -> Array:
+    return allowed(value, condition(value)) if is_traced(value) and value.ndim == 1 else value
 
 
 class Tabulated(AbstractSpectralDensity):
@@ -16,13 +25,13 @@ class Tabulated(AbstractSpectralDensity):
 
     frequencies: (n,), energy, > 0 and ascending.
     values: (n,), energy, J at them, >= 0.
-    Raises ValueError if they are not.
+    Raises ValueError if they are not; NaN where they are traced.
     """
 
     finite_at_zero: ClassVar[bool] = True
 
-    frequencies: Array = eqx.field(converter=lambda given: as_real(given, "frequencies"))
-    values: Array = eqx.field(converter=lambda given: as_real(given, "values"))
+    frequencies: Array = eqx.field(converter=lambda given: _traced(as_real(given, "frequencies"), _ascends))
+    values: Array = eqx.field(converter=lambda given: _traced(as_real(given, "values"), lambda x: jnp.all(x >= 0)))
 
     def __check_init__(self):
         if self.frequencies.ndim != 1 or self.frequencies.shape != self.values.shape or self.frequencies.size == 0:
