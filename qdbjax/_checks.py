@@ -66,7 +66,11 @@ def as_real(value: ArrayLike, name: str) -> Array:
     value = _inexact(value, name)
     if jnp.issubdtype(value.dtype, jnp.complexfloating):
         raise TypeError(f"{name} must be real; got dtype {value.dtype}.")
-    return jnp.asarray(value)
+    if isinstance(value, jax.Array):
+        return value
+    # What is known stays known while a program is traced: it can be looked at, and is a constant of the program.
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(value)
 
 
 def as_integer(value: Any, name: str, low: float, high: int | None = None) -> int:

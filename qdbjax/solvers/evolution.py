@@ -15,7 +15,7 @@ import numpy as np
 from qdbjax._checks import allowed, as_hermitian, as_integer, as_real, as_tuple, is_traced
 from qdbjax._status import Status, is_fatal, raise_flag, record, throw_if_flagged
 from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates
-from qdbjax.compilation.eager import jit_if_eager
+from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.generators.block import CAPACITY, DENSE_LIMIT, in_cells, whole_block
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.interaction_picture import (
@@ -198,9 +198,9 @@ def checked_times(times: ArrayLike, start: ArrayLike) -> tuple[Times, Array, Boo
             raise ValueError(
                 f"times must not lie before start = {origin:g}; got {points[0]:g}: relaxation has no past."
             )
-    start = start.astype(times.dtype)
     if not is_traced(times, start):
-        return times, start, np.True_
+        return times, eval_at_trace_time(jnp.astype)(start, times.dtype), np.True_
+    start = start.astype(times.dtype)
     in_order = jnp.all(times[1:] >= times[:-1]) & (times[0] >= start) & jnp.all(jnp.isfinite(times))
     return jnp.where(in_order, times, start), start, in_order
 
