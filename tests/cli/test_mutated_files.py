@@ -241,7 +241,7 @@ def mutate(kind, folder, count, seed):
     return read
 
 
-@pytest.mark.parametrize(("kind", "count"), [("csv", 300), ("toml", 60), ("nc", 8)])
+@pytest.mark.parametrize(("kind", "count"), [("csv", 300), ("toml", 60), pytest.param("nc", 8, marks=pytest.mark.slow)])
 def test_a_few_mutated_files(tmp_path, kind, count):
     assert 0 < mutate(kind, tmp_path, count, 1) < count
 

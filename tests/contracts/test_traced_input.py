@@ -122,7 +122,7 @@ for name, density in FORMULAS.items():
         if field != "center" and np.isfinite(value):
             zero = [] if field == "strength" else [0.0]
             KINDS[f"{name}, {field}"] = field_of(density, field), [float(value)], [*zero, -0.5, -1e3, np.nan]
-QUICK = ("hamiltonian", "coupling", "correlation", "table", "times", "positivity", "coherence", "ohmic, cutoff")
+QUICK = ("hamiltonian", "correlation", "times", "ohmic, cutoff")
 CASES = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in KINDS]
 
 

@@ -44,6 +44,7 @@ def test_quadratic_programs(centre, steepness, bound, sign):
     assert sign * (found.outputs["sum"] - bound) <= 1e-6 * (abs(bound) or 0.4)  # of the bound, or of the start
 
 
+@pytest.mark.slow
 def test_a_bound_in_a_narrow_valley():
     """Where the bound is a thousandth of how far its output moves, rounds get stuck and begin afresh."""
     centre, known = [1.0, 0.4], {"steepness": jnp.asarray(70.0), "units": jnp.ones(2)}

@@ -31,6 +31,7 @@ def best_splitting(T_hot):
     return minimize_scalar(heat, bounds=(0.05, 6.0), method="bounded", options={"xatol": 1e-9}).x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [1e-25, 1e-16, 1e-9, 1e-5, 1e-2, 10.0])
 @pytest.mark.parametrize("T_hot", [0.5, 2.0])
 def test_small_and_large_currents(strength, T_hot):

@@ -48,6 +48,7 @@ def test_degenerate_levels(rng):
         assert relative_errors(np.asarray(state.energy_density_matrix), exact, energies).max() < 1e-11
 
 
+@pytest.mark.slow
 def test_too_many_equal_levels_for_a_traced_hamiltonian(rng):
     """Where a block has more entries than a program has room for, a flag and no numbers."""
     energies = np.r_[np.zeros(34), 1.0, 1.7]
@@ -98,6 +99,7 @@ def sparse_liouvillian(hamiltonian, jumps):
     return total.tocsr()
 
 
+@pytest.mark.slow
 def test_given_jumps():
     """d = 48: no matrix of 2304 rows is formed; against a sparse solution, and both derivatives."""
     hamiltonian, jumps = oscillator_and_qubit(24, 0.1)
@@ -122,6 +124,7 @@ def test_given_jumps():
         np.testing.assert_allclose(found, slope, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_given_jumps_of_a_thermal_oscillator():
     """Populations n̄ⁿ/(n̄ + 1)ⁿ⁺¹, the rarest of 1e-37 as right as the first."""
     hamiltonian, jumps = oscillator_and_qubit(48, 0.0)
@@ -138,6 +141,7 @@ def test_given_jumps_with_many_stationary_states():
     assert int(state.status) & int(Status.NONUNIQUE) and np.all(np.isnan(state.populations))
 
 
+@pytest.mark.slow
 def test_evolution_with_given_jumps():
     """d = 34: integrated with products of matrices, against the exponential of a sparse Liouvillian."""
     hamiltonian, jumps = oscillator_and_qubit(17, 0.1)
