@@ -67,14 +67,14 @@ def invert(matrix: Square) -> Inverse:
         table, order = carry
         here, column = place == k, jax.lax.dynamic_index_in_dim(table, k, 1, keepdims=False)
         at = jnp.argmax(jnp.where(place >= k, jnp.abs(column), -1.0)).astype(jnp.int32)
-        chosen, other = place == at, lambda x: jax.lax.dynamic_index_in_dim(x, k, 0, keepdims=False)
+        chosen, kth = place == at, lambda x: jax.lax.dynamic_index_in_dim(x, k, 0, keepdims=False)
         row = _entry(table, at)
         inverse = 1 / _entry(column, at)
         # Row k becomes -row/pivot, column k column/pivot, their common entry 1/pivot; others lose column · row/pivot.
-        column = jnp.where(here, 1.0, jnp.where(chosen, other(column), column))
-        rest = jnp.where(here[:, None] | here[None, :], 0.0, jnp.where(chosen[:, None], other(table)[None, :], table))
+        column = jnp.where(here, 1.0, jnp.where(chosen, kth(column), column))
+        rest = jnp.where(here[:, None] | here[None, :], 0.0, jnp.where(chosen[:, None], kth(table)[None, :], table))
         table = rest - column[:, None] * jnp.where(here, -inverse, row * inverse)[None, :]
-        return table, jnp.where(here, _entry(order, at), jnp.where(chosen, other(order), order))
+        return table, jnp.where(here, _entry(order, at), jnp.where(chosen, kth(order), order))
 
     table, order = jax.lax.fori_loop(0, n, step, (matrix, place))
     return _checked(matrix, table, order)
