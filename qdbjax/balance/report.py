@@ -138,6 +138,8 @@ class BalanceReport(eqx.Module):
         none = self.verdict == "equilibrium" and abs(self.entropy_production) <= BALANCE_ROUNDING * carried
         shown = 0.0 if none else float(zero_below_rounding(np.asarray(self.entropy_production), carried))
         words = [f"entropy production {shown:.4g} per time"]
+        if shown < 0:
+            words.append("against the second law: the rates are not those of baths at these temperatures")
         counted = self.rates_production
         if self.imbalance > BALANCE_ROUNDING and abs(counted - self.entropy_production) > 1e-6 * abs(counted):
             reason = (

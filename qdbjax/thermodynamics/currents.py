@@ -219,7 +219,9 @@ def entropy_production(generator: Generator, state: StateLike | None = None) -> 
     state: as for `heat_currents`; by default the stationary one. Any that is not stationary takes a d² x d² matrix.
 
     Returns a scalar, nats per time. inf where heat flows into a bath at T = 0, and in a pure state that evolves into a
-    mixed one. NaN if a bath has no single temperature (local-KMS field) and where the state is flagged.
+    mixed one. Negative only where `lindblad` or `pauli` were given temperatures that are not those of the rates, which
+    `performance` and `balance_report` say. NaN if a bath has no single temperature (local-KMS field) and where the
+    state is flagged.
     *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
     """
     return _entropy_production(generator, state_of(generator, state))

@@ -24,6 +24,7 @@ from qdbjax.thermodynamics.currents import (
 )
 
 Name = str | int
+AT_REST = 1e-6  # part of what comes and goes that the energy of a machine may change by for its entropy to be judged
 
 
 class Mode(enum.IntEnum):
@@ -39,6 +40,7 @@ class Mode(enum.IntEnum):
     HEATER = 6  # takes power and heats every bath
     ABSORPTION_REFRIGERATOR = 7  # draws heat from the cold bath, driven by heat from the hot one
     HEAT_TRANSFORMER = 8  # lifts heat from the room to the hot bath, driven by what falls to the cold one
+    AGAINST_THE_SECOND_LAW = 9  # entropy decreases: the rates are not those of baths at these temperatures
 
 
 class Performance(eqx.Module):
@@ -171,7 +173,14 @@ def _bounds(roles: _Roles, temperatures: PerBath, powered: Bool[Array, ""]) -> t
     return 1 - _ratio(lowest, highest), jnp.where(jnp.isnan(cold + room), jnp.nan, jnp.where(lifts, lift, jnp.inf))
 
 
-def _mode(roles: _Roles, heat: PerBath, power: Scalar) -> Int[Array, ""]:
+def _decreases_entropy(temperatures: PerBath, energy: PerBath, heat: PerBath, gross: PerBath) -> Bool[Array, ""]:
+    """Whether a machine at rest takes more entropy from its baths than it gives back, Σ J^Q_b/T_b > 0."""
+    inverse = jnp.where(temperatures > 0, 1 / jnp.where(temperatures > 0, temperatures, 1.0), 0.0)
+    at_rest = jnp.abs(jnp.sum(energy)) <= AT_REST * jnp.sum(gross)
+    return at_rest & (zero_below_rounding(jnp.sum(heat * inverse), jnp.sum(gross * inverse)) > 0)
+
+
+def _mode(roles: _Roles, heat: PerBath, power: Scalar, decreases_entropy: Bool[Array, ""]) -> Int[Array, ""]:
     cold, hot, room = roles.temperatures
     heat_from = lambda mask: jnp.sum(jnp.where(mask, heat, 0.0))  # noqa: E731
     from_cold, from_hot, from_room = heat_from(roles.cold), heat_from(roles.hot), heat_from(roles.room)
@@ -181,6 +190,7 @@ def _mode(roles: _Roles, heat: PerBath, power: Scalar) -> Int[Array, ""]:
     consumed = power < 0
     choices = [
         (jnp.isnan(heat_from(roles.thermal) + power + cold + hot + room), Mode.UNDEFINED),
+        (decreases_entropy, Mode.AGAINST_THE_SECOND_LAW),
         (power > 0, Mode.ENGINE),
         (consumed & cooling, Mode.REFRIGERATOR),
         (consumed & pumping, Mode.HEAT_PUMP),
@@ -224,7 +234,7 @@ def _performance(
         carnot,
         _ratio(drawn, zero_below_rounding(driving, total_gross)),
         largest,
-        _mode(roles, flow, delivered),
+        _mode(roles, flow, delivered, _decreases_entropy(temperatures, energy, heat, gross)),
         generator.names,
     )
 

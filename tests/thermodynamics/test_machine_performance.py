@@ -199,6 +199,43 @@ def test_thermoelectric(level, potentials, word):
         assert found.coefficient < found.carnot_coefficient == 1.0
 
 
+def local_baths(coupling, cold):
+    """Two qubits of gaps 1 and 0.6, each raised and lowered by itself, whatever the other does (Levy and Kosloff 2014)."""
+    h, one, low = np.diag([-0.5, 0.5]), np.eye(2), np.array([[0, 1.0], [0, 0]])
+    sx = low + low.T
+    hamiltonian = np.kron(h, one) + 0.6 * np.kron(one, h) + coupling * np.kron(sx, sx)
+
+    def jumps(gap, temperature, operator):
+        quanta = 1 / np.expm1(gap / temperature)
+        return np.stack([np.sqrt(0.1 * (quanta + 1)) * operator, np.sqrt(0.1 * quanta) * operator.T])
+
+    return hamiltonian, jumps(1.0, 2.0, np.kron(low, one)), jumps(0.6, cold, np.kron(one, low))
+
+
+@pytest.mark.parametrize("cold", [0.4, 1.0, 1.15, 1.25, 1.9])
+def test_local_baths_against_the_second_law(cold):
+    """The word and the report follow the sign of Σ J/T, here from a 16 x 16 matrix in NumPy."""
+    hamiltonian, *jumps = local_baths(0.6, cold)
+    generator = qdb.lindblad(hamiltonian, dict(zip(("hot", "cold"), jumps, strict=True)), temperatures=[2.0, cold])
+    parts = [sum(lindblad_part(np.zeros((4, 4)), k) for k in each) for each in jumps]
+    matrix = lindblad_part(hamiltonian, np.zeros((4, 4))) + sum(parts)
+    rho = np.linalg.lstsq(np.vstack([matrix, np.eye(4).reshape(1, -1)]), np.r_[np.zeros(16), 1.0], rcond=None)[0]
+    heat = np.array([np.trace(hamiltonian @ (part @ rho).reshape(4, 4)).real for part in parts])
+    found = thermodynamics.performance(generator)
+    np.testing.assert_allclose(found.heat_currents, heat, rtol=1e-9)
+    decreases = np.sum(heat / np.array([2.0, cold])) > 0
+    assert decreases == (cold > 0.6)
+    assert found.operation == ("against the second law" if decreases else "conduction")
+    assert ("against the second law" in repr(qdb.balance_report(generator))) == decreases
+
+
+def lindblad_part(hamiltonian, jump):
+    """-i[H, ρ] + KρK† - ½{K†K, ρ} on row-major vec(ρ)."""
+    one, product = np.eye(4), jump.conj().T @ jump
+    total = -1j * (np.kron(hamiltonian, one) - np.kron(one, hamiltonian.T)) + np.kron(jump, jump.conj())
+    return total - 0.5 * (np.kron(product, one) + np.kron(one, product.T))
+
+
 def three_leads():
     leads = [
         qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(j), temperature=t, chemical_potential=mu, name=name)
