@@ -200,7 +200,7 @@ def test_thermoelectric(level, potentials, word):
 
 
 def local_baths(coupling, cold):
-    """Two qubits of gaps 1 and 0.6, each raised and lowered by itself, whatever the other does (Levy and Kosloff 2014)."""
+    """Two qubits of gaps 1 and 0.6, each raised and lowered by itself, whatever the other does (Levy, Kosloff)."""
     h, one, low = np.diag([-0.5, 0.5]), np.eye(2), np.array([[0, 1.0], [0, 0]])
     sx = low + low.T
     hamiltonian = np.kron(h, one) + 0.6 * np.kron(one, h) + coupling * np.kron(sx, sx)
