@@ -93,6 +93,7 @@ def decay():
     return {"t": time, "p": relaxing(time, 0.012, 0.6), "z": 2 * relaxing(time, 0.012, 0.6) - 1}
 
 
+@pytest.mark.slow
 def test_example_18(tmp_path, capsys):
     """Parameters that made the data lie within four standard errors; the data are what the file says."""
     text = (EXAMPLE.parent / "18_measured_currents.csv").read_text()

@@ -124,6 +124,7 @@ def numbers(x):
 values, slopes = jax.jit(numbers), jax.jit(jax.jacfwd(numbers))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flux", [0.75, 0.3, 0.5, 1.5])
 def test_derivatives(flux):
     """I and K in φ, β, m, V against differences, where levels cross too."""

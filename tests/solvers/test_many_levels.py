@@ -134,6 +134,7 @@ def test_given_jumps_of_a_thermal_oscillator():
     np.testing.assert_allclose(found, exact / exact.sum(), rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_given_jumps_with_many_stationary_states():
     """Two starts end in two states: flagged, as below 33 levels."""
     hamiltonian, _ = oscillator_and_qubit(24, 0.1)

@@ -69,7 +69,7 @@ QUENCHES = {
 }
 
 
-RARER = {"temperature", "both", "out of equal levels", "between equal levels"}
+RARER = {"temperature", "both", "out of equal levels", "between equal levels", "into equal levels"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in RARER)) for n in QUENCHES])
