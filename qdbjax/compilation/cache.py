@@ -81,8 +81,10 @@ def cache_use() -> CacheUse | None:
     directory = jax.config.jax_compilation_cache_dir
     if directory is None or Path(directory) not in _before:
         return None
-    new = len(_entries(Path(directory))) - _before[Path(directory)]
-    return CacheUse(_events["requests"], _events["hits"], max(0, _events["misses"] - new))
+    before = _before[Path(directory)]
+    new = len(_entries(Path(directory))) - before
+    # What this process stored itself and read again does not count: there were no more than `before` to be found.
+    return CacheUse(_events["requests"], min(_events["hits"], before), max(0, _events["misses"] - new))
 
 
 def _count(event: str, **_) -> None:
