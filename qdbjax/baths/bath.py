@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import allowed, as_hermitian, as_real, is_traced
-from qdbjax._types import Array, ArrayLike, Bool, Float, Matrix, Scalar
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
 from qdbjax.baths.abstract import AbstractBath, diagonal_table
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, as_spectral_density
 from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
+from qdbjax.numerics.hermitian import is_positive
 from qdbjax.numerics.occupation import magnitude, thermal_energy
 
 
@@ -138,23 +139,10 @@ def _correlation(value: ArrayLike, coupling: Matrix) -> Matrix:
         wanted = (channels, channels)
         raise ValueError(f"correlation must have shape {wanted}, one row per coupling; got {value.shape}.")
     if is_traced(value):
-        value = allowed(value, _is_positive(value))
+        slack = 1e3 * float(jnp.finfo(value.dtype).eps) * jnp.max(jnp.abs(value))
+        value = allowed(value, is_positive(value, slack))
     else:
         lowest = np.linalg.eigvalsh(np.asarray(value)).min()
         if lowest < -1e-12 * max(1.0, float(np.abs(value).max())):
             raise ValueError(f"correlation must be positive semidefinite; its lowest eigenvalue is {lowest:.3g}.")
     return value
-
-
-def _is_positive(matrix: Matrix) -> Bool[Array, ""]:
-    """Whether a Hermitian matrix is positive semidefinite: all pivots of its elimination are >= 0, up to rounding."""
-    slack = 1e3 * float(jnp.finfo(matrix.dtype).eps) * jnp.max(jnp.abs(matrix))
-    found, rest = jnp.array(True), matrix
-    for _ in range(matrix.shape[0]):
-        pivot, column = jnp.real(rest[0, 0]), rest[1:, 0]
-        is_zero = pivot <= slack
-        # Next to a pivot 0 everything is 0.
-        found &= (pivot >= -slack) & (~is_zero | jnp.all(jnp.abs(column) <= jnp.sqrt(slack * jnp.max(jnp.abs(matrix)))))
-        inverse = jnp.where(is_zero, 0.0, 1 / jnp.where(is_zero, 1.0, pivot))
-        rest = rest[1:, 1:] - inverse.astype(matrix.dtype) * column[:, None] * column.conj()[None, :]
-    return found

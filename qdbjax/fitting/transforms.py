@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import HERMITICITY
+from qdbjax._checks import hermiticity
 from qdbjax._repr import number
 from qdbjax._types import Array, Float, Matrix
 from qdbjax.numerics.hermitian import pack, unpack
@@ -191,7 +191,7 @@ def _is_hermitian(value: np.ndarray) -> bool:
     if value.ndim < 2 or value.shape[-1] != value.shape[-2] or not np.all(np.isfinite(value)):
         return False
     excess = np.abs(value - np.swapaxes(value.conj(), -1, -2)).max(initial=0.0)
-    return bool(excess <= max(HERMITICITY, 8 * float(np.finfo(value.dtype).eps)) * np.abs(value).max(initial=0.0))
+    return bool(excess <= hermiticity(value.dtype) * np.abs(value).max(initial=0.0))
 
 
 class Complex(AbstractTransform):

@@ -56,6 +56,29 @@ def is_hermitian(matrix: Matrix, rounding: float) -> Bool[Array, ""]:
     return (largest(excess) <= rounding * size) & (size < jnp.inf)
 
 
+def is_positive(matrix: Matrix, slack: Scalar | float) -> Bool[Array, ""]:
+    """Whether a Hermitian matrix has no eigenvalue far below zero, by an elimination that takes the largest pivot.
+
+    What is left when no pivot exceeds the slack has an eigenvalue at least as negative as the matrix has, and entries
+    no larger than its diagonal if it has none: pure states are not too close to the edge.
+
+    slack: below which an entry counts as rounding; eigenvalues below -2d times that are found.
+    *Source:* N. J. Higham, Accuracy and Stability of Numerical Algorithms (2nd edition, 2002), section 10.3.
+    """
+    place = jnp.arange(matrix.shape[0])
+
+    def step(_, rest):
+        diagonal = jnp.real(jnp.diagonal(rest))
+        at = jnp.argmax(diagonal)
+        pivot, column, done = diagonal[at], rest[:, at], diagonal[at] <= slack
+        reduced = rest - column[:, None] * column.conj()[None, :] / jnp.where(done, 1.0, pivot).astype(rest.dtype)
+        eliminated = (place == at)[:, None] | (place == at)[None, :]
+        return jnp.where(done, rest, jnp.where(eliminated, 0.0, reduced))
+
+    rest = jax.lax.fori_loop(0, matrix.shape[0], step, matrix)
+    return jnp.max(jnp.abs(rest)) <= 2 * slack
+
+
 def negativity(state: Packed) -> Scalar:
     """By how much a state misses positivity, by its diagonal and its 2 x 2 minors: ρ_mm >= 0, |ρ_mn|² <= ρ_mm ρ_nn."""
     populations = jnp.diagonal(state)

@@ -16,7 +16,7 @@ from qdbjax._checks import allowed, as_hermitian, is_traced
 from qdbjax._repr import summary
 from qdbjax._types import Array, ArrayLike, Bool, Float, Matrix, RealVector
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.numerics.hermitian import Packed, negativity, pack
+from qdbjax.numerics.hermitian import Packed, is_positive, pack
 from qdbjax.numerics.matrix import diagonal_matrix
 from qdbjax.systems import Spectrum
 
@@ -79,7 +79,7 @@ def density_matrix(value: ArrayLike, dimension: int, name: str = "rho0") -> Matr
     if is_traced(rho):
         fixed = jax.lax.stop_gradient(rho)
         miss = jnp.abs(jnp.real(jnp.trace(fixed)) - 1)
-        rho = allowed(rho, (miss <= slack) & (negativity(pack(fixed)) <= slack))
+        rho = allowed(rho, (miss <= slack) & is_positive(fixed, slack))
     else:
         concrete = np.asarray(rho)
         miss = np.trace(concrete).real - 1

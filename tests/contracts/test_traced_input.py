@@ -114,6 +114,17 @@ KINDS = {
     "trace": (lambda x: evolved(jnp.array([x, 0.7])), [0.3], [0.31, -0.3, np.nan]),
     "positivity": (lambda x: evolved(jnp.array([1 - x, x])), [0.0, 0.2, 1.0], [-0.5, 1.5]),
     "coherence": (lambda x: evolved(COHERENT(x)), [0.0, 0.45, np.sqrt(0.21)], [0.46, -1.0]),
+    "minors of three levels": (
+        lambda x: (lambda run: (run.populations[-1, 1], run.status))(
+            qdb.evolve(
+                qdb.davies(np.diag([0.0, 1.0, 2.3]), qdb.Bath(WIDE[:3, :3], qdb.Ohmic(0.01, 10.0), temperature=1.0)),
+                (jnp.eye(3) + x * (jnp.ones((3, 3)) - jnp.eye(3))) / 3,
+                [0.0, 1.0],
+            )
+        ),
+        [0.0, 0.9, 1.0, -0.5],
+        [-0.51, -0.9, 1.01],
+    ),
     "asymptotic start": (lambda x: asymptotic(COHERENT(x)), [0.0, 0.45], [0.46, np.nan]),
 }
 FORMULAS = {name: case[0] for name, case in DENSITIES.items() if name not in ("tabulated", "function", "module", "sum")}

@@ -1,9 +1,10 @@
-"""Linear equations by exchange and by LU: solutions of both systems, condition numbers, and what is singular."""
+"""Linear equations by exchange, inverse and LU: both systems, condition numbers, and what is singular."""
 
 import jax
 import numpy as np
 import pytest
 
+from qdbjax.numerics.gauss_jordan import LOOP
 from qdbjax.numerics.linear_equations import INVERTED, factorize
 
 
@@ -14,22 +15,24 @@ def solved(matrix, source):
     return found.apply(source), found.apply_transposed(source), found.condition_number
 
 
-@pytest.mark.parametrize("n", [5, INVERTED, INVERTED + 1, 40])
+@pytest.mark.parametrize("n", [1, 2, 5, LOOP, LOOP + 1, INVERTED, INVERTED + 1, 40])
 def test_solutions(rng, n):
     """A batch of matrices, of which one has zeros on its diagonal and one is ill conditioned."""
     matrices, sources = rng.normal(size=(7, n, n)), rng.normal(size=(7, n))
-    np.fill_diagonal(matrices[3], 0.0)
-    matrices[5, :, 0] = matrices[5, :, 1] + 1e-7 * matrices[5, :, 2]
+    if n > 1:
+        np.fill_diagonal(matrices[3], 0.0)
+        matrices[5, :, 0] = matrices[5, :, 1] + 1e-7 * matrices[5, :, 0]
     x, y, condition = map(np.asarray, solved(matrices, sources))
     for k, matrix in enumerate(matrices):
         inverse = np.linalg.inv(matrix)
         wanted = np.linalg.norm(matrix, np.inf) * np.linalg.norm(inverse, np.inf)
-        assert 0.3 * wanted <= condition[k] <= wanted * (1 + 1e-6)
+        least = 0.3 if n > INVERTED else 1 - 1e-6  # of LU it is estimated
+        assert least * wanted <= condition[k] <= wanted * (1 + 1e-6)
         np.testing.assert_allclose(x[k], inverse @ sources[k], rtol=0, atol=1e-13 * wanted * np.abs(inverse).max())
         np.testing.assert_allclose(y[k], inverse.T @ sources[k], rtol=0, atol=1e-13 * wanted * np.abs(inverse).max())
 
 
-@pytest.mark.parametrize("n", [INVERTED, INVERTED + 1])
+@pytest.mark.parametrize("n", [2, 5, LOOP, INVERTED, INVERTED + 1])
 def test_singular(rng, n):
     """A column of zeros, two equal rows, and nothing at all: infinite or beyond rounding, and no NaN in solutions."""
     zeros, equal, nothing = rng.normal(size=(n, n)), rng.normal(size=(n, n)), np.zeros((n, n))
@@ -38,3 +41,4 @@ def test_singular(rng, n):
     x, y, condition = map(np.asarray, solved(np.stack([zeros, equal, nothing]), rng.normal(size=(3, n))))
     assert np.all(condition > 1e14) and np.isinf(condition[[0, 2]]).all()
     assert not np.any(np.isnan(x)) and not np.any(np.isnan(y))
+    np.testing.assert_array_equal(x[[0, 2]], 0.0)
