@@ -226,7 +226,7 @@ def _while(names: dict, values: list[Value], cells: int) -> list[Value]:
     def step(state):
         running, carry = state
         carry = [jnp.where(running, new, old) for new, old in zip(body(carry), carry, strict=True)]
-        return condition(carry) & running, carry
+        return condition(carry), carry  # of a cell that has ended the condition stays what it was
 
     _, found = lax.while_loop(lambda state: jnp.any(state[0]), step, (condition(first), first))
     return list(zip(found, wide, strict=True))
