@@ -6,6 +6,7 @@ has a status says `NONFINITE_INPUT`.
 """
 
 import functools as ft
+import warnings
 from typing import Any
 
 import jax
@@ -25,6 +26,21 @@ def is_traced(*trees: Any) -> bool:
 def allowed(value: Array, condition: Any) -> Array:
     """A traced value where a condition on it holds, NaN in its place where not."""
     return jnp.where(jax.lax.stop_gradient(condition), value, jnp.nan)
+
+
+@ft.cache
+def _warn_of_single_precision() -> None:
+    warnings.warn(
+        "JAX computes in single precision: populations are right to 5e-6, currents to 1e-4. For ten digits call "
+        'jax.config.update("jax_enable_x64", True) before the first computation. This is said once.',
+        stacklevel=4,
+    )
+
+
+def warn_if_single_precision() -> None:
+    """Warn, once a process, where JAX turns numbers into single precision."""
+    if not jax.config.jax_enable_x64:
+        _warn_of_single_precision()
 
 
 def _plain(value: Any) -> Any:

@@ -42,7 +42,8 @@ REMEDIES = {
     Status.UNRESOLVED_LEVELS: "levels that count as one are not close against T: separate them, or narrow the window",
     Status.LARGE_RESIDUAL: "the stationary state does not satisfy L(rho) = 0 to rounding: compare with solver=Dense()",
     Status.UNPHYSICAL_BATH: "a bath has a negative, divergent or undefined noise spectrum, or a temperature below zero",
-    Status.NEAR_DEGENERATE: "a level spacing is smaller than the fastest rate: the secular approximation is doubtful",
+    Status.NEAR_DEGENERATE: "levels are so close that terms which the secular approximation drops change the currents "
+    "(secular_error): use universal_lindblad, or davies(..., window=)",
     Status.INTEGRATION_FAILED: "the time integration did not reach the end: allow more steps or looser tolerances",
     Status.TARGET_NOT_ATTAINED: "the optimum stays away from the target: it may lie outside what the model can reach",
     Status.INACCURATE_INTEGRAL: "an integral over scattering energies is not resolved: a resonance is too narrow",

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._status import explain
+from qdbjax._status import Status, explain
 from qdbjax._types import Array, RealVector, Scalar
 from qdbjax.balance.cycles import CycleAnalysis, cycle_analysis, cycle_basis, independent_cycles
 from qdbjax.balance.inner_products import SymmetryResiduals, symmetry_residuals
@@ -27,6 +27,7 @@ from qdbjax.thermodynamics.currents import gross_currents, zero_below_rounding
 BALANCE_ROUNDING = 1e-9  # currents below this part of the traffic, and affinities below it, count as zero
 BALANCE_VERDICTS = {
     "equilibrium": "equilibrium: detailed balance holds, nothing flows",
+    "unbalanced": "nothing flows, but detailed balance does not hold",
     "driven": "driven steady state: each bath obeys detailed balance, the baths together do not",
     "broken": "detailed balance is broken within a bath: it drives a cycle by itself",
     "transient": "not stationary: the state is still changing",
@@ -37,13 +38,16 @@ BALANCE_VERDICTS = {
 class BalanceReport(eqx.Module):
     """What `balance_report` found; `print` it to read it.
 
-    verdict: "equilibrium", "driven", "broken" (a bath drives a cycle by itself), "transient" or "undecided".
+    verdict: "equilibrium"; "unbalanced" (nothing flows, yet rates or coherences are not those of the baths); "driven";
+        "broken" (a bath drives a cycle by itself); "transient"; or "undecided".
     status: flags of the state (`explain`).
     names, temperatures, chemical_potentials: of the baths, (bath,).
     populations: of the energy levels, (level,).
     symmetry: SymmetryResiduals of the dissipator; None above d = 32.
     cycles: CycleAnalysis with every bath a way of its own.
     own_affinities: the largest affinity of a cycle that a bath closes by itself, (bath,).
+    shown_temperatures: the lowest and highest T that ratios of a bath's rates show, (bath, 2); NaN where they show the
+        bath's own, and for baths without one or that exchange particles.
     micro_currents: net quanta per time, (bath, m, n).
     imbalance: the largest micro-current over the largest flow in one direction.
     heat_currents: into the system, (bath,).
@@ -54,7 +58,7 @@ class BalanceReport(eqx.Module):
     rates_production: Schnakenberg's entropy production, from rates and populations alone.
     inverse_temperatures: effective 1/T of each level against the lowest, (level,).
     coherence: largest |ρ_mn| of two different eigenstates m and n.
-    secular_ratio: smallest difference of distinct Bohr frequencies over the largest rate.
+    secular_error: of the stationary state (`SteadyState`); NaN for a state that is given as a matrix.
     """
 
     verdict: str
@@ -66,6 +70,7 @@ class BalanceReport(eqx.Module):
     symmetry: SymmetryResiduals | None
     cycles: CycleAnalysis
     own_affinities: np.ndarray
+    shown_temperatures: np.ndarray
     micro_currents: np.ndarray
     imbalance: float
     heat_currents: np.ndarray
@@ -76,7 +81,7 @@ class BalanceReport(eqx.Module):
     rates_production: float
     inverse_temperatures: np.ndarray
     coherence: float
-    secular_ratio: float
+    secular_error: float
 
     def __repr__(self) -> str:
         lines = [
@@ -135,7 +140,9 @@ class BalanceReport(eqx.Module):
             return ["entropy production unknown: a bath has no one temperature"]
         warm = self.temperatures > 0
         carried = np.sum(self.traffic[warm] / self.temperatures[warm])
-        none = self.verdict == "equilibrium" and abs(self.entropy_production) <= BALANCE_ROUNDING * carried
+        none = (
+            self.verdict in ("equilibrium", "unbalanced") and abs(self.entropy_production) <= BALANCE_ROUNDING * carried
+        )
         shown = 0.0 if none else float(zero_below_rounding(np.asarray(self.entropy_production), carried))
         words = [f"entropy production {shown:.4g} per time"]
         if shown < 0:
@@ -167,12 +174,15 @@ class BalanceReport(eqx.Module):
 
     def _cycles(self) -> list[str]:
         lines = []
-        for name, affinity in zip(self.names, self.own_affinities, strict=True):
-            alone = (
-                "obeys detailed balance"
-                if affinity <= BALANCE_ROUNDING
-                else f"drives a cycle of affinity {affinity:.4g}"
-            )
+        for name, affinity, (low, high) in zip(self.names, self.own_affinities, self.shown_temperatures, strict=True):
+            if affinity > BALANCE_ROUNDING:
+                alone = f"drives a cycle of affinity {affinity:.4g}"
+            elif np.isnan(low):
+                alone = "obeys detailed balance"
+            elif high - low <= 1e-8 * abs(high):
+                alone = f"obeys detailed balance at T = {low:.6g}, not at its own"
+            else:
+                alone = f"drives no cycle, but shows T from {low:.4g} to {high:.4g}"
             lines.append(f"{name} by itself {alone}")
         affinities = np.abs(np.asarray(self.cycles.affinities))
         if affinities.size and affinities.max() > BALANCE_ROUNDING:
@@ -202,7 +212,10 @@ class BalanceReport(eqx.Module):
         return ["; ".join(words)]
 
     def _cautions(self) -> list[str]:
-        return [f"{explain(self.status)} (secular ratio {self.secular_ratio:.2g})"] if self.status else []
+        if not self.status:
+            return []
+        size = f" (by about {self.secular_error:.2g} of the largest)" if self.status & Status.NEAR_DEGENERATE else ""
+        return [explain(self.status) + size]
 
 
 def _short(share: float) -> str:
@@ -221,6 +234,27 @@ def _own_affinities(generator: Generator) -> np.ndarray:
     return np.array(found)
 
 
+def _shown_temperatures(generator: Generator) -> np.ndarray:
+    """Lowest and highest T = ω/ln(Γ(ω)/Γ(-ω)) of the pairs of a bath's rates; NaN where all show the bath's own T."""
+    spectrum, found = generator.spectrum, np.full((len(generator.names), 2), np.nan)
+    own = spectrum.window is None or spectrum.is_one_level
+    frequencies = np.asarray(spectrum.frequencies if own else spectrum.noise_frequencies)
+    if generator.exchanges_particles:
+        return found
+    for bath, (rates, temperature) in enumerate(zip(generator.rates, generator.temperatures, strict=True)):
+        rates = np.asarray(rates)
+        least = 1e-290 * rates.max(initial=0.0)  # the smallest numbers have few digits
+        pairs = (frequencies > 0) & (rates > least) & (least < rates.T) & (rates.T > 0)
+        omega, affinity = frequencies[pairs], np.log(rates[pairs]) - np.log(rates.T[pairs])
+        if not temperature > 0 or not omega.size:
+            continue
+        wanted = omega / float(temperature)
+        if np.any(np.abs(affinity - wanted) > BALANCE_ROUNDING * np.maximum(wanted, 1)):
+            shown = np.where(affinity == 0, np.inf, omega / np.where(affinity == 0, 1.0, affinity))
+            found[bath] = shown.min(), shown.max()
+    return found
+
+
 class _Reading(eqx.Module):
     """The numbers of a report that one compiled call computes."""
 
@@ -236,7 +270,6 @@ class _Reading(eqx.Module):
     inverse_temperatures: RealVector
     coherence: Scalar
     motion: Scalar
-    secular_ratio: Scalar
 
 
 @jit_if_eager
@@ -259,11 +292,10 @@ def _read(generator: Generator, found: State) -> _Reading:
         effective_inverse_temperatures(generator, found),
         jnp.max(jnp.abs(rho - jnp.diag(jnp.diagonal(rho)))),
         largest_change / jnp.where(generator.fastest_rate > 0, generator.fastest_rate, 1.0),
-        generator.secular_ratio,
     )
 
 
-def _verdict(reading: _Reading, imbalance: float, own: np.ndarray, cycles: CycleAnalysis) -> str:
+def _verdict(reading: _Reading, imbalance: float, own: np.ndarray, shown: np.ndarray, cycles: CycleAnalysis) -> str:
     if not np.all(np.isfinite(np.asarray(reading.state.populations))):
         return "undecided"
     if own.max(initial=0.0) > BALANCE_ROUNDING:
@@ -271,14 +303,19 @@ def _verdict(reading: _Reading, imbalance: float, own: np.ndarray, cycles: Cycle
     if float(reading.motion) > BALANCE_ROUNDING:
         return "transient"
     driven = np.abs(np.asarray(cycles.affinities)).max(initial=0.0) > BALANCE_ROUNDING
-    return "driven" if driven or imbalance > BALANCE_ROUNDING else "equilibrium"
+    if driven or imbalance > BALANCE_ROUNDING:
+        return "driven"
+    symmetry = reading.symmetry
+    missed = 0.0 if symmetry is None else float(symmetry.total) / max(float(symmetry.size), np.finfo(float).tiny)
+    return "unbalanced" if missed > BALANCE_ROUNDING or not np.all(np.isnan(shown)) else "equilibrium"
 
 
 def balance_report(generator: Generator, state: StateLike | None = None) -> BalanceReport:
     """In plain words: whether a generator obeys detailed balance, what breaks it, what flows and what it costs.
 
     Reads Kolmogorov cycles of each bath alone and of all together, micro-currents of the state, the symmetry of the
-    dissipator in the GNS product, heat and entropy production, and the effective temperatures of the levels. Levels are
+    dissipator in the GNS product, temperatures that the rates of each bath show beside the one that it has, heat and
+    entropy production, and the effective temperatures of the levels. Levels are
     numbered as in `generator.rates`.
 
     generator: of any kind, one with concrete numbers.
@@ -296,12 +333,13 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
     reading = _read(generator, as_state(given, generator.spectrum))
     found = reading.state
     cycles, own = cycle_analysis(generator, found, basis), _own_affinities(generator)
+    shown = _shown_temperatures(generator)
     currents = np.asarray(reading.micro_currents)
     largest = np.max(np.asarray(generator.rates) * np.asarray(found.populations)[None, None, :])
     imbalance = float(np.abs(currents).max() / max(largest, np.finfo(float).tiny))
     particles = reading.particle_currents
     return BalanceReport(
-        verdict=_verdict(reading, imbalance, own, cycles),
+        verdict=_verdict(reading, imbalance, own, shown, cycles),
         status=int(getattr(given, "status", generator.status)),
         names=generator.names,
         temperatures=np.asarray(generator.temperatures),
@@ -310,6 +348,7 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
         symmetry=reading.symmetry,
         cycles=cycles,
         own_affinities=own,
+        shown_temperatures=shown,
         micro_currents=currents,
         imbalance=imbalance,
         heat_currents=np.asarray(reading.heat_currents),
@@ -320,5 +359,5 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
         rates_production=float(reading.rates_production),
         inverse_temperatures=np.asarray(reading.inverse_temperatures),
         coherence=float(reading.coherence),
-        secular_ratio=float(reading.secular_ratio),
+        secular_error=float(getattr(given, "secular_error", np.nan)),
     )

@@ -143,6 +143,6 @@ def _correlation(value: ArrayLike, coupling: Matrix) -> Matrix:
         value = allowed(value, is_positive(value, slack))
     else:
         lowest = np.linalg.eigvalsh(np.asarray(value)).min()
-        if lowest < -1e-12 * max(1.0, float(np.abs(value).max())):
+        if lowest < -1e-12 * float(np.abs(value).max()):
             raise ValueError(f"correlation must be positive semidefinite; its lowest eigenvalue is {lowest:.3g}.")
     return value

@@ -45,8 +45,8 @@ QUANTITIES = {
     "populations": Quantity(_populations, ("level",), "population", ""),
     "micro_currents": Quantity(micro_currents, ("bath", "to", "from"), "micro-current", "quanta per time"),
     "energies": Quantity(lambda generator, _: generator.spectrum.energies, ("level",), "energy", "energy", "generator"),
-    "secular_ratio": Quantity(
-        lambda generator, _: generator.secular_ratio, (), "smallest gap difference over largest rate", "", "generator"
+    "secular_error": Quantity(
+        lambda _, steady: steady.secular_error, (), "change of the currents by dropped terms", "", "stationary state"
     ),
     "residual": Quantity(
         lambda _, steady: steady.residual, (), "residual of the stationary state", "", "stationary state"

@@ -146,6 +146,7 @@ class DaviesJumps(AbstractBathJumps):
     secular_step: ClassVar[str | None] = "secular"
     is_secular: ClassVar[bool] = True
     merges_levels: ClassVar[bool] = True
+    has_amplitudes: ClassVar[bool] = True
 
     baths: tuple[AbstractBath, ...]
     shifted: bool = eqx.field(static=True)
@@ -173,6 +174,20 @@ class DaviesJumps(AbstractBathJumps):
         # `checked_rates` serves every cell of a batch and is fast; this serves the few with degenerate levels, so the
         # program is kept small: whole arrays, and baths of one kind compiled once.
         return stack(map_stacked(lambda bath: self._rates(spectrum, bath, False), self.baths))
+
+    def amplitudes(self, spectrum: Spectrum) -> tuple[Channels, ...]:
+        """√γ_a(ω)∘S_a of each bath; 0 where γ is not finite and positive, which `checked_rates` flags."""
+        frequencies = jnp.where(spectrum.same_level, 0.0, spectrum.noise_frequencies)
+
+        def of_bath(bath):
+            framed, noise = bath_operators(bath, spectrum), jnp.stack(bath.noises(frequencies))
+            root = jnp.sqrt(jnp.where(jnp.isfinite(noise) & (noise > 0), noise, 0.0))
+            if bath.correlation is not None:
+                framed = _independent(framed, bath.correlation, frequencies)
+            dtype = np.promote_types(framed.dtype, root.dtype)
+            return root.astype(dtype) * framed.astype(dtype)
+
+        return tuple(map_stacked(of_bath, self.baths))
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
         return tuple(map_stacked(lambda bath: self._of_bath(bath, spectrum), self.baths))
@@ -209,6 +224,15 @@ class DaviesJumps(AbstractBathJumps):
             # Complete positivity rests on one γ for the whole cluster: no variation inside it.
             slope = jnp.zeros_like(slope)
         return framed, _dressed(framed, noise, slope, spectrum)
+
+
+def _independent(framed: Channels, correlation: Matrix, frequencies: Array) -> Channels:
+    """√m_c Σ_b U*_bc S_b, with the weights M = U m U† of the correlation, and its conjugate at negative frequencies."""
+    weights, vectors = jnp.linalg.eigh(correlation)
+    root = vectors.conj().T * jnp.sqrt(jnp.maximum(weights, 0.0)).astype(vectors.dtype)[:, None]
+    dtype = np.promote_types(framed.dtype, root.dtype)
+    down, up = (jnp.einsum("cb,bnm->cnm", x.astype(dtype), framed.astype(dtype)) for x in (root, root.conj()))
+    return jnp.where(frequencies < 0, up, down)
 
 
 def _shifts(bath: AbstractBath, spectrum: Spectrum) -> tuple[Array, Array]:

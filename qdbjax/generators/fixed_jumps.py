@@ -1,5 +1,7 @@
 """Jump terms that a user gives as numbers: shared by the Pauli and Lindblad equations."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 
@@ -11,6 +13,8 @@ from qdbjax.generators.jumps import AbstractJumps, PerBath
 class AbstractFixedJumps(AbstractJumps):
     """Jump terms without known dependence on temperatures, which serve entropy production and balance tests only."""
 
+    secular_step: ClassVar[str | None] = "no such step was made (rates or jump operators are given)"
+
     temperatures: eqx.AbstractVar[PerBath]
 
     @property
@@ -19,7 +23,8 @@ class AbstractFixedJumps(AbstractJumps):
 
     def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "AbstractFixedJumps":
         raise ValueError(
-            "given rates or jump operators do not tell how they depend on T and μ: use davies for response."
+            "a generator of given rates or jump operators (pauli, lindblad) does not tell how these depend on T and μ, "
+            "whatever its temperatures= say. Make it with davies, or differentiate a function of T that makes it anew."
         )
 
 

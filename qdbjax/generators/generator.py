@@ -78,12 +78,6 @@ class Generator(eqx.Module):
 
     @property
     @jit_if_eager
-    def secular_ratio(self) -> Scalar:
-        """Smallest difference of distinct Bohr frequencies over the largest rate; the secular step needs >> 1."""
-        return self.spectrum.smallest_frequency_difference / self.fastest_rate
-
-    @property
-    @jit_if_eager
     def lamb_shift(self) -> Matrix:
         """H_LS (d, d) in the basis of the Hamiltonian, energy; zero unless the generator was made with it."""
         shift = self.jumps.hamiltonian_shift(self.spectrum)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from qdbjax._types import BoolMatrix, Matrix, RealVector
 from qdbjax.numerics.eigh_closed_form import eigh2, eigh3
-from qdbjax.numerics.matrix import dagger, diagonal, in_frame, matmul
+from qdbjax.numerics.matrix import dagger, diagonal, entrywise, in_frame, largest, matmul
 
 
 def eigh(matrix: Matrix) -> tuple[RealVector, Matrix]:
@@ -28,12 +28,25 @@ def eigh(matrix: Matrix) -> tuple[RealVector, Matrix]:
     d = matrix.shape[-1]
     if d == 1:
         return jnp.real(matrix[0]), jnp.ones_like(matrix)
-    if d == 2:
-        return eigh2(matrix)
-    if d == 3:
-        return eigh3(matrix)
+    if d in (2, 3):
+        return _in_units_of_its_size(eigh2 if d == 2 else eigh3, matrix)
     energies, basis = jnp.linalg.eigh(matrix, symmetrize_input=False)
     return energies, basis
+
+
+def _in_units_of_its_size(closed_form: Callable, matrix: Matrix) -> tuple[RealVector, Matrix]:
+    """A closed form of a matrix scaled to 1, where fourth powers of its entries would leave the range of its type.
+
+    Single precision reaches from 1e-38 to 1e38: energies in joule are 1e-24. In double precision 1e-77 to 1e77 hold.
+    """
+    if jnp.finfo(matrix.dtype).bits > 32:
+        return closed_form(matrix)
+    size = largest(entrywise(jnp.abs, jnp.real(matrix)))
+    if jnp.iscomplexobj(matrix):
+        size = jnp.maximum(size, largest(entrywise(jnp.abs, jnp.imag(matrix))))
+    unit = jnp.where(size > 0, size, 1.0)
+    energies, basis = closed_form(entrywise(lambda x: x / unit.astype(x.dtype), matrix))
+    return entrywise(lambda x: x * unit, energies), basis
 
 
 def solve_sylvester_between_levels(energies: RealVector, mixing: Matrix, source: Matrix, same: BoolMatrix) -> Matrix:

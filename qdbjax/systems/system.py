@@ -3,7 +3,7 @@
 import equinox as eqx
 import numpy as np
 
-from qdbjax._checks import as_hermitian, as_matrix, as_real, is_traced
+from qdbjax._checks import as_hermitian, as_matrix, as_real, is_traced, warn_if_single_precision
 from qdbjax._types import ArrayLike, Matrix, RealVector
 
 
@@ -35,6 +35,7 @@ class System(eqx.Module):
         eigenbasis: ArrayLike | None = None,
         energies: ArrayLike | None = None,
     ):
+        warn_if_single_precision()
         self.hamiltonian = as_hermitian(hamiltonian, "hamiltonian", traced=False)  # `diagonalize` does
         d = self.hamiltonian.shape[0]
         self.number = None if number is None else as_hermitian(number, "number")
@@ -62,7 +63,7 @@ class System(eqx.Module):
         if self.eigenbasis is None or is_traced(self.hamiltonian, self.eigenbasis, self.energies):
             return
         h, v, e = (np.asarray(x) for x in (self.hamiltonian, self.eigenbasis, self.energies))
-        scale = max(1.0, float(np.abs(h).max()))
+        scale = max(float(np.abs(h).max()), float(np.finfo(h.dtype).tiny))
         excess = max(np.abs(h @ v - v * e).max() / scale, np.abs(v.conj().T @ v - np.eye(len(e))).max())
         if excess > 1e4 * np.finfo(h.dtype).eps:
             raise ValueError(f"eigenbasis and energies must solve H V = V E, V unitary; they miss it by {excess:.3g}.")

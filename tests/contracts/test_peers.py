@@ -81,6 +81,7 @@ def test_reference(shape):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:JAX computes in single precision")
 def test_single_precision():
     """float32 end to end: populations to 5e-6, currents to 1e-4 of the largest."""
     systems = [random_machine(np.random.default_rng(n), 3, 2, [0.0, 1.0, 2.3]) for n in range(4)]

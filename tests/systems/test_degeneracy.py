@@ -31,8 +31,8 @@ def test_gap_at_the_tolerance(factor):
 
 
 def test_near_degeneracy_is_flagged():
-    """A spacing smaller than the rates is doubtful: flagged, with the numbers kept."""
-    couplings = [links((0, 1, 0.4), (0, 2)), links((0, 1, 0.4), (1, 2))]
+    """Close levels that baths excite in different phases: flagged, with the numbers kept."""
+    couplings = [links((0, 2), (1, 2)), links((0, 2), (1, 2, -1.0))]
     wide, narrow = observed([three_levels(*couplings, energies=[0.0, gap, 2.3]) for gap in (0.9, 1e-4)])
     assert wide["status"] == 0
     assert narrow["status"] == Status.NEAR_DEGENERATE

@@ -128,10 +128,10 @@ class UnderdampedLorentzian(AbstractSpectralDensity):
         return [self.frequency]
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
-        square = frequency * frequency
-        detuning = square - self.frequency * self.frequency
-        width = self.width * self.width
-        return self.strength * self.strength * self.width / (detuning * detuning + width * square)
+        # In units of Ω: fourth powers of energies in joule or rad/s leave the range of single precision.
+        x, width, coupling = frequency / self.frequency, self.width / self.frequency, self.strength / self.frequency
+        detuning = (x - 1) * (x + 1)
+        return coupling * coupling * (width / (detuning * detuning + width * width * x * x)) / self.frequency
 
 
 class Flat(AbstractSpectralDensity):
