@@ -5,10 +5,14 @@ traced it cannot be looked at; it becomes NaN then (`allowed`), so that whatever
 has a status says `NONFINITE_INPUT`.
 """
 
+import copy
+import dataclasses
 import functools as ft
+import inspect
 import warnings
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -138,6 +142,38 @@ def as_scalar(
         if np.isnan(number) or number < low or (strict and number == low) or (np.isinf(number) and not infinite):
             raise ValueError(f"{name} must be {wanted}; got {number}.")
     return value
+
+
+def as_made(record: Any) -> Any:
+    """A bath, density, system or gas as its constructor makes it, where a number in it was put in place of an array.
+
+    equinox.tree_at puts in what it is given: a Python or NumPy number, a list, whole numbers. What holds such a thing
+    goes through its constructor, which converts it and refuses what it refuses there; all else stays the same object.
+    """
+    if isinstance(record, tuple):
+        made = tuple(as_made(part) for part in record)
+        return record if all(new is old for new, old in zip(made, record, strict=True)) else made
+    if not (isinstance(record, eqx.Module) and type(record).__module__.startswith("qdbjax.")):
+        return record
+    values = {each.name: getattr(record, each.name, None) for each in dataclasses.fields(record)}
+    changed = {name: new for name, old in values.items() if (new := as_made(old)) is not old}
+    if changed:
+        record = copy.copy(record)
+        for name, value in changed.items():
+            object.__setattr__(record, name, value)
+    if not any(_is_put_in(getattr(record, each.name, None)) for each in dataclasses.fields(record)):
+        return record
+    wanted = inspect.signature(type(record)).parameters
+    return type(record)(**{name: getattr(record, name) for name in wanted if hasattr(record, name)})
+
+
+def _is_put_in(value: Any) -> bool:
+    """Whether a constructor would have made another array of a value."""
+    if isinstance(value, bool | str) or value is None:
+        return False
+    if isinstance(value, jax.Array | np.ndarray):
+        return not jnp.issubdtype(value.dtype, jnp.inexact) or getattr(jax.typeof(value), "weak_type", False)
+    return isinstance(value, int | float | complex | np.generic | list)
 
 
 def spreads_over(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import allowed, as_hermitian, as_real, is_traced
+from qdbjax._checks import allowed, as_hermitian, as_made, as_real, is_traced
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
 from qdbjax.baths.abstract import AbstractBath, diagonal_table
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, as_spectral_density
@@ -106,7 +106,7 @@ class Bath(AbstractBath):
 
         Returns γ(ω) >= 0 in the shape of ω, inverse time.
         """
-        return self._both_ways(as_real(frequency, "frequency"))[0]
+        return as_made(self)._both_ways(as_real(frequency, "frequency"))[0]
 
     def noise_pairs(self, frequency: Float[Array, "..."]) -> list[tuple[Float[Array, "..."], Float[Array, "..."]]]:
         return [self._both_ways(frequency)] * len(self.operators)

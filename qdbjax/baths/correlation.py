@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from qdbjax._checks import as_real
+from qdbjax._checks import as_made, as_real
 from qdbjax._types import Array, ArrayLike, Scalar
 from qdbjax.baths.abstract import AbstractBath
 from qdbjax.baths.noise_integrals import finite_or_zero, has_no_cutoff, noise_panels
@@ -21,7 +21,7 @@ def bath_correlation(bath: AbstractBath, times: ArrayLike) -> Array:
     cutoff), whose correlation is a δ function.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.6.
     """
-    times = as_real(times, "times")
+    times, bath = as_real(times, "times"), as_made(bath)
     if times.ndim != 1:
         raise ValueError(f"times must be a vector; got shape {times.shape}.")
     _refuse_endless(bath)
@@ -57,7 +57,7 @@ def memory_time(bath: AbstractBath) -> Scalar:
     step in γ makes the tail of C too long (a lead at T = 0, a sub-Ohmic bath); 0 for a density without end (`Flat`,
     infinite cutoff). Differentiable.
     """
-    return _memory_time(bath)
+    return _memory_time(as_made(bath))
 
 
 @jit_if_eager

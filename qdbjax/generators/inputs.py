@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_tuple, is_traced
+from qdbjax._checks import as_made, as_tuple, is_traced
 from qdbjax._types import Array, Bool
 from qdbjax.baths import AbstractBath
 from qdbjax.compilation.eager import eval_at_trace_time
@@ -15,6 +15,7 @@ from qdbjax.systems import Spectrum, System
 def checked_baths(system: System, baths: AbstractBath | Sequence[AbstractBath]) -> tuple[tuple, tuple[str, ...]]:
     """The baths as a tuple, and a name for each; raises where they do not fit the system."""
     baths = (baths,) if isinstance(baths, AbstractBath) else as_tuple(baths, "baths", "a Bath or a list of baths")
+    baths = as_made(baths)
     names = checked_names(system, baths, AbstractBath, "baths")
     _check_charges(system, baths)
     return baths, names

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_tuple
+from qdbjax._checks import as_made, as_tuple
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode
 from qdbjax.baths import Gas
@@ -53,7 +53,7 @@ def low_density(
     forward scattering; (20) there is half of what (7) gives. R. Dümcke, Commun. Math. Phys. 97, 331 (1985).
     """
     system = as_system(system)
-    gases = (gases,) if isinstance(gases, Gas) else as_tuple(gases, "gases", "a Gas or a list of gases")
+    gases = as_made((gases,) if isinstance(gases, Gas) else as_tuple(gases, "gases", "a Gas or a list of gases"))
     names = checked_names(system, gases, Gas, "gases")
     return assemble(system, diagonalize(system), GasJumps(gases, forward_scattering), names)
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_real, is_traced
+from qdbjax._checks import as_made, as_real, is_traced
 from qdbjax._types import Array, ArrayLike, Complex, Float, Matrix
 from qdbjax.baths import Gas
 from qdbjax.compilation.eager import jit_if_eager
@@ -122,7 +122,7 @@ def scattering(system: System | ArrayLike, gas: Gas, energies: ArrayLike) -> Sca
     Returns a Scattering, in the energy eigenbasis. Raises ValueError for mismatched dimensions and shapes.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (4)-(5).
     """
-    system, energies = as_system(system), as_real(energies, "energies")
+    system, gas, energies = as_system(system), as_made(gas), as_real(energies, "energies")
     if energies.ndim != 1:
         raise ValueError(f"energies must be a vector; got shape {energies.shape}.")
     if gas.dimension != system.dimension:

@@ -31,6 +31,7 @@ SAME_AXES = """
 """
 UNROLLED_SUM = 16
 JOINS = frozenset(("concatenate", "stack"))
+OVER_ALL = {"unvmap_any": jnp.any, "unvmap_all": jnp.all, "unvmap_max": jnp.max}  # of equinox, over the cells too
 CALLS = dict.fromkeys(("jit", "pjit", "checkpoint", "remat", "closed_call", "core_call"), "jaxpr") | {
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
@@ -90,14 +91,11 @@ def _apply(equation: Any, values: list[Value], cells: int) -> list[Value]:
     """The results of one equation."""
     name, names = equation.primitive.name, equation.params
     if name in CALLS:
-        inner = names[CALLS[name]]
-        return _evaluate(inner if hasattr(inner, "consts") else jex.ClosedJaxpr(inner, ()), values, cells)
+        return _evaluate(_closed(names[CALLS[name]]), values, cells)
     if name == "custom_linear_solve":
-        lengths = names["const_lengths"]
-        start = lengths.matvec + lengths.vecmat
-        return _evaluate(names["jaxprs"].solve, values[start : start + lengths.solve] + values[sum(lengths) :], cells)
-    if name in ("unvmap_any", "unvmap_all"):
-        return [((jnp.any if name == "unvmap_any" else jnp.all)(values[0][0]), False)]
+        return _evaluate(names["jaxprs"].solve, _of_solve(names, values), cells)
+    if name in OVER_ALL:
+        return [(OVER_ALL[name](values[0][0]), False)]
     if name in CONTROL:
         return CONTROL[name](names, values, cells)
     arrays, wide = [x for x, _ in values], [is_wide for _, is_wide in values]
@@ -171,21 +169,71 @@ def _dot_general(names: dict, left: jax.Array, right: jax.Array) -> jax.Array:
     return functools.reduce(jnp.add, (left[..., n, :] * right[..., n, :] for n in range(size)))
 
 
-def _which_are_wide(traced: Any, wide: Sequence[bool], cells: int) -> list[bool]:
-    """Which results have an axis of cells, given which arguments do."""
-    shapes = [
-        jax.ShapeDtypeStruct((*x.shape, cells) if is_wide else x.shape, x.dtype)
-        for x, is_wide in zip(traced.in_avals, wide, strict=True)
-    ]
-    found: list[bool] = []
+def _which_are_wide(traced: Any, wide: Sequence[bool]) -> list[bool]:
+    """Which results of a closed jaxpr have an axis of cells, given which arguments do; nothing is computed."""
+    known = dict.fromkeys(traced.jaxpr.constvars, False) | dict(zip(traced.jaxpr.invars, wide, strict=True))
+    read = lambda variable: not isinstance(variable, jex.Literal) and known[variable]  # noqa: E731
+    for equation in traced.jaxpr.eqns:
+        found = _get_wide(equation, [read(variable) for variable in equation.invars])
+        known |= dict(zip(equation.outvars, found, strict=True))
+    return [read(variable) for variable in traced.jaxpr.outvars]
 
-    def run(*arrays):
-        results = _evaluate(traced, list(zip(arrays, wide, strict=True)), cells)
-        found.extend(is_wide for _, is_wide in results)
-        return [x for x, _ in results]
 
-    jax.eval_shape(run, *shapes)
-    return found
+def _get_wide(equation: Any, wide: list[bool]) -> list[bool]:
+    """The same for one equation, as `_apply` does it."""
+    name, names = equation.primitive.name, equation.params
+    if name in CALLS:
+        return _which_are_wide(_closed(names[CALLS[name]]), wide)
+    if name == "custom_linear_solve":
+        return _which_are_wide(names["jaxprs"].solve, _of_solve(names, wide))
+    if name in OVER_ALL:
+        return [False]
+    if name == "while":
+        return _carried_wide(names, wide)
+    if name == "scan":
+        return _scanned_wide(names, *_scan_parts(names, wide))
+    if name == "cond":
+        return _chosen_wide(names, wide)
+    return [any(wide)] * len(equation.outvars)
+
+
+def _closed(inner: Any) -> Any:
+    return inner if hasattr(inner, "consts") else jex.ClosedJaxpr(inner, ())
+
+
+def _of_solve(names: dict, values: list) -> list:
+    """Those arguments of a linear solve that its solution reads."""
+    lengths = names["const_lengths"]
+    start = lengths.matvec + lengths.vecmat
+    return values[start : start + lengths.solve] + values[sum(lengths) :]
+
+
+def _carried_wide(names: dict, wide: list[bool]) -> list[bool]:
+    """Which carried values of a loop have an axis of cells: all, if its condition has one."""
+    constants = names["cond_nconsts"], names["body_nconsts"]
+    of_condition, of_body = wide[: constants[0]], wide[constants[0] : sum(constants)]
+
+    def after(carry):
+        by_cell = _which_are_wide(names["cond_jaxpr"], of_condition + carry)[0]
+        return [True] * len(carry) if by_cell else _which_are_wide(names["body_jaxpr"], of_body + carry)
+
+    return _settled(wide[sum(constants) :], after)
+
+
+def _scanned_wide(names: dict, fixed: list[bool], start: list[bool], over: list[bool]) -> list[bool]:
+    """Which carried values of a scan have an axis of cells, then which stacked results do."""
+    results = lambda carry: _which_are_wide(names["jaxpr"], fixed + carry + over)  # noqa: E731
+    carry = _settled(start, lambda carry: results(carry)[: len(start)])
+    return carry + results(carry)[len(start) :]
+
+
+def _chosen_wide(names: dict, wide: list[bool]) -> list[bool]:
+    """Which results of a branch have an axis of cells: all, if each cell chooses.
+
+    What no branch makes different from cell to cell stays shared, as diffrax asks of the counters of its loops.
+    """
+    found = [_which_are_wide(each, wide[1:]) for each in names["branches"]]
+    return [wide[0] or any(each) for each in zip(*found, strict=True)]
 
 
 def _settled(start: Sequence[bool], after: Callable) -> list[bool]:
@@ -203,14 +251,7 @@ def _while(names: dict, values: list[Value], cells: int) -> list[Value]:
     of_condition = values[: names["cond_nconsts"]]
     of_body = values[names["cond_nconsts"] :][: names["body_nconsts"]]
     start = values[names["cond_nconsts"] + names["body_nconsts"] :]
-    shared = lambda some: [is_wide for _, is_wide in some]  # noqa: E731
-
-    def after(wide):
-        by_cell = _which_are_wide(names["cond_jaxpr"], shared(of_condition) + wide, cells)[0]
-        found = _which_are_wide(names["body_jaxpr"], shared(of_body) + wide, cells)
-        return [True] * len(wide) if by_cell else found
-
-    wide = _settled(shared(start), after)
+    wide = _carried_wide(names, [is_wide for _, is_wide in values])
 
     def condition(carry):
         return _evaluate(names["cond_jaxpr"], [*of_condition, *zip(carry, wide, strict=True)], cells)[0][0]
@@ -244,11 +285,8 @@ def _scan(names: dict, values: list[Value], cells: int) -> list[Value]:
     fixed, start, over = _scan_parts(names, values)
     carried = len(start)
     shared = lambda some: [is_wide for _, is_wide in some]  # noqa: E731
-
-    def results(wide):
-        return _which_are_wide(names["jaxpr"], shared(fixed) + wide + shared(over), cells)
-
-    wide = _settled(shared(start), lambda wide: results(wide)[:carried])
+    found = _scanned_wide(names, shared(fixed), shared(start), shared(over))
+    wide, stacked_wide = found[:carried], found[carried:]
 
     def step(carry, each):
         slices = zip(each, shared(over), strict=True)
@@ -263,16 +301,17 @@ def _scan(names: dict, values: list[Value], cells: int) -> list[Value]:
         reverse=names["reverse"],
         unroll=names["unroll"],
     )
-    return [*zip(last, wide, strict=True), *zip(stacked, results(wide)[carried:], strict=True)]
+    return [*zip(last, wide, strict=True), *zip(stacked, stacked_wide, strict=True)]
 
 
 def _cond(names: dict, values: list[Value], cells: int) -> list[Value]:
     """A branch for all cells, or every branch where each cell decides for itself."""
     (index, by_cell), *rest = values
     wide = [is_wide for _, is_wide in rest]
+    chosen_wide = _chosen_wide(names, [by_cell, *wide])
 
     def branch(traced):
-        return lambda *arrays: _wide(_evaluate(traced, list(zip(arrays, wide, strict=True)), cells), cells)
+        return lambda *arrays: _wide(_evaluate(traced, list(zip(arrays, wide, strict=True)), cells), cells, chosen_wide)
 
     arrays, branches = [x for x, _ in rest], [branch(traced) for traced in names["branches"]]
     platforms = names.get("branches_platforms")
@@ -289,7 +328,7 @@ def _cond(names: dict, values: list[Value], cells: int) -> list[Value]:
         # `select_n` takes a condition of another shape only if it is a scalar.
         chosen = lambda *xs: lax.select_n(jnp.broadcast_to(index, xs[0].shape), *xs)  # noqa: E731
         found = [chosen(*xs) for xs in zip(*results, strict=True)]
-    return [(x, True) for x in found]
+    return list(zip(found, chosen_wide, strict=True))
 
 
 CONTROL = {"while": _while, "scan": _scan, "cond": _cond}

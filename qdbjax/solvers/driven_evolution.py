@@ -1,11 +1,13 @@
 """Time evolution under a protocol: a generator that changes slowly in time."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from qdbjax._status import Status, is_fatal, raise_flag
 from qdbjax._types import Array, Matrix
@@ -16,6 +18,7 @@ from qdbjax.generators.flows import charge_flows, quanta_flows
 from qdbjax.generators.generator import Generator, energy_liouvillian
 from qdbjax.generators.jumps import PerBath
 from qdbjax.numerics.hermitian import pack, unpack
+from qdbjax.solvers.breakpoints import Pieces, cut, held
 from qdbjax.solvers.integration import Account, Evolution, Integration, Times, known_start
 
 Protocol = Callable[[Array], Generator]
@@ -100,6 +103,7 @@ def _evolve_driven(
     observables: dict[str, Matrix],
     how: Integration,
     save: str,
+    breakpoints: Array | None,
 ) -> Evolution:
     """Integrates ρ with its account: d⟨H⟩/dt = Tr[Ḣ ρ] + Σ_b J^Q_b + Σ_b μ_b J^N_b, work, heat and chemical work."""
     d, (rho, status) = rho.shape[0], known_start(rho)
@@ -107,9 +111,13 @@ def _evolve_driven(
     nothing = jnp.zeros((), times.dtype)
     empty = jnp.zeros_like(protocol(start).temperatures)
     first = _Ledger(pack(rho), empty, empty, nothing, nothing)
-    passed, arrived = how.run(lambda t, y: _ledger(protocol, t, y), first, start, times, lambda _, y: y)
+    if breakpoints is None:
+        passed, arrived = how.run(lambda t, y: _ledger(protocol, t, y), first, start, times, lambda _, y: y)
+        moments = times
+    else:
+        passed, moments, arrived = _in_pieces(protocol, first, cut(breakpoints, start, times[-1]), times, how)
     matrices = jax.vmap(unpack)(passed.rho)
-    seen = jax.vmap(lambda t, each: _seen(protocol, t, each, observables))(times, matrices)
+    seen = jax.vmap(lambda t, each: _seen(protocol, t, each, observables))(moments, matrices)
     populations, values, heat, work, energy, warm, codes = seen
     status = status | raise_flag(~arrived, Status.INTEGRATION_FAILED) | jnp.bitwise_or.reduce(codes)
     bad = is_fatal(status) | ~arrived
@@ -119,3 +127,48 @@ def _evolve_driven(
     populations, heat, work, values, account = hide((populations, heat, work, values, account))
     matrices = hide(matrices) if save == "density_matrix" else None
     return Evolution(times, populations, matrices, values, heat, work, account, status)
+
+
+def _in_pieces(
+    protocol: Protocol, first: _Ledger, pieces: Pieces, times: Times, how: Integration
+) -> tuple[_Ledger, Times, Array]:
+    """The ledger at the times, the times on their side of breakpoints, and whether the end was reached."""
+
+    def field(clock, ledger):
+        time, length = pieces.at(clock)
+        return jax.tree.map(lambda x: length * x, _ledger(protocol, time, ledger))
+
+    count, last = pieces.begins.shape[0] - 1, pieces.last_clocks
+    exact = pieces.clocks(times)
+    clocks = jnp.concatenate([jax.lax.stop_gradient(exact), last[:-1]])
+    order = jnp.argsort(clocks)
+    wholes = range(1, count + 1)
+    found, arrived = how.run(field, first, jnp.zeros_like(last[0]), clocks[order], lambda _, y: y, last[-1], wholes)
+    back = jnp.argsort(order)
+    passed, crossed = (jax.tree.map(lambda x, n=n: x[n], found) for n in (back[:-count], back[-count:]))
+    passed = jax.vmap(_moved, in_axes=(None, 0, 0, 0))(field, clocks[:-count], exact, passed)
+    work = passed.work + _work_of_jumps(protocol, pieces, times, crossed.rho)
+    piece = pieces.piece_of(times)
+    moments = held(times, pieces.earliest[piece], pieces.latest[piece])
+    return dataclasses.replace(passed, work=work), moments, arrived
+
+
+def _moved(field: Callable, clock: Array, to: Array, ledger: _Ledger) -> _Ledger:
+    """The ledger at `to`, equal to `clock` in value, by a step of Heun's method.
+
+    Its first and second derivatives are exact; those of an integrator's interpolant miss 6e-7 at rtol = 1e-9.
+    """
+    step = to - clock
+    slope = field(clock, ledger)
+    ahead = field(to, jax.tree.map(lambda y, dy: y + step * dy, ledger, slope))
+    return jax.tree.map(lambda y, a, b: y + 0.5 * step * (a + b), ledger, slope, ahead)
+
+
+def _work_of_jumps(protocol: Protocol, pieces: Pieces, times: Times, packed: Array) -> Times:
+    """Σ Tr[(H(s⁺) - H(s⁻)) ρ(s)] over the breakpoints s before each time; packed: ρ(s), (breakpoint, d, d)."""
+    energy = jax.vmap(lambda t, rho: _trace(jnp.asarray(protocol(t).system.hamiltonian), unpack(rho)))
+    jumps = energy(pieces.starting, packed) - energy(pieces.ending, packed)
+    place = np.arange(len(jumps), dtype=np.int32)
+    inside = pieces.begins[1:] > pieces.begins[0]
+    crossed = (place[None] < pieces.piece_of(times)[:, None]) & inside[None]
+    return jnp.sum(jnp.where(crossed, jumps[None], 0.0), axis=1)

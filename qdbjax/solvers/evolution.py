@@ -27,6 +27,7 @@ from qdbjax.generators.interaction_picture import (
 from qdbjax.generators.jumps import AbstractJumps
 from qdbjax.numerics.hermitian import pack, real_matrix, unpack
 from qdbjax.numerics.markov import rate_matrix_vector
+from qdbjax.solvers.breakpoints import as_breakpoints
 from qdbjax.solvers.driven_evolution import Protocol, evolve_driven
 from qdbjax.solvers.integration import (
     Evolution,
@@ -226,6 +227,7 @@ def evolve(
     times: ArrayLike,
     *,
     start: ArrayLike = 0.0,
+    breakpoints: ArrayLike | None = None,
     save: str = "density_matrix",
     observables: Mapping[str, ArrayLike] | Sequence[ArrayLike] | None = None,
     solver: "diffrax.AbstractSolver | None" = None,
@@ -245,6 +247,7 @@ def evolve(
     rho0: density matrix (d, d) or ket (d,) in the basis of the Hamiltonian.
     times: t >= start (time,), ascending, inverse energy.
     start: the time of rho0, inverse energy.
+    breakpoints: times (n,) at which a protocol jumps or has a kink, in any order, inverse energy; no step goes across.
     save: "density_matrix" or "populations" (cheaper).
     observables: Hermitian A (d, d) by name, or a list; saved as Tr[A ρ(t)].
     solver: a diffrax solver, `Dopri8` by default; `Kvaerno5` for rates that differ by many orders.
@@ -258,10 +261,12 @@ def evolve(
     Returns an Evolution. Of a Generator, populations obey dp/dt = W p and coherences follow in closed form; coherences
     that share a Bohr frequency are integrated together, in the interaction picture. Of a protocol, ρ is integrated with
     the generator of each moment; populations are those of its energy levels at each time, and heat and work are
-    reported, at every time and in total since the start.
-    Raises ValueError for a rho0 that is not a density matrix or ket, for times that do not ascend, and for a protocol
-    above d = 32. Flagged, with NaN in place of values: an integration that does not reach the end, more than 1024
-    entries of ρ that are coupled to others above d = 32, and a flagged generator.
+    reported, at every time and in total since the start. A protocol that jumps at s, by `t >= s` or jnp.where, has no
+    derivative in s by itself: name it, `breakpoints=[s]`, and derivatives of every order are those of the solution. On
+    each side of s the protocol counts as it is on that side; at s itself results are those just before.
+    Raises ValueError for a rho0 that is not a density matrix or ket, for times that do not ascend, for breakpoints of a
+    Generator, and for a protocol above d = 32. Flagged, with NaN in place of values: an integration that does not reach
+    the end, more than 1024 entries of ρ that are coupled to others above d = 32, and a flagged generator.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); R. Alicki, J. Phys. A 12, L103 (1979), heat and work.
     """
     import diffrax  # here, because importing it takes as long as importing JAX, and most sessions evolve nothing
@@ -273,13 +278,18 @@ def evolve(
         raise ValueError(f"save must be one of {SAVES}; got {save!r}.")
     max_steps = as_integer(max_steps, "max_steps", 1)
     times, start, in_order = checked_times(times, start)
+    breakpoints = as_breakpoints(breakpoints, times)
+    if breakpoints is not None and not driven:
+        raise ValueError("breakpoints belong to a protocol, a function of time; a Generator is the same at all times.")
     dimension = (generator(start) if driven else generator).dimension
     rho, operators = density_matrix(rho0, dimension), as_observables(observables, dimension)
+    if is_traced(breakpoints):
+        in_order = in_order & ~jnp.any(jnp.isnan(breakpoints))
     rho = rho if in_order is np.True_ else allowed(rho, in_order)
     meter = diffrax.TextProgressMeter() if progress else diffrax.NoProgressMeter()
     how = Integration(diffrax.Dopri8() if solver is None else solver, adjoint_of(mode), rtol, atol, max_steps, meter)
     given = rho, times, start, operators, how, save
-    result = evolve_driven(generator, *given) if driven else _evolve(generator, *given)
+    result = evolve_driven(generator, *given, breakpoints) if driven else _evolve(generator, *given)
     record(result.status)
     throw_if_flagged(result.status, throw, allowed=Status.NEAR_DEGENERATE)
     return result

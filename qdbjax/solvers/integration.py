@@ -1,6 +1,6 @@
 """Settings of a time integration (diffrax), and the records that a time evolution returns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -42,19 +42,34 @@ class Integration(eqx.Module):
     max_steps: int
     meter: "diffrax.AbstractProgressMeter"
 
-    def run(self, field: Callable, y0: Any, start: Array, times: Times, save: Callable) -> tuple[Any, Bool[Array, ""]]:
-        """save(t, y) of dy/dt = field(t, y) at the times, and whether the end was reached."""
+    def run(
+        self,
+        field: Callable,
+        y0: Any,
+        start: Array,
+        times: Times,
+        save: Callable,
+        end: Array | None = None,
+        jumps: Sequence[float] = (),
+    ) -> tuple[Any, Bool[Array, ""]]:
+        """save(t, y) of dy/dt = field(t, y) at the times, and whether the end was reached.
+
+        end: by default the last of the times. jumps: where field is not continuous; no step goes across.
+        """
         import diffrax
 
+        steps = diffrax.PIDController(rtol=self.rtol, atol=self.atol)
+        if len(jumps):
+            steps = diffrax.ClipStepSizeController(steps, jump_ts=jnp.asarray(jumps, times.dtype))
         solution = diffrax.diffeqsolve(
             diffrax.ODETerm(lambda t, y, _: field(t, y)),
             self.solver,
             start,
-            times[-1],
+            times[-1] if end is None else end,
             None,
             y0,
             saveat=diffrax.SaveAt(ts=times, fn=lambda t, y, _: save(t, y)),
-            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.atol),
+            stepsize_controller=steps,
             adjoint=self.adjoint,
             max_steps=self.max_steps,
             throw=False,
@@ -66,7 +81,8 @@ class Integration(eqx.Module):
 class Account(eqx.Module):
     """Heat, entropy and work since the start of a driven evolution, integrated along with the state.
 
-    ⟨H⟩(t) - ⟨H⟩(start) = Σ_b heat_b + work + chemical_work; all positive into the system.
+    ⟨H⟩(t) - ⟨H⟩(start) = Σ_b heat_b + work + chemical_work; all positive into the system. Where H jumps at a breakpoint
+    s, work grows by Tr[(H(s⁺) - H(s⁻)) ρ(s)].
 
     heat: ∫J^Q_b dt (time, bath), energy.
     entropy_flow: ∫J^Q_b/T_b dt (time, bath), k_B = 1; NaN from the first time at which T_b is not above 0.
@@ -88,7 +104,7 @@ class Account(eqx.Module):
 
 
 class Evolution(eqx.Module):
-    """A state at given times.
+    """A state at given times; at a breakpoint, what is just before it.
 
     times: (time,), inverse energy.
     populations: of the energy levels (time, d); of a driven system, of its levels at each time.

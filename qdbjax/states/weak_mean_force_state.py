@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import is_traced
+from qdbjax._checks import as_made, is_traced
 from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar
 from qdbjax.baths import Bath, LocalTemperature
 from qdbjax.baths.noise_integrals import noise_panels, positive_scale, zero_outside_table
@@ -42,7 +42,7 @@ def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
     for another dimension.
     *Source:* E. Geva, E. Rosenman and D. Tannor, J. Chem. Phys. 113, 1380 (2000).
     """
-    system = as_system(system)
+    system, bath = as_system(system), as_made(bath)
     if not isinstance(bath, Bath):
         raise TypeError(
             f"bath must be a Bath; got {type(bath).__name__}. Exchange of particles has no mean force here."

@@ -3,7 +3,7 @@
 import equinox as eqx
 import numpy as np
 
-from qdbjax._checks import as_hermitian, as_matrix, as_real, is_traced, warn_if_single_precision
+from qdbjax._checks import as_hermitian, as_made, as_matrix, as_real, is_traced, warn_if_single_precision
 from qdbjax._types import ArrayLike, Matrix, RealVector
 
 
@@ -81,4 +81,4 @@ class System(eqx.Module):
 
 def as_system(value: System | ArrayLike) -> System:
     """The System itself, or one made from a Hamiltonian (an array or an object with `.full()`)."""
-    return value if isinstance(value, System) else System(value)
+    return as_made(value) if isinstance(value, System) else System(value)

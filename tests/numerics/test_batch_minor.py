@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from equinox.internal import nonbatchable, unvmap_all, unvmap_any, unvmap_max
 
 from qdbjax.numerics.batch_minor import over_cells
 
@@ -64,6 +65,24 @@ def branches(x, y):
     return shared, own, three, by_platform
 
 
+def shared_counters(x, y):
+    """A loop that ends when the last cell does, as diffrax writes it: its counters stay shared, in a branch too."""
+
+    def more(carry):
+        return unvmap_any(carry[1] < 10.0) & (carry[0] < 50)
+
+    def step(carry):
+        count, value, _ = carry
+        count = jax.lax.cond(unvmap_all(value > 0), lambda k: k + 1, lambda k: k + 2, count)
+        value = jnp.where(value < 10.0, value * (1.0 + jnp.abs(y[0])), value)
+        return nonbatchable(count), value, unvmap_max(count)
+
+    start = jnp.int32(0), jnp.ones(()), jnp.int32(0)
+    count, value, last = jax.lax.while_loop(more, step, start)
+    _, stacked = jax.lax.scan(lambda k, row: (nonbatchable(k + 1), (k, row * x[0, 0])), 0, x)
+    return nonbatchable(count), value, last, stacked
+
+
 @jax.custom_jvp
 def halved(x):
     return 0.5 * x
@@ -105,6 +124,7 @@ FUNCTIONS = [
     own_length,
     one_length,
     branches,
+    shared_counters,
     rules,
     by_vmap,
     shared_only,
