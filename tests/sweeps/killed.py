@@ -29,7 +29,8 @@ def wave(a, b):
 
 
 def run(out, rank, world, log):
-    """The sweep, with every block that has been written in a log."""
+    """The sweep, with every block that has been written in a log; of several processes, each a task of SLURM."""
+    os.environ |= {"SLURM_PROCID": str(rank), "SLURM_NTASKS": str(world)}
     write = SweepStore.write
 
     def logged(self, region, results):
@@ -38,7 +39,7 @@ def run(out, rank, world, log):
             file.write(f"{region[0].start}\n")
 
     SweepStore.write = logged
-    return sweep(wave, out=out, resume=True, rank=rank, world=world, batch_size=10, **AXES)
+    return sweep(wave, out=out, resume=True, rank="auto" if world > 1 else None, batch_size=10, **AXES)
 
 
 def child(*arguments):
@@ -58,11 +59,11 @@ def main():
     """Without interruption, into whole.zarr; then kill, go on to the end, and print how many were killed."""
     folder, kills, world = sys.argv[1], *map(int, sys.argv[2:4])
     out, log = os.path.join(folder, "run.zarr"), os.path.join(folder, "log")
-    shares = [(None, None)] if world == 1 else [(rank, world) for rank in range(world)]
+    shares = [(rank, world) for rank in range(world)]
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_compilation_cache_dir", os.path.join(folder, "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    codes = [os.waitpid(child(os.path.join(folder, "whole.zarr"), None, None, os.devnull), 0)[1]]
+    codes = [os.waitpid(child(os.path.join(folder, "whole.zarr"), 0, 1, os.devnull), 0)[1]]
     moments, hit = random.Random(kills + world), 0
     while hit < kills:
         children = [child(out, *share, log) for share in shares]

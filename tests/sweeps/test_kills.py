@@ -17,7 +17,7 @@ def files(store):
 
 @pytest.mark.parametrize(
     ("kills", "world", "blocks"),
-    [(2, 1, 83), pytest.param(20, 1, 401, marks=pytest.mark.slow), pytest.param(20, 2, 401, marks=pytest.mark.slow)],
+    [(2, 2, 83), pytest.param(20, 1, 401, marks=pytest.mark.slow), pytest.param(20, 2, 401, marks=pytest.mark.slow)],
 )
 def test_resumed_after_kills(tmp_path, kills, world, blocks):
     command = [sys.executable, str(SCRIPT), *map(str, (tmp_path, kills, world, blocks))]
