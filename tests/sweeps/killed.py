@@ -55,8 +55,20 @@ def child(*arguments):
     return pid
 
 
+def size(path):
+    """Bytes of a file that may not be there yet."""
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+def wait_for_blocks(log):
+    """Until one more block has been written."""
+    before, deadline = size(log), time.monotonic() + 5
+    while size(log) == before and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 def main():
-    """Without interruption, into whole.zarr; then kill, go on to the end, and print how many were killed."""
+    """Without interruption, into whole.zarr; then kill, go on to the end, and print how often it was killed."""
     folder, kills, world = sys.argv[1], *map(int, sys.argv[2:4])
     out, log = os.path.join(folder, "run.zarr"), os.path.join(folder, "log")
     shares = [(rank, world) for rank in range(world)]
@@ -67,13 +79,17 @@ def main():
     moments, hit = random.Random(kills + world), 0
     while hit < kills:
         children = [child(out, *share, log) for share in shares]
-        time.sleep(moments.uniform(0.0, 0.5))
+        if hit % 2 == 0:  # any moment, the making of the store among them
+            time.sleep(moments.uniform(0.0, 0.3))
+        else:  # a moment at which blocks are written
+            wait_for_blocks(log)
+            time.sleep(moments.uniform(0.0, 0.1))
         for pid in children:
             os.kill(pid, signal.SIGKILL)
         ended = [os.WIFSIGNALED(os.waitpid(pid, 0)[1]) for pid in children]
         if not any(ended):
             break
-        hit += sum(ended)
+        hit += 1
     codes += [os.waitpid(child(out, *share, log), 0)[1] for share in shares]
     print(hit, codes)
 
