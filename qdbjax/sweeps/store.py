@@ -144,12 +144,16 @@ class SweepStore:
 
     def status_of(self, region: Region) -> np.ndarray | None:
         """The flags of a block, None if it is not done or they cannot be read."""
-        if not self._mark(region).is_file():
+        if not self.is_done(region):
             return None
         try:
             return self.status[region]
         except Exception:  # a damaged chunk fails in as many ways as it can be damaged
             return None
+
+    def is_done(self, region: Region) -> bool:
+        """Whether a block is marked as done; its flags are not looked at."""
+        return self._mark(region).is_file()
 
     def is_sound(self, region: Region) -> bool:
         """Whether every chunk of a block is there and agrees with its checksum."""

@@ -219,7 +219,7 @@ class _Writer:
             raise OSError(
                 error.errno,
                 f"{error.strerror or error} in {path}; {self.written} of {self.blocks} blocks of this run are finished "
-                "and can be read. Make room, and go on with resume=True",
+                "and can be read. Make room, and resume it",
             ) from error
         if error is not None:
             raise error
