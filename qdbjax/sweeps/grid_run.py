@@ -55,7 +55,7 @@ class Compiler:
         self.grid_function = map_over_grid(point_function(fn, names, name), len(names))
         self.dtypes = dtypes
         self.seconds = 0.0
-        self.traced: dict[tuple[int, ...], PointResult] = {}
+        self.traces: dict[tuple[int, ...], jax.stages.Traced] = {}
         self.programs = programs_of(fn)
         settings = (jax.config.jax_enable_x64, jax.config.jax_default_device, jax.default_backend())
         self.key = (names, name, dtypes, *settings, *self.options.items())
@@ -64,23 +64,26 @@ class Compiler:
         """The program for blocks of this shape."""
         key = (*self.key, block)
         if key not in self.programs:
-            start = time.perf_counter()
+            start, before = time.perf_counter(), self.seconds
             self.programs[key] = self._compile(block)
-            self.seconds += time.perf_counter() - start
+            self.seconds = before + time.perf_counter() - start
         return self.programs[key]
 
-    def _trace(self, block: tuple[int, ...]) -> jax.stages.Traced:
-        shapes = [jax.ShapeDtypeStruct((size,), dtype) for size, dtype in zip(block, self.dtypes, strict=True)]
-        return jax.jit(self.grid_function).trace(*shapes)
+    def _traced(self, block: tuple[int, ...]) -> jax.stages.Traced:
+        if block not in self.traces:
+            shapes = [jax.ShapeDtypeStruct((size,), dtype) for size, dtype in zip(block, self.dtypes, strict=True)]
+            start = time.perf_counter()
+            self.traces[block] = jax.jit(self.grid_function).trace(*shapes)
+            self.seconds += time.perf_counter() - start
+        return self.traces[block]
 
     def outputs(self, block: tuple[int, ...]) -> PointResult:
         """Shapes and types of the results of a block, without compiling."""
-        if block not in self.traced:
-            self.traced[block] = self._trace(block).out_info
-        return self.traced[block]
+        program = self.programs.get((*self.key, block))
+        return self._traced(block).out_info if program is None else program.outputs
 
     def _compile(self, block: tuple[int, ...]) -> Program:
-        traced = self._trace(block)
+        traced = self._traced(block)
         lowered = traced.lower()
         warn_if_exposed(lowered.as_text())
         has_large_constants = any(np.size(constant) >= LARGE for constant in traced.jaxpr.consts)

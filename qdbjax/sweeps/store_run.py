@@ -80,9 +80,9 @@ def run_into_store(sweep: Sweep, to: Destination, general: dict[str, Any], progr
             stack.enter_context(locked(to.path, to.rank, to.world))
             remove_leftovers(to.path)
         if not _is_there(to.path):
-            outputs = compiler.outputs(tuple(1 for _ in sweep.shape))
+            chunk = _chunk_shape(sweep, compiler, to.world)
+            outputs = compiler.outputs(chunk)
             check_names(outputs.names)
-            chunk = _chunk_shape(sweep, outputs, to.world)
             source = {} if sweep.labels.origin is not None else {"function_source": source_of(sweep.fn)}
             general = {**general, "block": list(chunk), **source, **as_attributes(sweep.configuration)}
             with _writable(to.path):
@@ -106,19 +106,25 @@ def _writable(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: cannot be written to: {error.strerror or error}. Give another out.") from None
 
 
-def _chunk_shape(sweep: Sweep, outputs: PointResult, world: int) -> tuple[int, ...]:
+def _chunk_shape(sweep: Sweep, compiler: Compiler, world: int) -> tuple[int, ...]:
     """A block that every process would choose, whatever memory it has."""
     if sweep.batch_size is not None:
-        return block_shape(sweep.shape, sweep.batch_size)
-    one = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(outputs))
-    return block_shape(sweep.shape, min(MAX_FIRST_BLOCK, chunk_points(sweep.points, one, world)))
+        return _block(sweep, sweep.batch_size)
+    points = min(MAX_FIRST_BLOCK, chunk_points(sweep.points, 0, world))
+    block = _block(sweep, points)
+    total = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(compiler.outputs(block)))
+    return _block(sweep, min(points, chunk_points(sweep.points, total // math.prod(block), world)))
+
+
+def _block(sweep: Sweep, points: int) -> tuple[int, ...]:
+    return tuple(max(1, size) for size in block_shape(sweep.shape, points))
 
 
 def _refuse_other(store: SweepStore, sweep: Sweep) -> None:
     """Raise StoreError if the store belongs to another sweep."""
     found = difference(sweep.configuration, store.configuration)
     if found is None and sweep.batch_size is not None:
-        block = block_shape(sweep.shape, sweep.batch_size)
+        block = _block(sweep, sweep.batch_size)
         if block != store.chunk:
             found = f"a block of batch_size={sweep.batch_size} is {block} here and {store.chunk} there"
     if found is not None:
@@ -160,7 +166,7 @@ def _size(region: Region) -> int:
 
 def _refuse_other_outputs(store: SweepStore, compiler: Compiler) -> None:
     """Raise StoreError if the function returns something else than the store holds: the description missed it."""
-    outputs = compiler.outputs(tuple(1 for _ in store.shape))
+    outputs = compiler.outputs(store.chunk)
     here = {
         name: f"{leaf.dtype} {(*store.shape, *leaf.shape[len(store.shape) :])}"
         for name, leaf in zip(outputs.names, outputs.values, strict=True)
