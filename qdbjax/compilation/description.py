@@ -91,10 +91,14 @@ def _parts(fn: Callable, seen: set[int]) -> Iterator[tuple[str, str]]:
         for name, value in given.items():
             yield from _part(f"{name} of partial", value, seen)
         return
-    while hasattr(fn, "__wrapped__"):
-        fn = fn.__wrapped__
+    if isinstance(fn, types.MethodType):
+        yield from _part(f"self of {fn.__name__}", fn.__self__, seen)
+        fn = fn.__func__
+    fn = _plain(fn)
     if not isinstance(fn, types.FunctionType):
         yield "function", describe(fn)
+        if isinstance(type(fn).__call__, types.FunctionType) and not is_of_a_library(type(fn)):
+            yield from _parts(type(fn).__call__, seen)
         return
     if id(fn) in seen:
         return
@@ -103,18 +107,27 @@ def _parts(fn: Callable, seen: set[int]) -> Iterator[tuple[str, str]]:
     cells = zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True)
     values = {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
     values |= {name: fn.__globals__[name] for name in names_in(fn.__code__) if name in fn.__globals__}
-    values |= {name: p.default for name, p in inspect.signature(fn).parameters.items() if p.default is not p.empty}
+    values |= {
+        name: p.default
+        for name, p in inspect.signature(fn, follow_wrapped=False).parameters.items()
+        if p.default is not p.empty
+    }
     for name, value in values.items():
         yield from _part(f"{name} in {fn.__name__}", value, seen)
+
+
+def _plain(fn: Any) -> Any:
+    """The function under jax.jit; what a decorator of the user's own does belongs to the function that it makes."""
+    while hasattr(fn, "__wrapped__") and not isinstance(fn, types.FunctionType):
+        fn = fn.__wrapped__
+    return fn
 
 
 def _part(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, str]]:
     if isinstance(value, types.ModuleType):
         return
-    plain = value
-    while hasattr(plain, "__wrapped__"):
-        plain = plain.__wrapped__
-    if isinstance(plain, types.FunctionType | ft.partial) and not is_of_a_library(plain):
+    plain = _plain(value)
+    if isinstance(plain, types.FunctionType | types.MethodType | ft.partial) and not is_of_a_library(plain):
         yield from _parts(plain, seen)
     else:
         yield name, describe(value)
@@ -122,7 +135,7 @@ def _part(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, str]]:
 
 def _code_of(fn: types.FunctionType) -> str:
     try:
-        (written,) = ast.parse(textwrap.dedent(inspect.getsource(fn))).body
+        (written,) = ast.parse(textwrap.dedent(inspect.getsource(fn.__code__))).body
     except (OSError, SyntaxError, TypeError, ValueError):
         written = None
     if not isinstance(written, ast.FunctionDef):

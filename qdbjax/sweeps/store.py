@@ -122,9 +122,10 @@ class SweepStore:
 
         self.path = path
         try:
-            group = zarr.open_group(zarr.storage.LocalStore(path, read_only=mode == "r"), mode=mode, zarr_format=3)
+            with zarr.config.set({"array.write_empty_chunks": True}):  # which arrays keep from here on
+                group = zarr.open_group(zarr.storage.LocalStore(path, read_only=mode == "r"), mode=mode, zarr_format=3)
+                arrays = dict(group.arrays())
             self.attributes = dict(group.attrs)
-            arrays = {name: array.with_config({"write_empty_chunks": True}) for name, array in group.arrays()}
             self.status = arrays[STATUS]
             self.configuration = json.loads(self.attributes[CONFIGURATION])
             self.shape, self.chunk = self.status.shape, self.status.chunks

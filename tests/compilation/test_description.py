@@ -32,6 +32,33 @@ def closing_over(number, function=jnp.sin):
     return lambda x: number * function(x) if x in {"a", "b", "c"} else 0
 
 
+def decorated(number):
+    @ft.wraps(outer)
+    def wrapper(x):
+        return number * outer(x)
+
+    return wrapper
+
+
+class Wave:
+    def __call__(self, x):
+        return jnp.sin(x)
+
+    def at(self, x):
+        return jnp.cos(x)
+
+
+class Other:
+    def __call__(self, x):
+        return jnp.sin(2 * x)
+
+    def at(self, x):
+        return jnp.cos(2 * x)
+
+
+Other.__qualname__ = "Wave"
+
+
 def test_code_constants_and_helpers_are_named():
     found = describe_function(outer)
     assert list(found) == ["function outer", "function inner", "SCALE in inner", "power in outer"]
@@ -54,6 +81,10 @@ def test_code_constants_and_helpers_are_named():
         (lambda x: inner(x), lambda x: inner(x), set()),
         (lambda x: 2 * inner(x), lambda x: 3 * inner(x), {"function <lambda>"}),
         (np.sin, np.cos, {"function"}),
+        (decorated(2.0), decorated(3.0), {"number in outer"}),
+        (decorated(2.0), outer, {"function outer", "number in outer"}),
+        (Wave(), Other(), {"function __call__"}),
+        (Wave().at, Other().at, {"function at"}),
     ],
 )
 def test_what_differs(one, other, names):

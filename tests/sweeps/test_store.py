@@ -168,6 +168,12 @@ def test_without_batch_size_blocks_are_those_of_every_process(tmp_path):
     assert data.attrs["block"] == [834]  # three even parts of at most 1024
 
 
+def test_a_block_is_small_where_much_is_returned(tmp_path, monkeypatch):
+    """The shape of the results is known only after a look at a block of a usual size."""
+    monkeypatch.setattr(store, "CHUNK_BYTES", 4 * 5 * (8 + 32 + 8 + 1 + 4))
+    assert sweep(wave, out=tmp_path / "run.zarr", **AXES).attrs["block"] == [4, 5]
+
+
 def test_no_grid_points(tmp_path):
     for n, axes in enumerate(({"a": [], "b": B}, {"a": A, "b": []})):
         data = sweep(wave, out=tmp_path / f"{n}.zarr", **axes)
