@@ -183,7 +183,7 @@ class FlaggedShare:
         """What to say of the share when these points have joined."""
         self.flagged += int(np.count_nonzero(status))
         self.points += status.size
-        return f"{self.flagged / max(1, self.points):.2g} flagged" if self.flagged else "none flagged"
+        return f"{100 * self.flagged / self.points:.3g}% flagged" if self.flagged else "none flagged"
 
 
 def _refuse_too_large(program: Program, points: int) -> None:

@@ -122,7 +122,7 @@ def test_stopped_it_goes_on(tmp_path, whole, monkeypatch, capsys):
     assert len(seen) == 4 + 4
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("wave: 40 of 65 points") and said[-1].startswith("wave: 65 of 65 points")
-    assert "points/s" in said[-1] and "0 s left" in said[-1] and "0.23 flagged" in said[-1]
+    assert "points/s" in said[-1] and "0 s left" in said[-1] and "23.1% flagged" in said[-1]
 
 
 def test_results_may_be_larger_than_memory(tmp_path, whole, monkeypatch):
