@@ -82,7 +82,6 @@ def _add(group, name: str, dtype: Any, shape: tuple, chunks: tuple, dims: tuple,
         fill_value=missing,
         dimension_names=dims,
         attributes={**(status_attributes() if name == STATUS else {}), **labels.attributes.get(name, {})},
-        config={"write_empty_chunks": True},
     )
 
 

@@ -206,12 +206,11 @@ class _Writer:
 
     def _run(self) -> None:
         while (block := self.waiting.get()) is not None:
-            if self.failure is None:
-                try:
-                    self.store.write(*block)
-                    self.written += 1
-                except BaseException as error:
-                    self.failure = error
+            try:
+                self.store.write(*block)
+                self.written += 1
+            except BaseException as error:
+                self.failure = error
 
     def put(self, region: Region, results: PointResult) -> None:
         """Wait for room, and leave a block to the thread."""
