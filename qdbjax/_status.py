@@ -33,6 +33,8 @@ class Status(enum.IntFlag):
     UNRESOLVED_LEVELS = 8192
 
 
+NOT_COMPUTED = -1  # status of a grid point that a stored sweep has not come to
+
 REMEDIES = {
     Status.NONFINITE_INPUT: "an input is NaN, infinite or not allowed (negative cutoff, H not Hermitian): look at H, "
     "couplings and bath parameters",
@@ -78,10 +80,11 @@ def explain(status: int | Array) -> str:
     codes = np.asarray(status).reshape(-1)
     if codes.dtype.kind not in "iu":
         raise TypeError(f"status must hold integers, the status of a result; got {type(status).__name__}.")
-    code = int(np.bitwise_or.reduce(codes, initial=0))
-    if code == 0:
-        return "ok"
-    return "; ".join(f"{flag.name.lower()}: {text}" for flag, text in REMEDIES.items() if code & flag)
+    code = int(np.bitwise_or.reduce(codes[codes != NOT_COMPUTED], initial=0))
+    said = [f"{flag.name.lower()}: {text}" for flag, text in REMEDIES.items() if code & flag]
+    if np.any(codes == NOT_COMPUTED):
+        said.append("not computed: the sweep was stopped before, go on with resume=True")
+    return "; ".join(said) or "ok"
 
 
 def throw_if_flagged(status: Int[Array, ""], throw: bool, allowed: Status = Status.OK) -> None:

@@ -1,8 +1,10 @@
 """The commands. What they need is imported when they run, so that `--help` answers at once."""
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -44,41 +46,83 @@ def run(
             show_default=False,
         ),
     ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="STORE", help="Write block by block into this store.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the store of a run that was stopped.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check its data first; compute again what fails.")] = False,
+    rank: Annotated[
+        str | None, typer.Option(metavar="R", help="Share of this process, or auto under SLURM and Open MPI.")
+    ] = None,
+    world: Annotated[int | None, typer.Option(metavar="W", help="Number of processes that share the store.")] = None,
 ) -> None:
     """Sweep, evolve or fit what FILE.toml describes; write FILE.zarr (of a fit FILE.json) and FILE.png into DIR.
+
+    With --out, or --resume alone for the store in DIR, a run that is stopped or killed loses a block or three, and
+    --resume goes on with it; the figure lies beside the store.
 
     Compiled programs are kept in the user's cache folder; QDBJAX_CACHE names another one, QDBJAX_CACHE=0 keeps none.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # terminals without ± or Greek letters
-    with stops() as heard:
-        try:
-            from qdbjax.cli.errors import InputError
-            from qdbjax.cli.execution import execute
+    options = {"out": out, "resume": resume, "verify": verify, "rank": rank, "world": world}
+    is_stored = any(value not in (None, False) for value in options.values())
+    store = (out or output / f"{file.stem}.zarr") if is_stored else None
+    with stops() as heard, _said_in_a_line(store):
+        from qdbjax.cli.execution import execute
+        from qdbjax.cli.storing import Storing
 
-            try:
-                meaningless = execute(file, output, heard, overwrite=overwrite, quiet=quiet, optimize=optimize)
-            except InputError as error:
-                _fail(f"error: {error}", 2)
-            if meaningless is not None:
-                _fail(f"error: {meaningless}", 1)
-        except KeyboardInterrupt:
-            _fail("stopped by Ctrl-C; no unfinished file is left", STOPPED + signal.SIGINT)
-        except Terminated:
-            _fail("stopped by SIGTERM; no unfinished file is left", STOPPED + signal.SIGTERM)
-        except (typer.Exit, ModuleNotFoundError):
+        storing = Storing(**options)
+        meaningless = execute(file, output, heard, overwrite=overwrite, quiet=quiet, optimize=optimize, storing=storing)
+        if meaningless is not None:
+            _fail(f"error: {meaningless}", 1)
+
+
+@app.command()
+def info(store: Annotated[Path, typer.Argument(metavar="STORE", help="What a run has written.")]) -> None:
+    """Say what a store is: axes, variables, blocks that are done, share of flagged points, versions."""
+    with stops(), _said_in_a_line(None):
+        from rich.console import Console
+
+        from qdbjax.cli.store_info import print_info
+
+        print_info(store, Console())
+
+
+@contextlib.contextmanager
+def _said_in_a_line(store: Path | None) -> Iterator[None]:
+    """Errors and signals as one line and an exit code; `store` is what a stopped run has begun."""
+    try:
+        from qdbjax.cli.errors import InputError
+
+        try:
+            yield
+        except InputError as error:
+            _fail(f"error: {error}", 2)
+    except KeyboardInterrupt:
+        _fail(f"stopped by Ctrl-C; {_left(store)}", STOPPED + signal.SIGINT)
+    except Terminated:
+        _fail(f"stopped by SIGTERM; {_left(store)}", STOPPED + signal.SIGTERM)
+    except (typer.Exit, ModuleNotFoundError):
+        raise
+    except (OSError, MemoryError) as error:
+        _fail(f"error: {str(error) or 'not enough memory'}", 1)
+    except Exception as error:
+        if os.environ.get(TRACEBACK, "0") != "0":
             raise
-        except (OSError, MemoryError) as error:
-            _fail(f"error: {str(error) or 'not enough memory'}", 1)
-        except Exception as error:
-            if os.environ.get(TRACEBACK, "0") != "0":
-                raise
-            said = next(iter(str(error).strip().splitlines()), "")
-            if "RESOURCE_EXHAUSTED" in said:
-                _fail(f"error: {said} Take a smaller system, fewer times, starts or quantities.", 1)
-            where = f"unforeseen; {TRACEBACK}=1 shows where, for a report"
-            _fail(f"error: {type(error).__name__}: {said} ({where})", 1)
+        said = next(iter(str(error).strip().splitlines()), "")
+        if "RESOURCE_EXHAUSTED" in said:
+            _fail(f"error: {said} Take a smaller system, fewer times, starts or quantities.", 1)
+        where = f"unforeseen; {TRACEBACK}=1 shows where, for a report"
+        _fail(f"error: {type(error).__name__}: {said} ({where})", 1)
+
+
+def _left(store: Path | None) -> str:
+    """What a stopped run leaves."""
+    if store is None or not store.exists():
+        return "no unfinished file is left"
+    from qdbjax.cli.storing import said_when_stopped
+
+    return said_when_stopped(store)
 
 
 def _fail(message: str, code: int) -> None:

@@ -19,28 +19,44 @@ from qdbjax.cli.fit_run import FitRun
 from qdbjax.cli.output_files import claim, write_data
 from qdbjax.cli.reader import read
 from qdbjax.cli.signals import Stops
+from qdbjax.cli.store_info import print_info
+from qdbjax.cli.storing import Storing, blocks_done
 from qdbjax.cli.summary import print_summary
 from qdbjax.cli.sweep_run import SweepRun
 from qdbjax.compilation.cache import use_cache
 from qdbjax.compilation.tiers import LARGE, chosen, unfolded
 from qdbjax.fitting import Fit
 
+SHOWN_BYTES = 2**30  # of a store that is drawn and summed up; of a larger one, what `qdbjax info` says
+
 
 def execute(
-    file: Path, output: Path, stops: Stops, *, overwrite: bool, quiet: bool, optimize: bool | None = None
+    file: Path,
+    output: Path,
+    stops: Stops,
+    *,
+    overwrite: bool,
+    quiet: bool,
+    optimize: bool | None = None,
+    storing: Storing | None = None,
 ) -> str | None:
     """Read, check, compute, write, draw and sum up.
 
     Returns what must be said of results that are no numbers, None if all is well.
     """
+    storing = storing or Storing()
     jax.config.update("jax_enable_x64", True)  # a process of its own: nobody else's setting is changed
     _choose_device()
     task = _task(file)
     suffix = ".json" if isinstance(task, FitRun) else ".zarr"
     data_file, plot_file = output / f"{file.stem}{suffix}", output / f"{file.stem}.png"
+    progress = False if quiet else None
+    if storing.is_wanted:
+        if isinstance(task, FitRun):
+            raise InputError(f"{file}: --out, --resume, --verify, --rank and --world belong to a sweep, not to a fit")
+        return _execute_into_store(task, storing, data_file, overwrite=overwrite, progress=progress, optimize=optimize)
     claim(output, [data_file, plot_file], overwrite=overwrite)
     _keep_programs()
-    progress = False if quiet else None
     # A fit makes several programs, each with the operators of the system as constants.
     with chosen(optimize), unfolded(isinstance(task, FitRun) and task.plan.levels**2 >= LARGE):
         found = task.result(progress=progress)
@@ -49,6 +65,43 @@ def execute(
     draw(found, task, plot_file)
     if not quiet:
         print_summary(found, task, [data_file, plot_file], Console())
+    return _meaningless(found, data_file)
+
+
+def _execute_into_store(
+    task: SweepRun,
+    storing: Storing,
+    data_file: Path,
+    *,
+    overwrite: bool,
+    progress: bool | None,
+    optimize: bool | None,
+) -> str | None:
+    """The run of `execute` block by block; drawn and summed up by whoever finds the store complete."""
+    data_file = storing.path(data_file)
+    plot_file = data_file.with_name(f"{data_file.name.removesuffix('.zarr')}.png")
+    to = storing.destination(data_file, plot_file, overwrite=overwrite)
+    _keep_programs()
+    with chosen(optimize):
+        found = task.result(progress=progress, to=to)
+    console, is_quiet = Console(), progress is False
+    done, blocks = blocks_done(to.path)
+    if done < blocks:
+        if not is_quiet:
+            said = f"{done} of {blocks} blocks are in {data_file}; others compute the rest, or --resume does"
+            console.print(said, highlight=False, markup=False, soft_wrap=True)
+        return None
+    if found.nbytes > SHOWN_BYTES:
+        if not is_quiet:
+            print_info(data_file, console)
+        return None
+    try:
+        found = found.load()
+    except Exception as error:  # whatever zarr and its codecs raise
+        raise OSError(f"{data_file}: a chunk cannot be read ({error}); --resume --verify computes it again") from None
+    draw(found, task, plot_file)
+    if not is_quiet:
+        print_summary(found, task, [data_file, plot_file], console)
     return _meaningless(found, data_file)
 
 

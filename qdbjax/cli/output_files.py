@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import xarray
 
 SOFTWARE = "qdbjax"  # what a figure says it was made with
-STORED = re.compile(r"\.z(group|attrs|metadata|array)|\d+(\.\d+)*")  # files of a zarr store of format 2
+# Files of a zarr store of format 2 and 3, and chunks that a killed process was writing.
+STORED = re.compile(r"\.z(group|attrs|metadata|array)|zarr\.json|\d+(\.\d+)*|\d+\.[0-9a-f]{32}\.partial|c")
 
 
 def claim(directory: Path, targets: list[Path], *, overwrite: bool) -> None:
@@ -51,14 +52,21 @@ def _is_ours(target: Path) -> bool:
             entries = list(target.rglob("*"))
             plain = all(each.is_dir() or STORED.fullmatch(each.name) for each in entries)
             linked = any(each.is_symlink() for each in entries)
-            return plain and not linked and "qdbjax_version" in json.loads((target / ".zattrs").read_bytes())
+            return plain and not linked and "qdbjax_version" in _attributes(target)
         if target.suffix == ".json":
             return isinstance(load_fit(target), Fit)
         with target.open("rb") as file:
             head = file.read(4096)
         return head.startswith(b"\x89PNG") and f"Software\0{SOFTWARE}".encode() in head
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _attributes(store: Path) -> dict:
+    metadata = store / "zarr.json"
+    if metadata.exists():
+        return json.loads(metadata.read_bytes())["attributes"]
+    return json.loads((store / ".zattrs").read_bytes())
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """A run file as a sweep: the function of the swept numbers, its axes, and the labels of its results."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,8 +11,13 @@ from qdbjax.cli.parameters import Parameters
 from qdbjax.cli.plan import Plan
 from qdbjax.cli.quantities import QUANTITIES
 from qdbjax.cli.schema import RunFile
+from qdbjax.compilation.description import describe
 from qdbjax.solvers import steady_state
-from qdbjax.sweeps import sweep
+from qdbjax.sweeps import StoreError
+from qdbjax.sweeps.axes import as_axes
+from qdbjax.sweeps.dataset import labelled_sweep
+from qdbjax.sweeps.labels import Labels
+from qdbjax.sweeps.store_run import Destination
 
 if TYPE_CHECKING:
     import xarray
@@ -58,32 +63,37 @@ class SweepRun:
 
         return quantities
 
-    def result(self, *, progress: bool | None) -> "xarray.Dataset":
-        """The swept quantities with names, units and the run file itself in the attributes."""
-        run, axes = self.run, self.plan.axes
+    def result(self, *, progress: bool | None, to: Destination | None = None) -> "xarray.Dataset":
+        """The swept quantities with names, units and the run file itself in the attributes, in memory or in a store."""
         # An evolution without sweep is a sweep over one point.
+        axes = self.plan.axes or {"point": np.zeros(1)}
         try:
-            data = sweep(self.function(), axes=axes or {"point": np.zeros(1)}, progress=progress)
+            checked = {name: np.asarray(values) for name, values in as_axes(axes, {}).items()}
+            data = labelled_sweep(self.function(), checked, self._labels(), to, progress=progress)
+        except StoreError as error:
+            raise InputError(str(error)) from None
         except (ValueError, TypeError) as error:  # what shows only when all quantities are put together
-            raise InputError(f"{', '.join(run.output.quantities)}: {error}") from None
-        if not axes:
-            data = data.isel(point=0, drop=True)
-        for name in set(data.data_vars) - {"status"}:
-            dims = [*self.axes_of(name)[len(axes) :], *self.plan.dims_of(name)]
-            data = data.rename({f"{name}_dim{n}": dim for n, dim in enumerate(dims)})
-            if name in QUANTITIES:
-                data[name].attrs.update(_described(QUANTITIES[name].long_name, QUANTITIES[name].units))
+            raise InputError(f"{', '.join(self.run.output.quantities)}: {error}") from None
+        return data if self.plan.axes else data.isel(point=0, drop=True)
+
+    def _labels(self) -> Labels:
+        run, axes = self.run, self.plan.axes
+        observables = run.evolution.observables if run.evolution is not None else ()
+        names = [*run.output.quantities, *observables, "residual"]
+        dims = {name: (*self.axes_of(name)[len(axes) :], *self.plan.dims_of(name)) for name in names}
+        attributes = {name: _described(q.long_name, q.units) for name, q in QUANTITIES.items()}
+        coordinates = {}
         if run.evolution is not None:
             times = run.evolution.times
-            data = data.assign_coords(time=times.coordinates())
-            data["time"].attrs.update(_described(times.label or "time", times.unit or "inverse energy"))
-        if "bath" in data.dims:
-            data = data.assign_coords(bath=self.plan.baths)
+            coordinates["time"] = times.coordinates()
+            attributes["time"] = _described(times.label or "time", times.unit or "inverse energy")
+        if any("bath" in dims[name] for name in run.output.quantities):
+            coordinates["bath"] = self.plan.baths
         for name, axis in run.sweep.items():
             parameter = axis.parameter if isinstance(axis.parameter, str) else ", ".join(axis.parameter)
-            data[name].attrs.update(_described(axis.label or parameter, axis.unit))
-        data.attrs.update(title=run.title or "", run_file=self.text)
-        return data
+            attributes[name] = _described(axis.label or parameter, axis.unit)
+        general = {"title": run.title or "", "run_file": self.text}
+        return Labels(dims, coordinates, attributes, general, origin_of(run))
 
     def _check_selection(self) -> None:
         plan, select = self.plan, self.run.output.select
@@ -120,6 +130,24 @@ def _check_output(run: RunFile) -> None:
     for name in run.sweep:
         if name in QUANTITIES:
             raise InputError(f"sweep.{name}: the axis has the name of a quantity; call it something else")
+
+
+def origin_of(run: RunFile) -> dict[str, str]:
+    """What decides the numbers of a run file, by the path of each key; how they are called and drawn does not."""
+    content = run.model_dump(include={"system", "baths", "evolution"}, exclude_none=True)
+    content |= {"sweep": {name: {"parameter": axis.parameter} for name, axis in run.sweep.items()}}
+    content |= {"output.quantities": ", ".join(run.output.quantities)}
+    return dict(_leaves(content, ""))
+
+
+def _leaves(content: Any, path: str) -> Iterator[tuple[str, str]]:
+    is_list_of_tables = isinstance(content, list) and all(isinstance(each, dict) for each in content)
+    if isinstance(content, dict) or (is_list_of_tables and content):
+        for name, each in content.items() if isinstance(content, dict) else enumerate(content):
+            if name not in ("label", "unit"):
+                yield from _leaves(each, f"{path}.{name}" if path else str(name))
+    else:
+        yield path, describe(content)
 
 
 def _described(name: str, units: str | None) -> dict:

@@ -71,14 +71,14 @@ def _apart(value: Any, numbers: list, within: tuple) -> tuple:
         return "constant", type(value), value
     if isinstance(value, np.ndarray):
         return "kept", _Kept(value)
-    if isinstance(value, types.FunctionType) and not _is_of_a_library(value):
+    if isinstance(value, types.FunctionType) and not is_of_a_library(value):
         return _function_apart(value, numbers, within)
     if isinstance(value, ft.partial) and not isinstance(value, jax.tree_util.Partial):
         parts = [_apart(part, numbers, within) for part in (value.func, value.args, dict(value.keywords))]
         return "partial", *parts
     leaves, tree = jax.tree.flatten(value)
     if len(leaves) == 1 and leaves[0] is value:
-        if not _is_of_a_library(value):
+        if not is_of_a_library(value):
             raise _Opaque("an object that may be changed in place")
         return "kept", _Kept(value)
     if " at 0x" in str(tree):  # the address of a function or object among what is static, such as β(ω) of a bath
@@ -94,21 +94,21 @@ def _function_apart(function: types.FunctionType, numbers: list, within: tuple) 
         cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
     except ValueError:
         raise _Opaque("a variable of the enclosing function that is not set yet") from None
-    named = {name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__}
+    named = {name: function.__globals__[name] for name in names_in(function.__code__) if name in function.__globals__}
     parts = [cells, function.__defaults__, function.__kwdefaults__, named]
     plans = [_apart(part, numbers, inside) for part in parts]
     return "function", function.__code__, _Kept(function.__globals__), function.__name__, *plans
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
+def names_in(code: types.CodeType) -> Iterator[str]:
     """Names that a function and those written inside it may look up in its module."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            yield from names_in(constant)
 
 
-def _is_of_a_library(value: Any) -> bool:
+def is_of_a_library(value: Any) -> bool:
     """Whether a module, class or function belongs to an installed package, which nobody changes between two calls."""
     if isinstance(value, types.ModuleType):
         name = value.__name__

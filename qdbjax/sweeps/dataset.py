@@ -2,20 +2,24 @@
 
 import datetime
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from qdbjax._progress import progress_bar
-from qdbjax._status import Status
 from qdbjax._types import ArrayLike
 from qdbjax.compilation.tiers import chosen
 from qdbjax.sweeps.axes import as_axes, check_function, function_name
-from qdbjax.sweeps.grid import STATUS, dimensions_of
+from qdbjax.sweeps.grid import STATUS
 from qdbjax.sweeps.grid_run import GridResults, run_over_grid
+from qdbjax.sweeps.labels import Labels, status_attributes
+from qdbjax.sweeps.ranks import share
+from qdbjax.sweeps.store import open_dataset
+from qdbjax.sweeps.store_run import Destination, Sweep, checked_path, run_into_store
 
 if TYPE_CHECKING:
     import xarray
@@ -28,6 +32,11 @@ def sweep(
     batch_size: int | None = None,
     progress: bool | None = None,
     optimize: bool | None = None,
+    out: str | os.PathLike | None = None,
+    resume: bool = False,
+    verify: bool = False,
+    rank: int | str | None = None,
+    world: int | None = None,
     **named_axes: ArrayLike,
 ) -> "xarray.Dataset":
     """A function over the Cartesian product of named axes, in one compiled and vectorised call, labelled.
@@ -42,58 +51,100 @@ def sweep(
     progress: whether to draw a bar; None: on terminals only.
     optimize: True for a program that compiles slower and runs two to three times faster, False for the opposite, None
         to decide by the number of grid points (a million or more).
+    out: folder of a zarr store that the results go to block by block, instead of memory; whoever dies leaves what is
+        finished, and `status` is -1 where nothing is. A block is a chunk of at most 64 MB and one of at least 64, or
+        `batch_size` grid points.
+    resume: whether to go on with a store that is there; refused if function, axes, versions or precision differ.
+    verify: whether to read every checksum of that store first, and compute again what does not agree.
+    rank, world: of processes that share a store, this one computes the blocks n with n mod world = rank, and makes or
+        joins it; rank="auto" reads both from the variables of Open MPI, SLURM tasks or SLURM arrays.
     named_axes: axes by keyword, inside those of `axes`: sweep(fn, flux=[0.0, 0.5]) is sweep(fn, axes={"flux": …}).
     Returns an xarray.Dataset: the axes as dimensions and coordinates, further dimensions `<variable>_dim0`, …; the
     flags of every grid point in `status` (`qdbjax.explain`, CF attributes `flag_masks` and `flag_meanings`);
-    provenance and times in its attributes. Flags come from every steady_state that fn calls, whatever it returns, and
-    from an integer output named `status`. Solves inside jax.grad or an inner jit cannot report; if no solve reports,
-    points with NaN are flagged NONFINITE_INPUT. A flagged point never disturbs another one.
+    provenance and times in its attributes. With `out` it is that of the store, read where it is used. Flags come from
+    every steady_state that fn calls, whatever it returns, and from an integer output named `status`. Solves inside
+    jax.grad or an inner jit cannot report; if no solve reports, points with NaN are flagged NONFINITE_INPUT. A flagged
+    point never disturbs another one.
     Raises TypeError or ValueError for a function, axis or output that does not fit, MemoryError for results larger
-    than the free memory. Where a block of grid points runs out of memory it is halved.
+    than the free memory, StoreError (a ValueError) for a store that is there, another's, or being written by somebody
+    else, OSError for a full disk. Where a block of grid points runs out of memory it is halved.
     """
-    xarray = _import_xarray()
+    _import_xarray()
     coordinates = {name: np.asarray(values) for name, values in as_axes(axes, named_axes).items()}
     check_function(fn, tuple(coordinates))
     if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
         raise ValueError(
             f"batch_size must be an integer >= 1, the number of grid points computed at a time; got {batch_size!r}."
         )
-    points = math.prod(len(values) for values in coordinates.values())
+    to = _destination(out, resume, verify, rank, world)
+    with chosen(optimize):
+        return labelled_sweep(fn, coordinates, Labels(), to, batch_size=batch_size, progress=progress)
+
+
+def labelled_sweep(
+    fn: Callable,
+    axes: dict[str, np.ndarray],
+    labels: Labels,
+    to: Destination | None,
+    *,
+    batch_size: int | None = None,
+    progress: bool | None = None,
+) -> "xarray.Dataset":
+    """A sweep of a checked function over checked axes, in memory or into a store."""
     label = function_name(fn)
-    with progress_bar(points, label, progress) as report_progress, chosen(optimize):
-        results = run_over_grid(fn, coordinates, label, batch_size, report_progress)
-    return _labelled(xarray, results, coordinates, label)
+    points = math.prod(len(values) for values in axes.values())
+    if to is not None:
+        run = run_into_store(Sweep(fn, axes, label, labels, batch_size), to, _provenance(axes, label), progress)
+        data = open_dataset(to.path)
+        data.attrs.update(_cost(run.points, run.seconds, run.compile_seconds))
+        return data
+    with progress_bar(points, label, progress) as report_progress:
+        results = run_over_grid(fn, axes, label, batch_size, report_progress)
+    return _labelled(results, axes, label, labels)
+
+
+def _destination(out: Any, resume: bool, verify: bool, rank: int | str | None, world: int | None) -> Destination | None:
+    """Where to, None for memory. Raises ValueError for what means nothing without a store."""
+    for name, value in (("resume", resume), ("verify", verify)):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False; got {value!r}.")
+    if out is None:
+        for name, value in (("resume", resume), ("verify", verify), ("rank", rank), ("world", world)):
+            if value not in (None, False):
+                raise ValueError(f"{name}={value!r} belongs to a store. Name one, as in out='run.zarr'.")
+        return None
+    if verify and not resume:
+        raise ValueError("verify=True looks at a store that is there. Give resume=True with it.")
+    return Destination(checked_path(out), resume, verify, *share(rank, world))
 
 
 def _import_xarray():
     try:
         import xarray
+        import zarr  # noqa: F401
     except ModuleNotFoundError:
         raise ModuleNotFoundError('sweep returns an xarray.Dataset: pip install "qdbjax[store]"') from None
     return xarray
 
 
-def _labelled(xarray, results: GridResults, axes: dict[str, np.ndarray], label: str) -> "xarray.Dataset":
+def _labelled(results: GridResults, axes: dict[str, np.ndarray], label: str, labels: Labels) -> "xarray.Dataset":
+    xarray = _import_xarray()
     dims = tuple(axes)
     variables = {}
-    for name, values in zip(results.names, results.values, strict=True):
-        variables[name] = (dims + dimensions_of(name, values, len(dims)), values)
-    variables[STATUS] = (dims, results.status, _status_attributes())
-    return xarray.Dataset(variables, coords=dict(axes), attrs=_provenance(results, axes, label))
-
-
-def _status_attributes() -> dict:
-    flags = [flag for flag in Status if flag.value]
-    return {
-        "long_name": "status flags",
-        "flag_masks": [int(flag) for flag in flags],
-        "flag_meanings": " ".join(flag.name.lower() for flag in flags),
+    for name, values in zip((*results.names, STATUS), (*results.values, results.status), strict=True):
+        further = labels.dims_of(name, values.ndim - len(dims))
+        attributes = labels.attributes.get(name, status_attributes() if name == STATUS else {})
+        variables[name] = (dims + further, values, attributes)
+    coordinates = {
+        name: (name, values, labels.attributes.get(name, {})) for name, values in {**axes, **labels.coordinates}.items()
     }
+    cost = _cost(results.status.size, results.seconds, results.compile_seconds)
+    general = {**_provenance(axes, label), "block": list(results.block), **cost, **labels.general}
+    return xarray.Dataset(variables, coords=coordinates, attrs=general)
 
 
-def _provenance(results: GridResults, axes: dict[str, np.ndarray], label: str) -> dict:
+def _provenance(axes: dict[str, np.ndarray], label: str) -> dict:
     device = jax.devices()[0]
-    points = results.status.size
     return {
         "function": label,
         "qdbjax_version": sys.modules["qdbjax"].__version__,
@@ -101,9 +152,11 @@ def _provenance(results: GridResults, axes: dict[str, np.ndarray], label: str) -
         "device": f"{device.platform}: {device.device_kind}",
         "dtype": str(np.result_type(*(values.dtype for values in axes.values()))),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "points": points,
-        "block": list(results.block),
-        "seconds": results.seconds,
-        "compile_seconds": results.compile_seconds,
-        "points_per_second": points / results.seconds if results.seconds > 0 else 0.0,
+        "points": math.prod(len(values) for values in axes.values()),
     }
+
+
+def _cost(points: int, seconds: float, compile_seconds: float) -> dict:
+    """Of one run; of a store that was resumed, of the last one."""
+    rate = points / seconds if seconds > 0 else 0.0
+    return {"seconds": seconds, "compile_seconds": compile_seconds, "points_per_second": rate}

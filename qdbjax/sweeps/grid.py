@@ -14,6 +14,7 @@ import numpy as np
 
 from qdbjax._status import Status, collect, raise_flag
 from qdbjax._types import Array, Int
+from qdbjax.sweeps.labels import further_dims
 
 STATUS = "status"
 
@@ -52,7 +53,7 @@ def point_function(fn: Callable, names: tuple[str, ...], name: str) -> Callable[
 
 def dimensions_of(name: str, value: Array | np.ndarray, axes: int = 0) -> tuple[str, ...]:
     """Names of the dimensions that a variable has beside the axes of the sweep, which come first in its shape."""
-    return tuple(f"{name}_dim{n}" for n in range(np.ndim(value) - axes))
+    return further_dims(name, np.ndim(value) - axes)
 
 
 def _check_names(outputs: list[str], axes: tuple[str, ...], dimensions: list[str]) -> None:

@@ -1,0 +1,67 @@
+"""What a store belongs to, in words: only a sweep that says the same of itself goes on with it."""
+
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping
+
+import jax
+import numpy as np
+
+from qdbjax.compilation.description import describe, describe_function, where_they_differ
+from qdbjax.compilation.tiers import is_optimized
+
+CONFIGURATION, HASH = "configuration", "configuration_sha256"  # attributes of a store
+
+
+def configuration_of(
+    fn: Callable, axes: Mapping[str, np.ndarray], points: int, origin: Mapping[str, str] | None
+) -> dict[str, str]:
+    """What must agree between two runs of one sweep, by name.
+
+    origin: what fn is, if its source does not say it all.
+    """
+    device = jax.devices()[0]
+    found = {
+        "qdbjax version": sys.modules["qdbjax"].__version__,
+        "JAX version": jax.__version__,
+        "precision": "float64" if jax.config.jax_enable_x64 else "float32",
+        "platform": device.platform,
+        "compilation": "optimised" if is_optimized(points) else "quick",
+        "order of axes": ", ".join(axes),
+    }
+    found |= {f"axis {name}": describe(values) for name, values in axes.items()}
+    return found | dict(describe_function(fn) if origin is None else origin)
+
+
+def source_of(fn: Callable) -> str:
+    """The text of a function as it is written, or nothing."""
+    while hasattr(fn, "func") or hasattr(fn, "__wrapped__"):
+        fn = fn.func if hasattr(fn, "func") else fn.__wrapped__
+    try:
+        return inspect.getsource(fn)
+    except (OSError, TypeError):
+        return ""
+
+
+def as_attributes(configuration: Mapping[str, str]) -> dict[str, str]:
+    """The configuration as it is stored, with its hash."""
+    text = json.dumps(configuration, indent=1, ensure_ascii=False)
+    return {CONFIGURATION: text, HASH: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str | None:
+    """The first thing in which two configurations differ, in words."""
+    for name in dict.fromkeys([*here, *there]):
+        own, other = here.get(name, "absent"), there.get(name, "absent")
+        if own != other:
+            shown = _lines_that_differ(own, other) if "\n" in own + other else where_they_differ(own, other)
+            return f"{name} is {shown[0]} here and {shown[1]} there"
+    return None
+
+
+def _lines_that_differ(here: str, there: str) -> tuple[str, str]:
+    own, other = here.splitlines(), there.splitlines()
+    number = next((n for n, (a, b) in enumerate(zip(own, other, strict=False)) if a != b), min(len(own), len(other)))
+    return tuple(repr(lines[number].strip()) if number < len(lines) else "at its end" for lines in (own, other))

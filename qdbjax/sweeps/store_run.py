@@ -1,0 +1,250 @@
+"""Runs a function over a grid into a store: blocks are written while the next ones are computed."""
+
+import contextlib
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from qdbjax._progress import progress_bar
+from qdbjax.sweeps.blocks import Region, block_shape
+from qdbjax.sweeps.configuration import as_attributes, configuration_of, difference, source_of
+from qdbjax.sweeps.errors import StoreError
+from qdbjax.sweeps.grid import PointResult
+from qdbjax.sweeps.grid_run import MAX_FIRST_BLOCK, BlockRunner, Compiler, FlaggedShare, block_that_fits, compiler_of
+from qdbjax.sweeps.labels import Labels
+from qdbjax.sweeps.lock import locked, remove_leftovers
+from qdbjax.sweeps.store import SweepStore, check_names, chunk_points, make_template
+
+WAITING = 2  # blocks that are computed and not yet being written: what memory holds beside the one being computed
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a sweep is stored, and which part of it this process computes.
+
+    path: of the store.
+    resume: go on with a store that is there.
+    verify: look at every checksum of it first.
+    rank, world: block n is computed where n mod world is rank; processes of world > 1 join a store that is there.
+    """
+
+    path: Path
+    resume: bool = False
+    verify: bool = False
+    rank: int = 0
+    world: int = 1
+
+
+@dataclass(frozen=True)
+class StoreRun:
+    """What a run has added to a store.
+
+    points: computed by it.
+    seconds, compile_seconds: that it took.
+    block: grid points of one call along every axis.
+    """
+
+    points: int
+    seconds: float
+    compile_seconds: float
+    block: tuple[int, ...]
+
+
+class Sweep:
+    """What is swept: function, axes, name, labels, and grid points of a block (None: as many as are of use)."""
+
+    def __init__(self, fn: Callable, axes: dict[str, np.ndarray], name: str, labels: Labels, batch_size: int | None):
+        self.fn, self.axes, self.name, self.labels, self.batch_size = fn, axes, name, labels, batch_size
+        self.shape = tuple(len(values) for values in axes.values())
+        self.points = math.prod(self.shape)
+        self.configuration = configuration_of(fn, axes, self.points, labels.origin)
+
+
+def run_into_store(sweep: Sweep, to: Destination, general: dict[str, Any], progress: bool | None) -> StoreRun:
+    """Compute the blocks that are not in the store yet. general: attributes of a new store."""
+    if _is_there(to.path) and not to.resume and to.world == 1:
+        raise StoreError(f"{to.path} exists. Give resume=True to go on with it, or another out.")
+    compiler = compiler_of(sweep.fn, sweep.axes, sweep.name)
+    with contextlib.ExitStack() as stack:
+        with _writable(to.path):
+            to.path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(to.path, to.rank, to.world))
+            remove_leftovers(to.path)
+        if not _is_there(to.path):
+            chunk = _chunk_shape(sweep, compiler, to.world)
+            outputs = compiler.outputs(chunk)
+            check_names(outputs.names)
+            source = {} if sweep.labels.origin is not None else {"function_source": source_of(sweep.fn)}
+            general = {**general, "block": list(chunk), **source, **as_attributes(sweep.configuration)}
+            with _writable(to.path):
+                make_template(to.path, sweep.axes, outputs, chunk, sweep.labels, general)
+        store = SweepStore(to.path, "r+")
+        _refuse_other(store, sweep)
+        store.remove_partial_files()
+        return _fill(store, sweep, to, compiler, progress)
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() and not (path.is_dir() and not any(path.iterdir()))
+
+
+@contextlib.contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """Say in words where a store cannot be made."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written to: {error.strerror or error}. Give another out.") from None
+
+
+def _chunk_shape(sweep: Sweep, compiler: Compiler, world: int) -> tuple[int, ...]:
+    """A block that every process would choose, whatever memory it has."""
+    if sweep.batch_size is not None:
+        return _block(sweep, sweep.batch_size)
+    points = min(MAX_FIRST_BLOCK, chunk_points(sweep.points, 0, world))
+    block = _block(sweep, points)
+    total = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(compiler.outputs(block)))
+    return _block(sweep, min(points, chunk_points(sweep.points, total // math.prod(block), world)))
+
+
+def _block(sweep: Sweep, points: int) -> tuple[int, ...]:
+    return tuple(max(1, size) for size in block_shape(sweep.shape, points))
+
+
+def _refuse_other(store: SweepStore, sweep: Sweep) -> None:
+    """Raise StoreError if the store belongs to another sweep."""
+    found = difference(sweep.configuration, store.configuration)
+    if found is None and sweep.batch_size is not None:
+        block = _block(sweep, sweep.batch_size)
+        if block != store.chunk:
+            found = f"a block of batch_size={sweep.batch_size} is {block} here and {store.chunk} there"
+    if found is not None:
+        raise StoreError(f"{store.path} belongs to another sweep: {found}. Give another out, or remove it.")
+
+
+def _fill(store: SweepStore, sweep: Sweep, to: Destination, compiler: Compiler, progress: bool | None) -> StoreRun:
+    if to.verify:
+        store.repair_coordinates({**sweep.axes, **sweep.labels.coordinates})
+    own = store.blocks()[to.rank :: to.world]
+    pending, flagged = [], FlaggedShare()
+    for region in own:
+        status = store.status_of(region)
+        if status is not None and to.verify and not store.is_sound(region):
+            store.forget(region)
+            status = None
+        if status is None:
+            pending.append(region)
+        else:
+            flagged.with_more(status)
+    if not pending:
+        return StoreRun(0, 0.0, 0.0, store.chunk)
+    done, total = flagged.points, sum(_size(region) for region in own)
+    _refuse_other_outputs(store, compiler)
+    block = block_that_fits(compiler, store.chunk)
+    runner, start, before = BlockRunner(compiler, sweep.axes, block), time.perf_counter(), compiler.seconds
+    with progress_bar(total, sweep.name, progress, done=done) as report, _Writer(store, len(pending)) as writer:
+        for region in pending:
+            results = _chunk_of(runner, region)
+            writer.put(region, results)
+            report(results.status.size, flagged.with_more(results.status))
+    seconds = time.perf_counter() - start - (compiler.seconds - before)
+    return StoreRun(total - done, seconds, compiler.seconds, runner.block)
+
+
+def _size(region: Region) -> int:
+    return math.prod(part.stop - part.start for part in region)
+
+
+def _refuse_other_outputs(store: SweepStore, compiler: Compiler) -> None:
+    """Raise StoreError if the function returns something else than the store holds: the description missed it."""
+    outputs = compiler.outputs(store.chunk)
+    here = {
+        name: f"{leaf.dtype} {(*store.shape, *leaf.shape[len(store.shape) :])}"
+        for name, leaf in zip(outputs.names, outputs.values, strict=True)
+    }
+    found = difference(here, {name: f"{array.dtype} {array.shape}" for name, array in store.variables.items()})
+    if found is not None:
+        raise StoreError(f"{store.path} belongs to another sweep: {found}. Give another out, or remove it.")
+
+
+def _chunk_of(runner: BlockRunner, region: Region) -> PointResult:
+    """The results of one block of the store, of one call or, where memory is short, of several."""
+    whole = None
+    for part, results in runner.results(region):
+        if part == region:
+            return results
+        if whole is None:
+            size = tuple(piece.stop - piece.start for piece in region)
+            whole = jax.tree.map(lambda leaf, size=size: np.empty(size + leaf.shape[len(size) :], leaf.dtype), results)
+        place = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, region, strict=True))
+        for array, values in zip(jax.tree.leaves(whole), jax.tree.leaves(results), strict=True):
+            array[place] = values
+    return whole
+
+
+class _Writer:
+    """A thread that writes blocks in the order in which they are put; what it fails with is raised by the next call.
+
+    store: where to.
+    blocks: number of blocks to write.
+    """
+
+    def __init__(self, store: SweepStore, blocks: int):
+        self.store, self.blocks, self.written = store, blocks, 0
+        self.waiting: queue.Queue = queue.Queue(WAITING)
+        self.failure: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        while (block := self.waiting.get()) is not None:
+            try:
+                self.store.write(*block)
+                self.written += 1
+            except BaseException as error:
+                self.failure = error
+
+    def put(self, region: Region, results: PointResult) -> None:
+        """Wait for room, and leave a block to the thread."""
+        self._raise()
+        self.waiting.put((region, results))
+
+    def _raise(self) -> None:
+        error = self.failure
+        if isinstance(error, OSError):
+            path = self.store.path
+            raise OSError(
+                error.errno,
+                f"{error.strerror or error} in {path}; {self.written} of {self.blocks} blocks of this run are finished "
+                "and can be read. Make room, and resume it",
+            ) from error
+        if error is not None:
+            raise error
+
+    def __enter__(self) -> "_Writer":
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        """Write what is computed, whatever ends the run, and raise what the thread has met."""
+        self.waiting.put(None)
+        self.thread.join()
+        if kind is None:
+            self._raise()
+
+
+def checked_path(out: Any) -> Path:
+    """The path of a store. Raises for what is none."""
+    if not isinstance(out, str | os.PathLike):
+        raise TypeError(f"out must be a path, as in out='run.zarr'; got {out!r}.")
+    if "://" in os.fspath(out):
+        raise ValueError(f"out must be a folder of a file system; got {out!r}.")
+    return Path(out).absolute()
