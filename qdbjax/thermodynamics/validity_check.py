@@ -77,6 +77,8 @@ def _times(ratio: float) -> str:
 
 
 def _verdict(ratio: float) -> str:
+    if ratio != ratio:  # NaN: a memory time that is not resolved
+        return "is unknown"
     return "holds" if ratio <= SMALL else "is doubtful" if ratio <= LARGE else "fails"
 
 
