@@ -26,7 +26,7 @@ def test_any_unit(unit):
     same(qdb.Ohmic(0.01, 5 * unit), lambda w: 0.01 * w * jnp.exp(-w / (5 * unit)), unit)
 
 
-@pytest.mark.parametrize("width", [1e-3, *(pytest.param(w, marks=pytest.mark.slow) for w in (0.3, 0.03, 0.01, 1e-6))])
+@pytest.mark.parametrize("width", [1e-3, *(pytest.param(w, marks=pytest.mark.slow) for w in (0.3, 0.03, 0.01, 1e-4))])
 def test_a_mode_of_any_width(width):
     density = qdb.UnderdampedLorentzian(0.1, 1.0, width)
     same(density, lambda w: 0.01 * width * w / ((w * w - 1) ** 2 + width**2 * w * w), rtol=1e-8)
@@ -43,7 +43,7 @@ FOUND = {
     "triangle": (lambda w: jnp.maximum(1 - jnp.abs(w - 2), 0.0), [1.0, 2.0, 3.0]),
     "mode": (lambda w: 1e-4 * w / ((w * w - 1) ** 2 + 1e-8 * w * w), [1.0]),
     "two modes": (
-        lambda w: w * jnp.exp(-w) * (0.1 + 1 / (1 + ((w - 1) / 1e-3) ** 2 * ((w - 3) / 1e-3) ** 2)),
+        lambda w: w * jnp.exp(-w) * (0.1 + 1 / (1 + 1e6 * (w - 1) ** 2) + 1 / (1 + 1e6 * (w - 3) ** 2)),
         [1.0, 3.0],
     ),
     "dip": (lambda w: w * jnp.exp(-w) * (1 - 0.9 / (1 + ((w - 1) / 0.01) ** 2)), [1.0]),
@@ -163,9 +163,11 @@ def test_floats_and_closures_are_allowed():
     """A constant as a Python float; single precision; a function that closes over a traced number, at any coupling."""
     assert float(qdb.Bath(X, lambda w: 0.05, temperature=1.0).noise(1.0)) > 0
     assert qdb.Bath(X, lambda w: jnp.float32(0.05), temperature=1.0).noise(1.0).dtype == np.float64
-    rate = lambda eta: (
-        qdb.davies(np.diag([0.0, 1.0]), qdb.Bath(X + np.eye(2), lambda w: eta * w, temperature=1.0)).rates
-    )  # noqa: E731
+
+    def rate(eta):
+        bath = qdb.Bath(X + np.eye(2), lambda w: eta * w, temperature=1.0)
+        return qdb.davies(np.diag([0.0, 1.0]), bath).rates
+
     np.testing.assert_allclose(jax.jit(rate)(0.1), rate(0.1), rtol=1e-14)
 
 
