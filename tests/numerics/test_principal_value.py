@@ -84,3 +84,13 @@ def test_derivatives():
     wanted = jax.grad(closed, (0, 1, 2))(*point)
     for derivative in (jax.grad, jax.jacfwd):
         np.testing.assert_allclose(derivative(value, (0, 1, 2))(*point), wanted, rtol=1e-10)
+
+
+def test_derivative_by_a_pole_on_a_mark():
+    """1/2w of the Lorentzian at its centre: there the points move along the function, not with the mark."""
+
+    def value(pole):
+        mark = jnp.zeros((1,))
+        return lorentzian(pole[None], mark, mark + 0.3, mark)[0][0]
+
+    np.testing.assert_allclose(jax.grad(value)(jnp.zeros(())), 0.5 / 0.3, rtol=1e-10)
