@@ -48,7 +48,8 @@ REMEDIES = {
     "(secular_error): use universal_lindblad, or davies(..., window=)",
     Status.INTEGRATION_FAILED: "the time integration did not reach the end: allow more steps or looser tolerances",
     Status.TARGET_NOT_ATTAINED: "the optimum stays away from the target: it may lie outside what the model can reach",
-    Status.INACCURATE_INTEGRAL: "an integral over scattering energies is not resolved: a resonance is too narrow",
+    Status.INACCURATE_INTEGRAL: "an integral (collisions, Lamb shift, memory) is not resolved or diverges: a "
+    "resonance is too narrow, a density has no cutoff, or Custom needs scale= and landmarks=",
     Status.NOT_CONVERGED: "the search had not settled at its last step: allow more steps, or try another optimizer",
     Status.NOT_IDENTIFIABLE: "the data do not fix every parameter: see the report on directions, fix or drop one",
     Status.BLOCK_TOO_LARGE: "more entries of ρ between equal levels, or of one Bohr frequency, than there is room for "

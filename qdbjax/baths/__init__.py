@@ -6,11 +6,13 @@ from qdbjax.baths.correlation import bath_correlation as bath_correlation, memor
 from qdbjax.baths.exchange import Field as Field, Lead as Lead
 from qdbjax.baths.gas import Gas as Gas
 from qdbjax.baths.lamb_shift import (
+    lamb_error as lamb_error,
     lamb_matrix as lamb_matrix,
     noise_roots as noise_roots,
     shared_lamb_shift as shared_lamb_shift,
     value_and_slope_at_level as value_and_slope_at_level,
 )
+from qdbjax.baths.noise_integrals import is_inaccurate as is_inaccurate
 from qdbjax.baths.spectral.abstract import (
     AbstractSpectralDensity as AbstractSpectralDensity,
     Custom as Custom,

@@ -72,6 +72,13 @@ class AbstractBath(eqx.Module):
     def noise_matrix(self, frequency: Noise) -> Array:
         """γ_ab(ω), (k, k, *shape of ω), inverse time."""
 
+    @abc.abstractmethod
+    def noise_parts(self, frequency: Noise) -> tuple[tuple[Array, ...], Array]:
+        """Parts of real functions g_p, each (p, *shape of ω), and M_p (p, k, k) with γ_ab(ω) = Σ_p g_p(ω) M_p,ab.
+
+        g_p is the sum of its parts: what cancels in an integral and is large beside the rest is a part of its own.
+        """
+
     @property
     def dimension(self) -> int:
         """Dimension of the system that the bath couples to."""

@@ -125,6 +125,18 @@ class Bath(AbstractBath):
             return real
         return jax.lax.complex(real, jnp.imag(weights) * (jnp.sign(frequency) * noise)[None, None])
 
+    def noise_parts(self, frequency: Float[Array, "..."]) -> tuple[tuple[Array, ...], Array]:
+        """The parts of γ even and odd in ω, 2πJ(n + ½) and πJ; the even one is larger by T/ω."""
+        size = magnitude(frequency)
+        quanta = thermal_energy(frequency, temperature_at(self.temperature, frequency))
+        strength = 2 * jnp.pi * self.spectral_density.over_frequency(size)
+        even, odd = strength * (quanta + 0.5 * size), strength * (0.5 * frequency)
+        weights = jnp.eye(len(self.operators)) if self.correlation is None else jnp.asarray(self.correlation)
+        if not jnp.iscomplexobj(weights):
+            return (even[None], odd[None]), weights[None]
+        real, sign = jnp.real(weights).astype(weights.dtype), jnp.sign(frequency)
+        return (jnp.stack([even, sign * even]), jnp.stack([odd, sign * odd])), jnp.stack([real, weights - real])
+
     def __repr__(self) -> str:
         label = f"{self.name!r}, " if self.name else ""
         density = type(self.spectral_density).__name__

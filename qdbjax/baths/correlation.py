@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 
-from qdbjax._checks import as_made, as_real
+from qdbjax._checks import as_made, as_real, is_traced
+from qdbjax._status import Status, raise_flag, record
 from qdbjax._types import Array, ArrayLike, Scalar
 from qdbjax.baths.abstract import AbstractBath
-from qdbjax.baths.noise_integrals import finite_or_zero, has_no_cutoff, noise_panels
+from qdbjax.baths.noise_integrals import finite_or_zero, has_no_cutoff, is_inaccurate, noise_panels
 from qdbjax.compilation.eager import jit_if_eager
 
 
@@ -18,18 +19,19 @@ def bath_correlation(bath: AbstractBath, times: ArrayLike) -> Array:
     Returns complex (k, k, time), energy², k the number of operators of the bath (D, then D† for fields and leads); a
     single coupling is [0, 0]. inf at t = 0 where the density falls off too slowly (Drude-Lorentz). The error is about
     1e-12 of C(0), or of the largest |C| among the times. Raises ValueError for a density without end (`Flat`, infinite
-    cutoff), whose correlation is a δ function.
+    cutoff), whose correlation is a δ function, and for one with structure that is not among its landmarks; where these
+    are traced the result is NaN, and a sweep is told INACCURATE_INTEGRAL.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.6.
     """
     times, bath = as_real(times, "times"), as_made(bath)
     if times.ndim != 1:
         raise ValueError(f"times must be a vector; got shape {times.shape}.")
     _refuse_endless(bath)
-    return _bath_correlation(bath, times)
+    return _resolved(bath, *_bath_correlation(bath, times))
 
 
 @jit_if_eager
-def _bath_correlation(bath: AbstractBath, times: Array) -> Array:
+def _bath_correlation(bath: AbstractBath, times: Array) -> tuple[Array, Array]:
     line = noise_panels(bath, times.dtype)
     table = finite_or_zero(bath.noise_matrix(line.nodes))
     k = table.shape[0]
@@ -43,7 +45,9 @@ def _bath_correlation(bath: AbstractBath, times: Array) -> Array:
         # Part by part: i·(∞ + 0i) would be NaN.
         return jax.lax.complex(from_real.real - from_imaginary.imag, from_real.imag + from_imaginary.real)
 
-    return jax.lax.map(at, times).T.reshape(k, k, -1)
+    size = jnp.sum(jnp.abs(values), axis=0, keepdims=True)
+    error = jnp.where(jnp.isinf(bath.scale), jnp.nan, line.error(size)[0])
+    return jax.lax.map(at, times).T.reshape(k, k, -1), error
 
 
 def memory_time(bath: AbstractBath) -> Scalar:
@@ -55,21 +59,37 @@ def memory_time(bath: AbstractBath) -> Scalar:
     bath: a Bath, Field or Lead.
     Returns τ, inverse energy: 1/ω_c for an Ohmic bath at T = 0, 1/(√2 ω_c) for a hot Drude-Lorentz bath; inf where a
     step in γ makes the tail of C too long (a lead at T = 0, a sub-Ohmic bath); 0 for a density without end (`Flat`,
-    infinite cutoff). Differentiable.
+    infinite cutoff). Differentiable. Raises ValueError for a density with structure that is not among its landmarks;
+    where it is traced the result is NaN, and a sweep is told INACCURATE_INTEGRAL.
     """
-    return _memory_time(as_made(bath))
+    bath = as_made(bath)
+    return _resolved(bath, *_memory_time(bath))
+
+
+def _resolved(bath: AbstractBath, value: Array, error: Array) -> Array:
+    """A value whose integral is resolved; NaN, or ValueError where it is known, for one that is not."""
+    inaccurate = is_inaccurate(error)
+    record(raise_flag(inaccurate, Status.INACCURATE_INTEGRAL))
+    if not is_traced(inaccurate) and bool(inaccurate):
+        raise ValueError(
+            f"bath has a density ({type(bath.spectral_density).__name__}) with structure that integrals over it miss "
+            f"(relative error about {float(error):.1g}). Say where: Custom(J, scale=, landmarks=)."
+        )
+    return jnp.where(inaccurate, jnp.nan, value)
 
 
 @jit_if_eager
-def _memory_time(bath: AbstractBath) -> Scalar:
+def _memory_time(bath: AbstractBath) -> tuple[Scalar, Scalar]:
     line = noise_panels(bath, jnp.result_type(float))
     nodes = line.nodes
     noise, slope = jax.jvp(bath.noise_matrix, (nodes,), (jnp.ones_like(nodes),))
-    spread, weight = line.integrals(jnp.stack([_squares(slope), _squares(noise)]))
+    squares = jnp.stack([_squares(slope), _squares(noise)])
+    spread, weight = line.integrals(squares)
     table = finite_or_zero(noise).reshape(-1, *nodes.shape)
     endless = jnp.isinf(spread) | jnp.any(line.steps(jnp.abs(table)))
     width = jnp.where(endless, jnp.inf, jnp.sqrt(spread / jnp.where(endless, 1.0, weight)))
-    return jnp.where(jnp.isinf(bath.scale), 0.0, width)
+    known = endless | jnp.isinf(bath.scale)
+    return jnp.where(jnp.isinf(bath.scale), 0.0, width), jnp.where(known, 0.0, jnp.max(line.error(squares)))
 
 
 def _squares(table: Array) -> Array:

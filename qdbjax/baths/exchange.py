@@ -96,6 +96,12 @@ class AbstractExchange(AbstractBath):
     def noise_matrix(self, frequency: Frequencies) -> Array:
         return diagonal_table(self.noises(frequency))
 
+    def noise_parts(self, frequency: Frequencies) -> tuple[tuple[Array, ...], Array]:
+        """γ for D and for D†."""
+        both = jnp.stack(self.both_noises(frequency))
+        back = np.repeat([0.0, 1.0], len(self.charges) // 2)
+        return (both,), jnp.asarray(np.stack([np.diag(1 - back), np.diag(back)]), both.dtype)
+
     def __repr__(self) -> str:
         label = f"{self.name!r}, " if self.name else ""
         shape = "x".join(map(str, self.removal.shape))
@@ -161,6 +167,17 @@ class Lead(AbstractExchange):
     Raises ValueError or TypeError for concrete input out of range; a negative J, and traced input, are flagged.
     *Source:* C. W. J. Beenakker, Phys. Rev. B 44, 1646 (1991), for rates of sequential tunnelling.
     """
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """ω = 0, the chemical potential, and those of J(ω) and J(-ω), at both signs."""
+        mirrored = self.spectral_density.mirrored
+        marks = [] if mirrored is self.spectral_density else mirrored.landmarks
+        return [*super().landmarks, *marks, *(-mark for mark in marks)]
+
+    @property
+    def scale(self) -> Array:
+        return jnp.maximum(super().scale, self.spectral_density.mirrored.scale)
 
     @property
     def always_finite(self) -> bool:

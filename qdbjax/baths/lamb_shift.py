@@ -9,26 +9,30 @@ the noise has a kink or a step (`landmarks`). Where two transitions share one ju
 the place of γ.
 """
 
-import itertools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from qdbjax._types import Array, BoolMatrix, Float
+from qdbjax._types import Array, BoolMatrix, Float, Scalar
 from qdbjax.baths.abstract import AbstractBath
-from qdbjax.baths.noise_integrals import finite_or_zero
-from qdbjax.baths.temperature import LocalTemperature
-from qdbjax.numerics.double_exponential import half_line, unit_interval
-from qdbjax.numerics.occupation import magnitude
+from qdbjax.baths.noise_integrals import finite_or_zero, positive_scale
+from qdbjax.numerics.principal_value import principal_value
 
 Frequencies = Float[Array, "..."]
 
 
 def lamb_matrix(bath: AbstractBath, frequency: Frequencies) -> Array:
     """Lamb shift s_ab(ω) of a bath, energy, shape (k, k, *shape of ω). Beyond the end of its table a density is 0."""
-    ends = _distances(bath, frequency)
-    return _principal_value(lambda u: bath.noise_matrix(frequency[None] + u), ends, _scale(bath, frequency))
+    return _shifts(bath, frequency)[0]
+
+
+def lamb_error(bath: AbstractBath, frequency: Frequencies) -> Scalar:
+    """Estimated error of s_ab(ω), relative to ∫|γ(ω - u) - γ(ω + u)|du/2πu, the largest of all ω; inf if one diverges.
+
+    The shifts of `universal_lindblad` are integrals over the same noise.
+    """
+    return _shifts(bath, frequency)[1]
 
 
 def shared_lamb_shift(bath: AbstractBath, first: Frequencies, second: Frequencies) -> Array:
@@ -38,11 +42,27 @@ def shared_lamb_shift(bath: AbstractBath, first: Frequencies, second: Frequencie
     *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020), with our signs of p and q.
     """
 
-    def product(u):
-        return finite_or_zero(noise_roots(bath, first[None] + u)) * finite_or_zero(noise_roots(bath, second[None] + u))
+    def product(points):
+        return (finite_or_zero(noise_roots(bath, points[0])) * finite_or_zero(noise_roots(bath, points[1])),)
 
-    ends = [*_distances(bath, first), *_distances(bath, second)]
-    return _principal_value(product, ends, _scale(bath, first))
+    return _integral(bath, product, jnp.stack([first, second]))[0]
+
+
+def _shifts(bath: AbstractBath, frequency: Frequencies) -> tuple[Array, Scalar]:
+    """s_ab(ω) (k, k, *shape of ω), and the largest relative error."""
+
+    found = _integral(bath, lambda points: bath.noise_parts(points[0])[0], frequency[None])
+    values, errors, sizes = (x.reshape(-1, 1, 1, *frequency.shape) for x in found)
+    matrices = bath.noise_parts(jnp.ones((), frequency.dtype))[1]
+    matrices = matrices.reshape(*matrices.shape, *[1] * frequency.ndim)
+    shift = jnp.sum(matrices * values.astype(matrices.dtype), axis=0)
+    total = jnp.sum(sizes, axis=0)
+    return shift, jnp.max(jnp.where(total > 0, jnp.sum(errors, axis=0) / jnp.where(total > 0, total, 1.0), 0.0))
+
+
+def _integral(bath: AbstractBath, function: Callable, poles: Array) -> tuple[Array, Array, Array]:
+    deep = not bath.finite_at_zero
+    return principal_value(function, poles, bath.landmarks, positive_scale(bath), deep=deep)
 
 
 def noise_roots(bath: AbstractBath, frequency: Frequencies) -> Array:
@@ -62,7 +82,7 @@ def value_and_slope_at_level(
     """
     frequency = jnp.where(level, 0.0, frequency)
     value, slope = jax.jvp(shift, (frequency,), (jnp.ones_like(frequency),))
-    step = 1e-12 * jnp.maximum(_scale(bath, frequency), jnp.finfo(frequency.dtype).tiny)
+    step = 1e-12 * positive_scale(bath).astype(frequency.dtype)
     sides = jnp.stack([-step, step])
     noise, rise = jax.jvp(lambda x: finite_or_zero(bath.noise_matrix(x)), (sides,), (jnp.ones_like(sides),))
     kinked = _is_discontinuous(noise) | _is_discontinuous(finite_or_zero(rise))
@@ -72,39 +92,3 @@ def value_and_slope_at_level(
 def _is_discontinuous(both: Array) -> Array:
     """Whether a table (..., [left, right]) differs between the two sides of a frequency."""
     return jnp.any(jnp.abs(both[..., 1] - both[..., 0]) > 1e-6 * jnp.max(jnp.abs(both)))
-
-
-def _distances(bath: AbstractBath, frequency: Frequencies) -> list[Array]:
-    # Panels of length 0 must not move with ω: their ends would meet 1/u² at u = 1e-14.
-    return [magnitude(frequency - jnp.asarray(mark, frequency.dtype)) for mark in bath.landmarks]
-
-
-def _scale(bath: AbstractBath, frequency: Frequencies) -> Array:
-    temperature = 0.0 if isinstance(bath.temperature, LocalTemperature) else bath.temperature
-    return jnp.maximum(bath.scale, temperature).astype(frequency.dtype)
-
-
-def _principal_value(noise: Callable, ends: list[Array], scale: Array) -> Array:
-    """(1/2π) ∫₀^∞ du [γ(-u) - γ(u)]/u for a table γ (..., node, *shape) at offsets u (node, *shape) from the pole.
-
-    ends: distances from the pole, each of that shape, at which panels end.
-    """
-    dtype, dims = ends[0].dtype, ends[0].ndim
-    if len(ends) > 1:
-        ends = list(jnp.sort(jnp.stack(ends), axis=0))
-    spread = lambda nodes: jnp.asarray(nodes, dtype).reshape(-1, *[1] * dims)  # noqa: E731
-    x, rest, weight = map(spread, unit_interval())
-    # The first panel starts at the singularity: du/u = dx/x whatever its length, 0 included.
-    distances, weights = [ends[0][None] * x], [weight / x * jnp.ones_like(ends[0])[None]]
-    for start, end in itertools.pairwise(ends):
-        length = (end - start)[None]
-        u = jnp.where(x < 0.5, start[None] + length * x, end[None] - length * rest)
-        distances.append(u)
-        weights.append(length * weight / jnp.where(u > 0, u, 1.0))
-    x, weight = map(spread, half_line())
-    unit = jnp.maximum(jnp.maximum(scale, ends[-1]), jnp.finfo(dtype).tiny)[None]
-    u = ends[-1][None] + unit * x
-    distances, weights = jnp.concatenate([*distances, u]), jnp.concatenate([*weights, unit * weight / u])
-    difference = finite_or_zero(noise(-distances)) - finite_or_zero(noise(distances))
-    nodes = difference.ndim - dims - 1
-    return jnp.sum(difference * weights.astype(difference.dtype)[(None,) * nodes], axis=nodes) / (2 * jnp.pi)

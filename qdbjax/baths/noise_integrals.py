@@ -9,6 +9,11 @@ from qdbjax.baths.abstract import AbstractBath
 from qdbjax.numerics.filon import Panels, panels
 
 
+def is_inaccurate(error: Array) -> Array:
+    """Whether an estimated relative error is above 1e-8, or above what single precision holds."""
+    return ~(error <= max(1e-8, 2e3 * float(jnp.finfo(error.dtype).eps)))
+
+
 def has_no_cutoff(bath: AbstractBath) -> bool:
     """Whether the spectral density is known to have no end (`scale` infinite); False where `scale` is traced."""
     return not is_traced(bath.scale) and bool(np.isinf(bath.scale))

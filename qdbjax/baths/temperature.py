@@ -9,6 +9,7 @@ import numpy as np
 
 from qdbjax._checks import as_real, as_scalar, is_traced
 from qdbjax._types import Array, ArrayLike, Float, Scalar
+from qdbjax.baths.scalar_function import as_scalar_function
 from qdbjax.numerics.occupation import magnitude
 
 
@@ -18,8 +19,7 @@ class LocalTemperature(eqx.Module):
     profile: Callable
 
     def __init__(self, profile: Callable):
-        # A bare function hides in the tree structure, so that the bath stays a pytree of arrays.
-        self.profile = profile if isinstance(profile, eqx.Module) else jax.tree_util.Partial(profile)
+        self.profile = as_scalar_function(profile, "inverse_temperature")
 
     def at(self, frequency: Float[Array, "..."]) -> Float[Array, "..."]:
         """T(ω), elementwise."""

@@ -16,7 +16,14 @@ from qdbjax.baths import AbstractBath, LocalTemperature, lamb_matrix, map_stacke
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.generators.bath_jumps import AbstractBathJumps, bath_operators, commutator_with_mixing
 from qdbjax.generators.generator import Generator, assemble
-from qdbjax.generators.inputs import checked_baths, divergent_entries, refuse_divergent_noise, refuse_infinite_scale
+from qdbjax.generators.inputs import (
+    checked_baths,
+    divergent_entries,
+    refuse_divergent_noise,
+    refuse_divergent_shift,
+    refuse_infinite_scale,
+    shift_status,
+)
 from qdbjax.generators.jumps import Channels
 from qdbjax.numerics.entries import stack
 from qdbjax.numerics.matrix import LayoutMatrix, batched_matmul, dagger, every, squared
@@ -56,8 +63,9 @@ def davies(
 
     Raises ValueError for no bath, mismatched dimensions, repeated names, a window below 0, a removal operator that
     does not lower the system's particle number by one, and a noise spectrum that diverges at ω = 0 where a coupling
-    has a zero-frequency part; with lamb_shift, for a density without cutoff (`Flat`), whose shift is infinite. Traced
-    values cannot be looked at: solvers flag an unphysical or divergent bath.
+    has a zero-frequency part; with lamb_shift, for a density whose shift is infinite (`Flat`, no cutoff, J(0) > 0).
+    Traced values cannot be looked at: solvers flag an unphysical or divergent bath. A Lamb shift that is not resolved
+    to 1e-8 (a peak in J too narrow, or unknown) is flagged INACCURATE_INTEGRAL.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); window: A. Trushechkin, Phys. Rev. A 103, 062226 (2021).
     """
     system = as_system(system)
@@ -71,6 +79,8 @@ def davies(
     generator = assemble(system, spectrum, DaviesJumps(baths, lamb_shift), names)
     if not is_traced(system, baths):
         refuse_divergent_noise(generator.spectrum, baths)
+        if lamb_shift:
+            refuse_divergent_shift(generator.status, shift_frequencies(generator.spectrum), baths)
     return generator
 
 
@@ -159,7 +169,7 @@ class DaviesJumps(AbstractBathJumps):
         )
 
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
-        """Rates (bath, to, from), zero diagonal; flagged where not finite or negative, or where T < 0."""
+        """Rates (bath, to, from), zero diagonal; flagged where not finite or negative; T < 0; `shift_status`."""
         rates = stack([self._rates(spectrum, bath) for bath in self.baths])
         unphysical = ~every(lambda x: x >= 0, rates)
         for bath in self.baths:
@@ -168,6 +178,8 @@ class DaviesJumps(AbstractBathJumps):
             if not bath.finite_at_zero:
                 unphysical = unphysical | jnp.any(divergent_entries(spectrum, bath)[0])
         status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
+        if self.shifted:
+            status = status | shift_status(shift_frequencies(spectrum), self.baths)
         return rates, status | raise_flag(unphysical, Status.UNPHYSICAL_BATH)
 
     def rates(self, spectrum: Spectrum) -> Rates:
@@ -235,13 +247,18 @@ def _independent(framed: Channels, correlation: Matrix, frequencies: Array) -> C
     return jnp.where(frequencies < 0, up, down)
 
 
+def shift_frequencies(spectrum: Spectrum) -> Array:
+    """The frequencies at which the Lamb shift is taken, 0 between equal levels (to, from)."""
+    return jnp.where(spectrum.same_level, 0.0, spectrum.noise_frequencies)
+
+
 def _shifts(bath: AbstractBath, spectrum: Spectrum) -> tuple[Array, Array]:
     """s_ab and ds_ab/dω at the Bohr frequencies; the slope is 0 where a window replaces them by means."""
-    frequencies, same = spectrum.noise_frequencies, spectrum.same_level
     if spectrum.window is not None:
-        shift = lamb_matrix(bath, jnp.where(same, 0.0, frequencies))
+        shift = lamb_matrix(bath, shift_frequencies(spectrum))
         return shift, jnp.zeros_like(shift)
-    return value_and_slope_at_level(lambda x: lamb_matrix(bath, x), bath, frequencies, same)
+    same = spectrum.same_level
+    return value_and_slope_at_level(lambda x: lamb_matrix(bath, x), bath, spectrum.noise_frequencies, same)
 
 
 def _dressed(framed: Channels, table: Array, slope: Array, spectrum: Spectrum) -> Channels:

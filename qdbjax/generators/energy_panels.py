@@ -38,12 +38,12 @@ def nodes_between(ends: list[Array], thresholds: Array, temperature: Array) -> N
     """Nodes on the panels between ascending ends, and from the last end to infinity, where functions fall as e^{-E/T}.
 
     No threshold lies inside a panel: its distance from a node is that of the nearer end plus the node's distance from
-    this end, without cancellation. Nodes come much closer to the ends than the values need (`deep`), for derivatives in
+    this end, without cancellation. Nodes come much closer to the ends than the values need, for derivatives in
     which a threshold moves relative to the end of a panel, as where degenerate levels split.
     """
     dtype, dims = thresholds.dtype, thresholds.ndim
     spread = lambda values: values.reshape(-1, *[1] * dims)  # noqa: E731
-    x, rest, weight = (jnp.asarray(values, dtype) for values in unit_interval(deep=True))
+    x, rest, weight = (jnp.asarray(values, dtype) for values in unit_interval())
     close, smallest = float(jnp.finfo(dtype).eps) ** 1.5 * temperature, float(jnp.finfo(dtype).tiny)
     distances, weights, signs = [], [], []
     for start, end in itertools.pairwise(ends):

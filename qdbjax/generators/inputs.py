@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import as_made, as_tuple, is_traced
-from qdbjax._types import Array, Bool
-from qdbjax.baths import AbstractBath
+from qdbjax._status import Status, raise_flag
+from qdbjax._types import Array, Bool, StatusCode
+from qdbjax.baths import AbstractBath, is_inaccurate, lamb_error
 from qdbjax.compilation.eager import eval_at_trace_time
 from qdbjax.systems import Spectrum, System
 
@@ -68,13 +69,34 @@ def refuse_infinite_scale(baths: tuple[AbstractBath, ...]) -> None:
             )
 
 
+def shift_status(frequencies: Array, baths: tuple[AbstractBath, ...]) -> StatusCode:
+    """INACCURATE_INTEGRAL where the Lamb shift of a bath is not resolved at one of the frequencies."""
+    inaccurate = jnp.stack([is_inaccurate(lamb_error(bath, frequencies)) for bath in baths])
+    return raise_flag(jnp.any(inaccurate), Status.INACCURATE_INTEGRAL)
+
+
+def refuse_divergent_shift(status: StatusCode, frequencies: Array, baths: tuple[AbstractBath, ...]) -> None:
+    """Raise ValueError for a bath that is known and whose Lamb shift is infinite at one of the frequencies."""
+    if is_traced(status, frequencies, baths) or not int(status) & Status.INACCURATE_INTEGRAL:
+        return
+    for n, bath in enumerate(baths):
+        if np.isinf(float(lamb_error(bath, frequencies))):
+            raise ValueError(
+                f"baths[{n}] has an infinite Lamb shift: its density ({type(bath.spectral_density).__name__}) falls "
+                "too slowly at high frequencies, or not at all towards ω = 0. Give a cutoff and J(0) = 0, or leave "
+                "lamb_shift off."
+            )
+
+
 @eval_at_trace_time
 def refuse_divergent_noise(spectrum: Spectrum, baths: tuple[AbstractBath, ...]) -> None:
     """Raise ValueError for a bath with infinite γ(0) and a coupling between equal levels."""
     for n, bath in enumerate(baths):
         if bath.finite_at_zero:
             continue
-        if bool(jnp.any(divergent_entries(spectrum, bath)[0])):
+        diverges = jnp.any(divergent_entries(spectrum, bath)[0])
+        # A function J(ω) may close over what is traced.
+        if not is_traced(diverges) and bool(diverges):
             raise ValueError(
                 f"baths[{n}] has infinite noise at ω → 0 ({type(bath.spectral_density).__name__}) and its coupling has "
                 "a zero-frequency part, so that coherences would decay infinitely fast. Use an Ohmic or super-Ohmic "

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._checks import is_traced
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import ArrayLike, BoolMatrix, Matrix, Rates, StatusCode
+from qdbjax._types import Array, ArrayLike, BoolMatrix, Matrix, Rates, StatusCode
 from qdbjax.baths import AbstractBath, noise_roots, shared_lamb_shift, value_and_slope_at_level
 from qdbjax.generators.bath_jumps import AbstractBathJumps, bath_operators, commutator_with_mixing
 from qdbjax.generators.generator import Generator, assemble
-from qdbjax.generators.inputs import checked_baths, refuse_infinite_scale
+from qdbjax.generators.inputs import checked_baths, refuse_divergent_shift, refuse_infinite_scale, shift_status
 from qdbjax.generators.jumps import Channels
 from qdbjax.numerics.entries import stack
 from qdbjax.numerics.matrix import every, squared
@@ -43,7 +44,7 @@ def universal_lindblad(
     of second order in γ, and not to zero.
 
     Raises ValueError for no bath, mismatched dimensions, repeated names, or correlated couplings; with lamb_shift, for
-    a density without cutoff (`Flat`), whose shift is infinite. Traced unphysical values are flagged by solvers.
+    a density whose shift is infinite. Traced unphysical values, and a shift that is not resolved, are flagged.
     *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020).
     """
     system = as_system(system)
@@ -53,7 +54,10 @@ def universal_lindblad(
             raise ValueError(f"baths[{n}] has correlated couplings; universal_lindblad needs independent ones.")
     if lamb_shift:
         refuse_infinite_scale(baths)
-    return assemble(system, diagonalize(system, math.inf), UniversalJumps(baths, lamb_shift), names)
+    generator = assemble(system, diagonalize(system, math.inf), UniversalJumps(baths, lamb_shift), names)
+    if lamb_shift and not is_traced(system, baths):
+        refuse_divergent_shift(generator.status, _shift_frequencies(generator.spectrum), baths)
+    return generator
 
 
 class UniversalJumps(AbstractBathJumps):
@@ -74,7 +78,8 @@ class UniversalJumps(AbstractBathJumps):
         """Σ_a |⟨to|L_a|from⟩|² of each bath, zero diagonal; flagged where not finite."""
         off = 1 - jnp.eye(spectrum.energies.shape[0], dtype=spectrum.energies.dtype)
         rates = stack([jnp.sum(squared(operators), axis=0) * off for operators, _ in self.channels(spectrum)])
-        return rates, raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
+        status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
+        return rates, status | shift_status(_shift_frequencies(spectrum), self.baths) if self.shifted else status
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
         return tuple((jumps, jumps) for jumps in (self._of_bath(bath, spectrum) for bath in self.baths))
@@ -101,6 +106,11 @@ def _one_level(spectrum: Spectrum) -> BoolMatrix:
     The generator's own spectrum has an infinite window (all frequencies are kept together) and would answer: all pairs.
     """
     return Spectrum(spectrum.energies, spectrum.basis, spectrum.mixing).same_level
+
+
+def _shift_frequencies(spectrum: Spectrum) -> Array:
+    """The frequencies at which the Lamb shift is looked at, 0 between equal levels (to, from)."""
+    return jnp.where(_one_level(spectrum), 0.0, spectrum.frequencies)
 
 
 def _half_shift(bath: AbstractBath, spectrum: Spectrum) -> Matrix:

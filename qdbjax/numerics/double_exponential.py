@@ -21,19 +21,11 @@ def decaying() -> tuple[np.ndarray, np.ndarray]:
     return x, STEP * 0.5 * np.pi * np.cosh(t) * x
 
 
-def unit_interval(*, deep: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def unit_interval() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nodes x, their distances 1 - x to the other end (without cancellation), and weights for ∫₀¹.
 
-    deep: for functions that diverge as an inverse square root at an end.
+    For functions that may diverge as an inverse square root at an end.
     """
-    last = 3.75 if deep else 3.0
-    t = _steps(-last, last)  # from 2e-14, or 1e-28, to as much below 1
+    t = _steps(-3.75, 3.75)  # from 1e-28 to as much below 1
     x, rest = 1 / (1 + np.exp(-np.pi * np.sinh(t))), 1 / (1 + np.exp(np.pi * np.sinh(t)))
     return x, rest, STEP * np.pi * np.cosh(t) * x * rest
-
-
-def half_line() -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights for ∫₀^∞, in units of the scale on which the integrand lives."""
-    t = _steps(-3.5625, 3.5625)  # x between 1e-12 and 1e12
-    x = np.exp(0.5 * np.pi * np.sinh(t))
-    return x, STEP * 0.5 * np.pi * np.cosh(t) * x

@@ -87,6 +87,8 @@ def _times(ratio: float) -> str:
 
 
 def _verdict(ratio: float, small: float = SMALL, large: float = LARGE) -> str:
+    if ratio != ratio:  # NaN: a memory time that is not resolved
+        return "is unknown"
     return "holds" if ratio <= small else "is doubtful" if ratio <= large else "fails"
 
 

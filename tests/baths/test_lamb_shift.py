@@ -11,9 +11,9 @@ from reference import differences
 from reference.machines import COUPLING
 
 import qdbjax as qdb
-from qdbjax.baths import lamb_matrix, shared_lamb_shift
+from qdbjax.baths import lamb_error, lamb_matrix, shared_lamb_shift
 
-shift = eqx.filter_jit(lamb_matrix)
+shift, error = eqx.filter_jit(lamb_matrix), eqx.filter_jit(lamb_error)
 FREQUENCIES = np.array([1.0, -1.0, 0.0, 0.03, -4.0])
 
 
@@ -35,9 +35,40 @@ def test_drude_lorentz(temperature):
         np.testing.assert_allclose(value, float(drude(frequency, eta, cutoff, temperature)), rtol=1e-10)
 
 
-def drude(frequency, eta, cutoff, temperature):
+@pytest.mark.parametrize("ratio", [1e-6, 1e-4, 0.01, 0.7, 1e2, 1e4, 1e6])
+def test_drude_lorentz_far_from_its_cutoff(ratio):
+    """T/ω_c from 1e-6 to 1e6, |ω|/ω_c likewise: 1e-11, and rounding of the noise T η for ω « T, where it cancels."""
+    eta, cutoff = 0.05, 2.0
+    frequencies = cutoff * np.array([1e-6, -1e-4, 0.02, 3.1, -1e3, 1e6])
+    bath = qdb.Bath(qdb.sigma_x(), qdb.DrudeLorentz(eta, cutoff), temperature=ratio * cutoff)
+    with mpmath.workdps(60):
+        wanted = [float(drude(frequency, eta, cutoff, ratio * cutoff, digits=60)) for frequency in frequencies]
+    np.testing.assert_allclose(shift(bath, frequencies)[0, 0], wanted, rtol=1e-11, atol=3e-16 * eta * ratio * cutoff)
+    assert float(error(bath, frequencies)) < 1e-10
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e9, 1e-24])
+@pytest.mark.parametrize("ratio", [0.0, 1e-6, 10.0, 500.0, 1e4, 1e6])
+def test_pure_dephasing_at_every_temperature(ratio, unit):
+    """s(0) = -η ω_c of an Ohmic bath, whatever T; the even part of γ cancels."""
+    bath = qdb.Bath(qdb.sigma_z(), qdb.Ohmic(0.03, 8.0 * unit), temperature=ratio * 8 * unit)
+    np.testing.assert_allclose(shift(bath, np.zeros(5))[0, 0], -0.24 * unit, rtol=1e-13)
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-3, 1e-6])
+def test_hot_narrow_mode(width):
+    """The even part of γ, 2πTJ(ω)/ω at T → ∞, has the shift πTλ²ω(ω² - Ω² + Γ²)/(Ω²((ω² - Ω²)² + Γ²ω²)), odd in ω."""
+    strength, frequency, temperature = 0.1, 1.5, 1e7
+    bath = qdb.Bath(qdb.sigma_x(), qdb.UnderdampedLorentzian(strength, frequency, width), temperature=temperature)
+    omega = np.array([0.3, 1.1, 1.6, 40.0, 1e3])
+    noise = (omega**2 - frequency**2) ** 2 + width**2 * omega**2
+    wanted = np.pi * temperature * strength**2 * omega * (omega**2 - frequency**2 + width**2) / frequency**2 / noise
+    np.testing.assert_allclose(0.5 * (shift(bath, omega) - shift(bath, -omega))[0, 0], wanted, rtol=1e-10)
+
+
+def drude(frequency, eta, cutoff, temperature, digits=30):
     """Im of ∫₀^∞ dt e^{iωt}C(t), C(t) = Σ_k c_k e^{-ν_k t}; the sum over ν_k = 2πkT in digamma functions."""
-    mpmath.mp.dps = 30
+    mpmath.mp.dps = digits
     w, c, t = mpmath.mpf(float(frequency)), mpmath.mpf(cutoff), mpmath.mpf(temperature)
     area = mpmath.pi * eta * c**2 / 2
     own = area * (mpmath.cot(c / (2 * t)) - 1j) / (c - 1j * w)

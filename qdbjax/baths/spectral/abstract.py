@@ -13,8 +13,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from qdbjax._checks import as_scalar
+from qdbjax._checks import as_real, as_scalar
 from qdbjax._types import Array, ArrayLike, Float
+from qdbjax.baths.scalar_function import as_scalar_function
+from qdbjax.baths.spectral.structure import scale_and_landmarks
 
 Frequencies = Float[Array, "..."]
 
@@ -48,6 +50,11 @@ class AbstractSpectralDensity(eqx.Module):
         """Frequencies at which J(ω) has a kink or a narrow peak, ω = 0 apart."""
         return []
 
+    @property
+    def mirrored(self) -> "AbstractSpectralDensity":
+        """A density whose landmarks and scale are those of J(-ω): itself, unless it knows those of ω > 0 alone."""
+        return self
+
     @abc.abstractmethod
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """J(ω)/ω at ω >= 0; its limit at ω = 0, possibly infinite."""
@@ -60,34 +67,54 @@ class AbstractSpectralDensity(eqx.Module):
         return Sum(self, other)
 
 
-def _pytree(function: Callable) -> Callable:
-    if not callable(function):
-        raise TypeError(f"spectral density must be callable; got {function!r}.")
-    # A bare function hides in the tree structure, so that the bath stays a pytree of arrays.
-    return function if isinstance(function, eqx.Module) else jax.tree_util.Partial(function)
-
-
 class Custom(AbstractSpectralDensity):
-    """Any J(ω) that Python can compute.
+    """Any J(ω) that JAX can compute.
 
     Its limit J(ω)/ω at ω = 0 is J'(0) if J(0) = 0 and infinite otherwise. A negative or non-finite value is flagged.
 
-    function: callable of one real scalar ω > 0, energy: a function, or an equinox module whose parameters are trained.
+    function: callable of one real scalar ω > 0, energy, to J, energy, written with jax.numpy: a function, or an equinox
+        module whose parameters are trained. For a `Lead` ω has either sign.
+    scale: > 0, energy, beyond which J falls off, inf if it never does; None to find it.
+    landmarks: (n,), energy, where J has a kink, a step or a narrow peak, ω = 0 apart; None to find up to eight of them
+        (two where parameters are traced), each more than a fifth away from the next.
+    Integrals over the density (Lamb shift, memory) rest on both; they are flagged or refused where these do not do.
+    Raises TypeError, in one sentence, for a function that JAX cannot compute or that is complex, integer or no scalar.
     """
 
-    function: Callable = eqx.field(converter=_pytree)
+    function: Callable
+    known_scale: Array | None
+    known_landmarks: Array | None
+
+    def __init__(self, function: Callable, *, scale: ArrayLike | None = None, landmarks: ArrayLike | None = None):
+        self.function = as_scalar_function(function, "spectral_density")
+        self.known_scale = None if scale is None else as_scalar(scale, "scale", low=0, strict=True, infinite=True)
+        self.known_landmarks = None if landmarks is None else as_real(landmarks, "landmarks")
+        if self.known_landmarks is not None and self.known_landmarks.ndim != 1:
+            raise ValueError(f"landmarks must be a vector; got shape {self.known_landmarks.shape}.")
 
     @property
-    def scale(self) -> Array:  # unknown
-        return jnp.ones(())
+    def scale(self) -> Array:
+        return scale_and_landmarks(self.function)[0] if self.known_scale is None else self.known_scale
+
+    @property
+    def landmarks(self) -> list[Array]:
+        """Those given, or found."""
+        return scale_and_landmarks(self.function)[1] if self.known_landmarks is None else list(self.known_landmarks)
+
+    @property
+    def mirrored(self) -> "Custom":
+        """J(-ω)."""
+        known = None if self.known_landmarks is None else -self.known_landmarks
+        return Custom(_Mirrored(self.function), scale=self.known_scale, landmarks=known)
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
+        dtype = jnp.asarray(frequency).dtype
+        start, slope = jax.jvp(self.function, (jnp.zeros((), dtype),), (jnp.ones((), dtype),))
+        limit = jnp.where(start == 0, slope, jnp.inf).astype(dtype)  # of any precision that the function has
+
         def scalar(x):
-            zero = x == 0
-            safe = jnp.where(zero, jnp.ones_like(x), x)
-            value, slope = jax.jvp(self.function, (jnp.zeros_like(x),), (jnp.ones_like(x),))
-            limit = jnp.where(value == 0, slope, jnp.inf)
-            return jnp.where(zero, limit, self.function(safe) / safe)
+            safe = jnp.where(x == 0, 1.0, x)
+            return jnp.where(x == 0, limit, jnp.asarray(self.function(safe), dtype) / safe)
 
         return _elementwise(scalar, frequency)
 
@@ -95,9 +122,17 @@ class Custom(AbstractSpectralDensity):
         return _elementwise(self.function, frequency)
 
 
+class _Mirrored(eqx.Module):
+    function: Callable
+
+    def __call__(self, frequency: Array) -> Array:
+        return self.function(-frequency)
+
+
 def _elementwise(function: Callable, frequency: Frequencies) -> Frequencies:
     frequency = jnp.asarray(frequency)
-    return jax.vmap(function)(frequency.reshape(-1)).reshape(frequency.shape)
+    values = jax.vmap(function)(frequency.reshape(-1))
+    return values.reshape(frequency.shape).astype(frequency.dtype)
 
 
 class Sum(AbstractSpectralDensity):
@@ -120,6 +155,10 @@ class Sum(AbstractSpectralDensity):
     @property
     def landmarks(self) -> list[Array]:
         return [mark for part in self.parts for mark in part.landmarks]
+
+    @property
+    def mirrored(self) -> "Sum":
+        return Sum(*(part.mirrored for part in self.parts))
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         return ft.reduce(jnp.add, [part.over_frequency(frequency) for part in self.parts])

@@ -100,6 +100,11 @@ class Algebraic(AbstractCutoffDensity):
     cutoff: Array = number(low=0, strict=True, infinite=True)
     power: Array = number(low=0, strict=True, default=2.0)
 
+    @property
+    def scale(self) -> Array:
+        """ω_c; inf for p <= ½, where J does not fall."""
+        return jnp.where(self.power > 0.5, self.cutoff, jnp.inf)
+
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         x = frequency / self.cutoff
         return self.strength * jnp.exp(-self.power * jnp.log1p(x * x))
