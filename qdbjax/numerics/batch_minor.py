@@ -32,10 +32,10 @@ SAME_AXES = """
 UNROLLED_SUM = 16
 JOINS = frozenset(("concatenate", "stack"))
 OVER_ALL = {"unvmap_any": jnp.any, "unvmap_all": jnp.all, "unvmap_max": jnp.max}  # of equinox, over the cells too
-CALLS = dict.fromkeys(("jit", "pjit", "checkpoint", "remat", "closed_call", "core_call"), "jaxpr") | {
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-}  # derivatives are taken before: a rule for them has done its work
+# Derivatives are taken before: a rule for them has done its work.
+CALLS = frozenset(
+    ("jit", "pjit", "checkpoint", "remat", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call")
+)
 
 
 def over_cells(function: Callable, batched: Sequence[bool], cells: int) -> Callable:
@@ -91,7 +91,7 @@ def _apply(equation: Any, values: list[Value], cells: int) -> list[Value]:
     """The results of one equation."""
     name, names = equation.primitive.name, equation.params
     if name in CALLS:
-        return _evaluate(_closed(names[CALLS[name]]), values, cells)
+        return _evaluate(_closed(names), values, cells)
     if name == "custom_linear_solve":
         return _evaluate(names["jaxprs"].solve, _of_solve(names, values), cells)
     if name in OVER_ALL:
@@ -183,7 +183,7 @@ def _get_wide(equation: Any, wide: list[bool]) -> list[bool]:
     """The same for one equation, as `_apply` does it."""
     name, names = equation.primitive.name, equation.params
     if name in CALLS:
-        return _which_are_wide(_closed(names[CALLS[name]]), wide)
+        return _which_are_wide(_closed(names), wide)
     if name == "custom_linear_solve":
         return _which_are_wide(names["jaxprs"].solve, _of_solve(names, wide))
     if name in OVER_ALL:
@@ -197,7 +197,8 @@ def _get_wide(equation: Any, wide: list[bool]) -> list[bool]:
     return [any(wide)] * len(equation.outvars)
 
 
-def _closed(inner: Any) -> Any:
+def _closed(names: dict) -> Any:
+    inner = names["jaxpr"] if "jaxpr" in names else names["call_jaxpr"]
     return inner if hasattr(inner, "consts") else jex.ClosedJaxpr(inner, ())
 
 

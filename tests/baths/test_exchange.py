@@ -38,3 +38,25 @@ def test_printed():
     assert repr(lead) == "Lead('left', removal 2x2, Flat, temperature=0.3, chemical_potential=0.5)"
     local = qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.1, 5.0), inverse_temperature=lambda w: 1 + w)
     assert "inverse_temperature=β(ω)" in repr(local)
+
+
+NUMBERS = np.array([-2.0, -0.7, -0.1, 0.2, 0.5, 1.0, 1.7, 2.5, 4.0, 7.0])
+
+
+def test_noise_of_a_lead():
+    """2πJ(1 - f) for D and 2πJ(-ω)f(-ω) for D†, at energies of either sign."""
+    lead = qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(0.03), temperature=0.6, chemical_potential=0.4)
+    filled = lambda energy: 1 / (np.exp((energy - 0.4) / 0.6) + 1)  # noqa: E731
+    out, back = lead.noises(NUMBERS)
+    np.testing.assert_allclose(out, 2 * np.pi * 0.03 * (1 - filled(NUMBERS)), rtol=1e-13)
+    np.testing.assert_allclose(back, 2 * np.pi * 0.03 * filled(-NUMBERS), rtol=1e-13)
+
+
+def test_noise_of_a_field():
+    """2πJ(N + 1) at ω > 0 for D, 2πJ(-ω)N(-ω) at ω < 0 for D†, nothing elsewhere."""
+    field = qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.03, 5.0), temperature=0.6, chemical_potential=-0.4)
+    size = np.abs(NUMBERS)
+    strength, quanta = 2 * np.pi * 0.03 * size * np.exp(-size / 5), 1 / np.expm1((size + 0.4) / 0.6)
+    out, back = field.noises(NUMBERS)
+    np.testing.assert_allclose(out, np.where(NUMBERS > 0, strength * (quanta + 1), 0.0), rtol=1e-13)
+    np.testing.assert_allclose(back, np.where(NUMBERS < 0, strength * quanta, 0.0), rtol=1e-13)

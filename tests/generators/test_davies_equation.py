@@ -237,3 +237,11 @@ def test_a_window_and_levels_of_another_charge():
         np.testing.assert_allclose(whole.rates[0, part, part][np.ix_(place, place)], alone.rates[0], rtol=1e-12)
     assert not np.any(np.asarray(whole.spectrum.same_level)[:3, 3:])
     assert_gksl(np.asarray(whole.liouvillian()))
+
+
+def test_negative_temperature_without_a_rate():
+    """A traced T < 0 is flagged even where the bath does nothing that could show it."""
+    statuses = jax.jit(
+        jax.vmap(lambda t: qdb.davies(np.diag([0.0, 1.0]), qdb.Bath(X, qdb.Ohmic(0.0, 5.0), temperature=t)).status)
+    )(jnp.array([-1.0, 1.0]))
+    assert statuses[0] & int(Status.UNPHYSICAL_BATH) and not statuses[1] & int(Status.UNPHYSICAL_BATH)

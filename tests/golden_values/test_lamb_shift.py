@@ -52,3 +52,14 @@ def test_dark_state():
 def test_cases_found():
     """Four golden qubits, one golden dark state with a Lamb shift."""
     assert len(QUBIT) == 4 and sum(case["inputs"]["lamb"] for case in DEGENERATE) == 1
+
+
+def test_two_baths_add():
+    """H_LS of two baths is the sum."""
+    baths = [
+        qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.02, 5.0), temperature=0.7, name="hot"),
+        qdb.Bath(qdb.sigma_x() + qdb.sigma_z(), qdb.Ohmic(0.05, 3.0), temperature=0.3, name="cold"),
+    ]
+    made = [qdb.davies(np.diag([0.0, 1.0]), some, lamb_shift=True).lamb_shift for some in (baths, *baths)]
+    np.testing.assert_allclose(made[0], made[1] + made[2], rtol=0, atol=1e-15)
+    assert np.abs(made[2]).max() > 1e-3

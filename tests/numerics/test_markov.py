@@ -215,3 +215,11 @@ def test_absorbing_state():
     w[2, 0] = w[2, 1] = w[1, 3] = 0.5
     found = jax.jit(markov.stationary_rooted_at)(jnp.asarray(w), jnp.array(2))
     np.testing.assert_array_equal(found, [0, 0, 1, 0])
+
+
+@pytest.mark.parametrize("d", [2, 3, 8])
+def test_flow(rng, d):
+    """W x is what flows in less what flows out."""
+    w, x = dense(rng, d), rng.uniform(size=d)
+    wanted = w @ x - np.sum(w, axis=0) * x
+    np.testing.assert_allclose(markov.rate_matrix_vector(jnp.asarray(w), jnp.asarray(x)), wanted, rtol=0, atol=1e-14)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.linalg
 from reference.machines import ENERGIES, three_level_machine
 from reference.random_matrices import gaussian
 
@@ -85,3 +86,13 @@ def test_refused(machine):
         qdb.correlation(*machine, np.eye(3), np.eye(3), [-1.0])
     with pytest.raises(ValueError, match="frequencies must be a vector"):
         qdb.correlation_spectrum(*machine, np.eye(3), np.eye(3), 1.0)
+
+
+def test_correlation_in_time(machine):
+    """Tr[A e^{tL}(Bρ)] by SciPy's exponential of the Liouvillian."""
+    generator, rho = machine[0], np.asarray(machine[1].density_matrix)
+    times, liouvillian = np.array([0.0, 0.3, 2.0, 11.0]), np.asarray(generator.liouvillian())
+    moved = [scipy.linalg.expm(t * liouvillian) @ (B @ rho).reshape(-1) for t in times]
+    wanted = [np.trace(A @ each.reshape(3, 3)) for each in moved]
+    np.testing.assert_allclose(qdb.correlation(*machine, A, B, times), wanted, rtol=0, atol=1e-12)
+    assert np.abs(np.imag(wanted)).max() > 0.1

@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from programs import observed, three_levels
@@ -12,6 +13,7 @@ from reference.machines import links
 
 import qdbjax as qdb
 from qdbjax import Status
+from qdbjax.systems import degeneracy
 
 
 @pytest.mark.parametrize("factor", [1 - 1e-3, 1 + 1e-3])
@@ -70,3 +72,28 @@ def test_gradient(d):
     root = pathlib.Path(qdb.__file__).parent.parent
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
     assert done.returncode == 0, done.stderr[-500:]
+
+
+@pytest.mark.parametrize(
+    ("offset", "tolerance"), [(0.0, 1e-8 + 32 * 2.0**-52), (1e8, 1e-8 + 32 * 2.0**-52 * (1e8 + 1))]
+)
+def test_tolerance(offset, tolerance):
+    """1e-8 of the width plus 32 eps of the largest energy; twice that between Bohr frequencies."""
+    found = degeneracy.tolerance(jnp.array([offset, offset + 1.0]))
+    np.testing.assert_allclose(found, tolerance, rtol=1e-12)
+
+
+@pytest.mark.parametrize("miss", [1.9e-8, 2.1e-8])
+def test_frequencies_at_the_tolerance(miss):
+    """Spacings ½ and ½ + miss in a spectrum of width 1: one frequency below 2e-8, two above."""
+    energies = jnp.array([0.0, 0.5, 1.0 + miss])
+    assert bool(degeneracy.any_equal_frequencies(energies)) == (miss < 2e-8)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.8, 1.2])
+def test_near_degeneracy_starts_at_the_fastest_rate(part):
+    """Spacings of a part of the fastest rate."""
+    bath = qdb.Bath(np.array([[0.0, 1.0], [1.0, 0.0]]), qdb.Ohmic(0.01, np.inf), temperature=1.0)
+    rate = 2 * np.pi * 0.01  # of an Ohmic bath at ω → 0, T = 1, to a few per cent for these spacings
+    state = qdb.steady_state(qdb.davies(np.diag([0.0, part * rate]), bath))
+    assert bool(state.status & Status.NEAR_DEGENERATE) == (part < 1)

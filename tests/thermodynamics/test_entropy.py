@@ -236,3 +236,10 @@ def test_relative_entropy_never_grows(energies):
     distance = np.asarray(jax.vmap(lambda rho: qdb.relative_entropy(rho, thermal))(states))
     slope = slope_of(distance[[0, 1, 3, 4]], 0.05)
     np.testing.assert_allclose(qdb.entropy_production(single, states[2]), -slope, rtol=1e-6)
+
+
+def test_heat_into_a_bath_at_zero_temperature():
+    """It costs infinitely much; heat that a bath at T = 0 receives from no one costs nothing."""
+    baths = [qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.02, 5.0), temperature=t, name=str(t)) for t in (1.0, 0.0)]
+    assert qdb.entropy_production(qdb.davies(np.diag([0.0, 1.0]), baths)) == np.inf
+    assert qdb.entropy_production(qdb.davies(np.diag([0.0, 1.0]), baths[1])) == 0
