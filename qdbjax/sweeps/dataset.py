@@ -52,7 +52,7 @@ def sweep(
     optimize: True for a program that compiles slower and runs two to three times faster, False for the opposite, None
         to decide by the number of grid points (a million or more).
     out: folder of a zarr store that the results go to block by block, instead of memory; whoever dies leaves what is
-        finished, and `status` is -1 where nothing is. A block is a chunk of at most 64 MB and one of at least 64, or
+        finished, and `status` is -1 where nothing is. A block is a chunk of at most 64 MB and one of at least 128, or
         `batch_size` grid points.
     resume: whether to go on with a store that is there; refused if function, axes, versions or precision differ.
     verify: whether to read every checksum of that store first, and compute again what does not agree.

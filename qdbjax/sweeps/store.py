@@ -25,7 +25,9 @@ from qdbjax.sweeps.labels import Labels, array_of, status_attributes
 from qdbjax.sweeps.lock import holders, passing_path
 
 CHUNK_BYTES = 2**26  # of a block, at most
-BLOCKS = 64  # of a store at least, and 16 for every process that shares it: a kill loses a block or three
+# Of a store at least, and 16 for every process that shares it: a kill loses a block or three. With 64, blocks of 10⁷
+# points of a ring took twice as long on a CPU, probably since they need more than the 32 MB that malloc reuses.
+BLOCKS = 128
 SMALLEST = 1024  # points of a block, below which writing takes longer than computing
 LEVEL = 1  # of Zstd: higher ones save 2 % of such numbers in twice the time
 

@@ -308,7 +308,7 @@ def test_a_process_stopped_while_it_writes(tmp_path):
     process.terminate()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 143, said
-    assert re.match(r"stopped by .*; \d+ of 64 blocks are in .*; the same with --resume goes on\n$", said), said
+    assert re.match(r"stopped by .*; \d+ of 128 blocks are in .*; the same with --resume goes on\n$", said), said
     resumed = subprocess.run([*command, "--quick", "--resume"], capture_output=True, text=True, check=False, timeout=60)
     assert resumed.returncode == 0 and "points/s" in resumed.stdout, resumed.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["job.toml", "run.png", "run.zarr"]

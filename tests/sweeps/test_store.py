@@ -154,7 +154,7 @@ def test_out_of_memory_halves_the_call_and_not_the_chunk(tmp_path, whole, monkey
 @pytest.mark.parametrize(
     ("points", "each", "world", "block"),
     [
-        (10**7, 12, 1, 156250),  # 64 blocks
+        (10**7, 12, 1, 78125),  # 128 blocks
         (10**9, 12, 1, 2**26 // 12),  # 64 MB
         (10**9, 12, 64, 976563),  # 16 for each of 64 processes
         (40_000, 12, 1, 1024),  # no smaller ones
