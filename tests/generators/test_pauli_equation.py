@@ -18,7 +18,7 @@ def test_given_rates():
     np.testing.assert_allclose(one.populations[::-1], two.populations, rtol=1e-13)
     np.testing.assert_allclose(qdb.heat_currents(given, one), qdb.heat_currents(reference, two), rtol=1e-12)
     np.testing.assert_allclose(qdb.entropy_production(given, one), qdb.entropy_production(reference, two), rtol=1e-12)
-    with pytest.raises(ValueError, match="do not tell how they depend"):
+    with pytest.raises(ValueError, match="does not tell how these depend"):
         given.with_reservoirs(temperatures=[1.0, 1.0])
 
 
