@@ -88,12 +88,3 @@ def test_frequencies_at_the_tolerance(miss):
     """Spacings ½ and ½ + miss in a spectrum of width 1: one frequency below 2e-8, two above."""
     energies = jnp.array([0.0, 0.5, 1.0 + miss])
     assert bool(degeneracy.any_equal_frequencies(energies)) == (miss < 2e-8)
-
-
-@pytest.mark.parametrize("part", [0.3, 0.8, 1.2])
-def test_near_degeneracy_starts_at_the_fastest_rate(part):
-    """Spacings of a part of the fastest rate."""
-    bath = qdb.Bath(np.array([[0.0, 1.0], [1.0, 0.0]]), qdb.Ohmic(0.01, np.inf), temperature=1.0)
-    rate = 2 * np.pi * 0.01  # of an Ohmic bath at ω → 0, T = 1, to a few per cent for these spacings
-    state = qdb.steady_state(qdb.davies(np.diag([0.0, part * rate]), bath))
-    assert bool(state.status & Status.NEAR_DEGENERATE) == (part < 1)
