@@ -83,6 +83,7 @@ def test_infinite_shift(maker):
     assert int(build(1.0, qdb.Ohmic(0.1, 5.0)).status) == 0
 
 
+@pytest.mark.slow
 def test_structure_that_is_hidden():
     """Landmarks that are given as none, with a peak there: flagged, NaN or refused; with the right one all is well."""
     peak = lambda w: 1e-3 * w / ((w * w - 1) ** 2 + 1e-6 * w * w)  # noqa: E731

@@ -153,7 +153,7 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.slow] * (k == "gas")) for k in RUNS])
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=[pytest.mark.slow] * (k in ("gas", "lead"))) for k in RUNS])
 def test_a_swept_file_of_each_kind(tmp_path, kind):
     text, generator, quantity, values, names = RUNS[kind]
     path = tmp_path / "job.toml"

@@ -89,7 +89,7 @@ def test_energy_shift(d):
 
 
 @dimensions
-@pytest.mark.parametrize("unit", [1e-6, 7.3, 1e5])
+@pytest.mark.parametrize("unit", [1e-30, 1e-6, 7.3, 1e30])
 def test_units(unit, d):
     """Energies in another unit: heat scales with its square, derivatives with respect to energies with the unit."""
     systems, (value, grad) = base(d)

@@ -154,6 +154,7 @@ def test_traced_as_known(name):
                 function(x)
 
 
+@pytest.mark.slow
 def test_flags_reach_every_reader():
     """One bad cell of a sweep is NaN and flagged, whatever is read, and the other cells are as without it."""
 

@@ -74,6 +74,7 @@ def test_14_hold_a_state(tmp_path, capsys):
     assert upper[0] < most < upper[-1]
 
 
+@pytest.mark.slow
 def test_15_population_inversion(tmp_path, capsys):
     """Populations, loop current, affinity and the ratio without loop, from β(ω) in NumPy."""
     fit, said, names = run("15_population_inversion", tmp_path, capsys)

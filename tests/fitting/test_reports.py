@@ -43,7 +43,7 @@ def test_flagged_conditions_are_mentioned(mode, tmp_path):
     np.testing.assert_array_equal(found.condition_status, [near, near, 0, 0, ill])
     assert found.status == near | ill
     text = repr(found)
-    assert "3 of 5 conditions flagged: near_degenerate, ill_conditioned" in text and "near_degenerate: a level" in text
+    assert "3 of 5 conditions flagged: near_degenerate, ill_conditioned" in text and "near_degenerate: levels" in text
     found.save(tmp_path / "fit.json")
     assert repr(fitting.load_fit(tmp_path / "fit.json")) == text
 

@@ -97,6 +97,7 @@ def solved(hamiltonian, coupling, temperature):
     return table
 
 
+@pytest.mark.slow
 def test_unphysical_noise_flagged():
     """Traced: divergence, a table that ends too early, negative and NaN densities are flagged; neighbours are not."""
     near, far = np.diag([0.0, 0.4]), np.diag([0.0, 1.0])

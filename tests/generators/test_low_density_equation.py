@@ -45,6 +45,7 @@ HAMILTONIANS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HAMILTONIANS)
 @pytest.mark.parametrize("strength", [1.0, -1.0, 0.1, -0.3])
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 20.0])
@@ -136,6 +137,7 @@ def test_derivatives(flux):
         np.testing.assert_allclose(found[:, n], expected, rtol=1e-7, atol=1e-7 if n else 2e-7)
 
 
+@pytest.mark.slow
 def test_derivative_at_a_crossing_of_upper_levels():
     """At φ = 0 ratios bend as δ|δ|: differences approach the derivative in proportion to their step."""
     x = np.array([0.0, 1.3, 0.9, *LOCAL])

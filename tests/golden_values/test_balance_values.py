@@ -23,6 +23,7 @@ def readings(hamiltonian, baths):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("qdb_correlations"), ids=lambda case: case["name"])
 def test_symmetry_residuals(case):
     """‖D - D♯‖ in two products; L is not its own adjoint, L - L♯ - 2i[H, ·] is what D tells (1e-12)."""

@@ -40,6 +40,7 @@ def qubit(splitting, strengths, temperatures, potentials, cutoff):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("fcs_qubit"), ids=lambda case: str(case["inputs"]["T"]))
 def test_qubit(case):
     """Four cumulants of quanta and energy, Fano factor, uncertainty ratio (1e-10)."""
@@ -100,6 +101,7 @@ def responses(energies, removals, strengths, cutoff, beta, potential):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("onsager"), ids=lambda case: case["name"])
 def test_onsager(case):
     """Response matrix, its symmetry at equilibrium and only there, noise = 2 response, response of each transition."""

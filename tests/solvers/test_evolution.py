@@ -44,6 +44,7 @@ def evolutions(energies):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPECTRA)
 def test_against_the_exponential_of_the_liouvillian(name):
     """ρ(t), populations and expectation values, Lamb shift on; equal gaps and equal levels included (1e-8)."""

@@ -36,6 +36,7 @@ def given_levels(energies):
     return qdb.System(jnp.diag(energies), eigenbasis=np.eye(len(energies)), energies=energies)
 
 
+@pytest.mark.slow
 def test_degenerate_levels(rng):
     """ρ of 36 levels, right to 1e-11 of each level's own; its Hamiltonian known before tracing, and not."""
     energies, couplings = levels(rng, 36)

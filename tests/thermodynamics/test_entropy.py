@@ -42,6 +42,7 @@ def ensemble(name):
     return machines, states, *jax.tree.map(np.asarray, rates(batch, states))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEVELS)
 def test_every_part_is_positive(name):
     """Σ̇_b, Σ̇_na and Σ̇_a of 300 random machines and states; sums; what vanishes in the stationary state."""
