@@ -72,12 +72,17 @@ def test_flags_of_solvers():
 
     def upper(T, gap):
         levels = jnp.diag(jnp.stack([0.0 * gap, 1.0 + 0 * gap, 1.0 + gap]))
-        bath = qdb.Bath(np.ones((3, 3)) - np.eye(3), qdb.Ohmic(0.05, 10.0), temperature=T)
-        return qdb.steady_state(qdb.davies(levels, bath)).populations[2]
+        both = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+        sign = np.diag([1.0, 1.0, -1.0])  # the cold bath excites the upper levels with opposite phases
+        baths = [
+            qdb.Bath(both, qdb.Ohmic(0.05, 10.0), temperature=T),
+            qdb.Bath(sign @ both @ sign, qdb.Ohmic(0.05, 10.0), temperature=0.2),
+        ]
+        return qdb.steady_state(qdb.davies(levels, baths)).populations[2]
 
     gaps = np.array([1e-3, 1e-2, 0.2, 0.5, 1.0])
     swept = qdb.sweep(lambda gap: upper(0.7, gap), gap=gaps)
-    data = np.exp(-(1 + gaps) / 0.7) / (1 + np.exp(-1 / 0.7) + np.exp(-(1 + gaps) / 0.7))
+    data = np.asarray(jax.vmap(upper, (None, 0))(0.7, gaps))
     found = qdb.fit(upper, fitting.match(data), {"T": fitting.positive(1.0)}, over={"gap": gaps})
     np.testing.assert_allclose(found.values["T"], 0.7, rtol=1e-6)
     np.testing.assert_array_equal(found.condition_status, swept["status"].values)

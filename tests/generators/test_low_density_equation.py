@@ -79,6 +79,7 @@ def test_five_levels_two_of_them_equal():
     assert np.abs(qdb.balance.probability_currents(generator)).max() > 1e-4 * size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("potential", [np.diag([1.0, 1.0, 1.5]), np.diag([0.4, 2.0, 0.4]), np.diag([-0.5, 1.0, -0.5])])
 def test_two_equal_couplings_restore_detailed_balance(potential):
     ratios = np.asarray(gas_readings(ring(0.3), potential + 0j, 0.5, 1.0)["ratios"])

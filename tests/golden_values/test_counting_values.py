@@ -67,6 +67,7 @@ def refrigerator(energies, temperatures, strengths, cutoff):
     return {name: qdb.cumulants(generator, steady, name, order=3) for name in pairs}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("absorption_refrigerator"), ids=lambda case: str(case["inputs"]["levels"]))
 def test_refrigerator(case):
     """Three cumulants of the energy of three baths (1e-9), odd ones zero where the machine stands still."""

@@ -67,6 +67,7 @@ def evolved(liouvillian, rho, time):
     return (scipy.linalg.expm(time * liouvillian) @ rho.reshape(-1)).reshape(rho.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["generic", "equal levels"])
 def test_against_matrix_logarithms(name):
     """-Tr[D_b(ρ)(ln ρ - ln ρ_b)], the same with ρ_ss, and dS/dt as a difference of S along e^{tL}."""
