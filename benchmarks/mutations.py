@@ -335,7 +335,7 @@ def misplaced(root: pathlib.Path = ROOT) -> list[str]:
 def _run(folder: pathlib.Path, tests: tuple[str, ...]) -> tuple[int, str]:
     """pytest's exit code, and its last lines."""
     words = [word for each in tests for word in each.split()]
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", *words]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-m", "slow or not slow", *words]
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, "\n".join(done.stdout.splitlines()[-3:])

@@ -118,6 +118,8 @@ PRINTED = {
 
 COARSER = {"07_loop_current": (100,)}  # points a side: the same corner of the map is the largest
 LONG = {
+    "02_thermalisation",
+    "10_balance_reports",
     "04_dark_state",
     "07_loop_current",
     "03_double_dot",

@@ -247,6 +247,7 @@ def test_a_network_is_trained_as_it_is():
     np.testing.assert_allclose(again, found.outputs["value"], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_stopped_and_taken_up_again(tmp_path):
     """A checkpoint gives the same numbers, bit by bit; one of another fit is refused."""
     options = {"over": GRID, "optimizer": optax.adam(0.02), "starts": 2, "seed": 3}

@@ -89,6 +89,7 @@ def by_hand(strength, T_cold):
     return flows - flows.transpose(0, 2, 1), (counted * -omega).sum(axis=0) @ p - 2 * current @ response
 
 
+@pytest.mark.slow
 def test_micro_currents_and_noise():
     """Two parameters from the micro-currents of two baths and the noise of one, made in NumPy."""
     micro, noise = by_hand(**PLANTED)

@@ -51,6 +51,7 @@ def test_baths():
         qdb.davies(qdb.models.quantum_dot(0.3), [qdb.Flat(0.1)])
 
 
+@pytest.mark.slow
 def test_duplicate_baths():
     """One bath written twice is one bath of twice the strength."""
     base = random_machine(np.random.default_rng(31), 3, 2, ENERGIES)

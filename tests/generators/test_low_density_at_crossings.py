@@ -102,6 +102,7 @@ def test_generator():
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUSHES)
 def test_derivative(name):
     """What splits the pair makes square roots of the step at its thresholds: differences close in as slowly."""

@@ -39,6 +39,7 @@ def test_qubit(case):
     np.testing.assert_allclose(split, expected["lamb_shifted_splitting"], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_dark_state():
     """Degenerate levels with a dark state, Lamb shift on: the whole golden Liouvillian."""
     (case,) = (case for case in DEGENERATE if case["inputs"]["lamb"])

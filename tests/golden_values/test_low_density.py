@@ -132,6 +132,7 @@ def test_t_matrix(case):
     np.testing.assert_allclose(np.where(both & OFF, 0.5 * s, 0), np.where(both & OFF, lost, 0), rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_figure_1():
     (case,) = cases("ldl_fig1_curve")
     inputs = case["inputs"]
@@ -141,6 +142,7 @@ def test_figure_1():
         np.testing.assert_allclose([ratios[0, 2], ratios[1, 0], ratios[1, 2]], expected, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_dynamics():
     (case,) = cases("ldl_dynamics")
     inputs = case["inputs"]

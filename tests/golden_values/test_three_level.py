@@ -98,6 +98,7 @@ def check(expected, found):
         assert np.abs(wanted - value).min() < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_two_fields(case):
     """Different temperatures and chemical potentials; equal ones still carry current if μ ≠ 0 (1e-10)."""
@@ -117,6 +118,7 @@ def test_two_fields(case):
     np.testing.assert_allclose(found["heat"], found["energy"] - potentials * found["particles"], rtol=0, atol=1e-16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LOCAL, ids=lambda case: case["name"])
 def test_local_kms(case):
     """One field with a temperature for each frequency: steady state, current and its direction, inversion."""

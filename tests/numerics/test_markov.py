@@ -140,6 +140,7 @@ def test_gradients(zoo, d):
                 assert np.abs(found[n, :, i, j] - wanted).max() <= 1e-10 * np.abs(wanted).max(), (n, i, j)
 
 
+@pytest.mark.slow
 def test_derivatives_of_panels(rng):
     """First and second derivative of each population, the smallest ones included, to 1e-10 of itself."""
     d = SEVERAL_PANELS

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from programs import random_machine
 from reference.lindblad import Davies
 from reference.machines import ENERGIES
@@ -12,6 +13,7 @@ import qdbjax as qdb
 BATHS = tuple(zip((0.02, 0.02), (8.0, 8.0), (1.0, 0.4), strict=True))  # strength, cutoff, temperature
 
 
+@pytest.mark.slow
 def test_solvers_agree():
     """Auto, the ω = 0 block and the dense kernel on degenerate and generic spectra; populations where they suffice."""
     rng = np.random.default_rng(6)

@@ -141,6 +141,7 @@ def test_refused(change, error):
         qdb.evolve(rotated_machine(SPECTRA["generic"]), throw=True, **arguments)
 
 
+@pytest.mark.slow
 def test_failure_is_flagged_where_it_cannot_be_raised():
     """Without throw=True, and inside jit: NaN and a flag; the stiff solver gets to 1e12."""
     generator = rotated_machine(SPECTRA["generic"])

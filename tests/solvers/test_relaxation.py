@@ -13,6 +13,7 @@ import qdbjax as qdb
 TEMPERATURES = 0.7, 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("energies", SPECTRA.values(), ids=str)
 def test_propagator(energies):
     """e^{tL}: the plain exponential, the evolution, the semigroup, and the stationary state at t = 1e9."""

@@ -69,10 +69,8 @@ QUENCHES = {
 }
 
 
-RARER = {"temperature", "both", "out of equal levels", "between equal levels", "into equal levels"}
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in RARER)) for n in QUENCHES])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUENCHES)
 def test_state_of_another_generator(name):
     """Currents, entropy production and free energy of what a quench leaves behind, eagerly and in a program."""
     before, after = QUENCHES[name]
@@ -119,6 +117,7 @@ def test_derivative_of_the_frame():
         np.testing.assert_allclose(derivative, slope, rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_own_state_keeps_its_digits():
     """A cold state that crosses a jit or vmap beside its generator keeps its rarest population."""
     hamiltonian = np.diag([0.0, 1.0, 2.5])

@@ -15,9 +15,10 @@ def files(store):
     return {path: content for path, content in found.items() if path != pathlib.Path("zarr.json")}  # says when
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kills", "world", "blocks"),
-    [(2, 2, 83), pytest.param(20, 1, 401, marks=pytest.mark.slow), pytest.param(20, 2, 401, marks=pytest.mark.slow)],
+    [(2, 2, 83), (20, 1, 401), (20, 2, 401)],
 )
 def test_resumed_after_kills(tmp_path, kills, world, blocks):
     command = [sys.executable, str(SCRIPT), *map(str, (tmp_path, kills, world, blocks))]

@@ -59,6 +59,7 @@ def readings(hamiltonian, hot):
 traced = jax.jit(readings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPECTRA)
 def test_same_numbers(name):
     """Everything traced, the Hamiltonian known, everything known (1e-12)."""

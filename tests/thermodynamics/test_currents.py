@@ -112,6 +112,7 @@ def double(potentials, levels, tunneling):
     return readings(system, leads([qdb.fermion_destroy(0, 2), qdb.fermion_destroy(1, 2)], potentials))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("potentials", POTENTIALS, ids=str)
 def test_double_dot(potentials):
     """Without interaction every molecular orbital conducts by itself: Σ_λ Γ_Lλ Γ_Rλ/(Γ_Lλ + Γ_Rλ)(f_L - f_R)."""
