@@ -1,5 +1,7 @@
 """Jump terms of weakly coupled baths: operators, reservoirs and charges (Davies and universal equations)."""
 
+import abc
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,10 @@ class AbstractBathJumps(AbstractJumps):
     """Jump terms made from weakly coupled baths."""
 
     baths: eqx.AbstractVar[tuple[AbstractBath, ...]]
+
+    @abc.abstractmethod
+    def amplitudes(self, spectrum: Spectrum) -> tuple[Channels, ...]:
+        """X_a of each bath (channel, d, d) with rates Σ_a |⟨to|X_a|from⟩|², phases of the couplings included."""
 
     @property
     def charges(self) -> tuple[tuple[int, ...], ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from qdbjax._checks import as_scalar, is_traced
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, StatusCode
-from qdbjax.baths import AbstractBath, LocalTemperature, lamb_matrix, map_stacked, value_and_slope_at_level
+from qdbjax.baths import AbstractBath, LocalTemperature, lamb_matrix, map_stacked, noise_roots, value_and_slope_at_level
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.generators.bath_jumps import AbstractBathJumps, bath_operators, commutator_with_mixing
 from qdbjax.generators.generator import Generator, assemble
@@ -156,7 +156,6 @@ class DaviesJumps(AbstractBathJumps):
     secular_step: ClassVar[str | None] = "secular"
     is_secular: ClassVar[bool] = True
     merges_levels: ClassVar[bool] = True
-    has_amplitudes: ClassVar[bool] = True
 
     baths: tuple[AbstractBath, ...]
     shifted: bool = eqx.field(static=True)
@@ -192,8 +191,8 @@ class DaviesJumps(AbstractBathJumps):
         frequencies = jnp.where(spectrum.same_level, 0.0, spectrum.noise_frequencies)
 
         def of_bath(bath):
-            framed, noise = bath_operators(bath, spectrum), jnp.stack(bath.noises(frequencies))
-            root = jnp.sqrt(jnp.where(jnp.isfinite(noise) & (noise > 0), noise, 0.0))
+            framed, root = bath_operators(bath, spectrum), noise_roots(bath, frequencies)
+            root = jnp.where(jnp.isfinite(root), root, 0.0)
             if bath.correlation is not None:
                 framed = _independent(framed, bath.correlation, frequencies)
             dtype = np.promote_types(framed.dtype, root.dtype)

@@ -34,7 +34,6 @@ class AbstractJumps(eqx.Module):
     secular_step: ClassVar[str | None] = None  # what became of the secular approximation; None without weak coupling
     is_secular: ClassVar[bool] = False  # whether terms between different Bohr frequencies were dropped
     merges_levels: ClassVar[bool] = False  # whether rates of levels that count as one are taken at one frequency
-    has_amplitudes: ClassVar[bool] = False  # whether `amplitudes` are at hand
     populations_alone: ClassVar[bool] = False  # whether populations evolve by themselves between equal levels too
 
     @property
@@ -66,10 +65,6 @@ class AbstractJumps(eqx.Module):
     @abc.abstractmethod
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
         """(S, R) of each bath, both (channel, d, d), in the energy eigenbasis."""
-
-    def amplitudes(self, spectrum: Spectrum) -> tuple[Channels, ...]:
-        """X_a of each bath (channel, d, d) with rates Σ_a |⟨to|X_a|from⟩|², phases of the couplings included."""
-        raise NotImplementedError(type(self).__name__)
 
     @property
     def exchanges_particles(self) -> bool:

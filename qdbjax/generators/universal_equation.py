@@ -81,8 +81,11 @@ class UniversalJumps(AbstractBathJumps):
         status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
         return rates, status | shift_status(_shift_frequencies(spectrum), self.baths) if self.shifted else status
 
+    def amplitudes(self, spectrum: Spectrum) -> tuple[Channels, ...]:
+        return tuple(self._of_bath(bath, spectrum) for bath in self.baths)
+
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
-        return tuple((jumps, jumps) for jumps in (self._of_bath(bath, spectrum) for bath in self.baths))
+        return tuple((jumps, jumps) for jumps in self.amplitudes(spectrum))
 
     def _of_bath(self, bath: AbstractBath, spectrum: Spectrum) -> Channels:
         framed = bath_operators(bath, spectrum)

@@ -26,9 +26,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Matrix, Rates, RealVector, Scalar
+from qdbjax.generators.bath_jumps import AbstractBathJumps
 from qdbjax.generators.block import in_cells
 from qdbjax.generators.generator import Generator
-from qdbjax.generators.jumps import AbstractJumps, Channels
+from qdbjax.generators.jumps import Channels
 from qdbjax.numerics.entries import stack, unstack
 from qdbjax.numerics.linear_equations import factorize
 from qdbjax.numerics.markov import RateMatrix
@@ -52,12 +53,12 @@ def secular_error(generator: Generator, populations: RealVector) -> Scalar:
     outflows = ft.reduce(ft.partial(entrywise, jnp.add), unstack(generator.total_rates))
     decay, distance = 0.5 * (outflows[:, None] + outflows[None, :]), spectrum.frequencies
     square = largest(jnp.where(spectrum.same_level, 0.0, decay / distance) ** 2)
-    if not jumps.has_amplitudes:
+    if not isinstance(jumps, AbstractBathJumps):
         return square
     return in_cells(square > CLEAR, _estimate, (spectrum, jumps, generator.rates, populations), square)
 
 
-def _estimate(spectrum: Spectrum, jumps: AbstractJumps, rates: Rates, populations: RealVector) -> Scalar:
+def _estimate(spectrum: Spectrum, jumps: AbstractBathJumps, rates: Rates, populations: RealVector) -> Scalar:
     amplitudes, energies = jumps.amplitudes(spectrum), spectrum.energies
     dtype = np.result_type(*(X.dtype for X in amplitudes))
     amplitudes = tuple(X.astype(dtype) for X in amplitudes)

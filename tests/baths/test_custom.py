@@ -13,23 +13,28 @@ from qdbjax.baths import Custom, lamb_error, lamb_matrix, memory_time
 X, FREQUENCIES = qdb.sigma_x(), np.array([1.0, -1.0, 0.0, 0.03, -4.0])
 
 
-def same(density, function, unit=1.0, rtol=1e-11):
-    """A density by class and by function: Lamb shifts and memory times in units of the first."""
-    one, other = (qdb.Bath(X, each, temperature=0.4 * unit) for each in (density, function))
-    found = eqx.filter_jit(lamb_matrix)(other, FREQUENCIES * unit)
-    np.testing.assert_allclose(found, eqx.filter_jit(lamb_matrix)(one, FREQUENCIES * unit), rtol=rtol)
-    np.testing.assert_allclose(memory_time(other), memory_time(one), rtol=1e-9)
+def read(density, unit=1.0):
+    """Lamb shifts and memory time of a bath with this density."""
+    bath = qdb.Bath(X, density, temperature=0.4 * unit)
+    return eqx.filter_jit(lamb_matrix)(bath, FREQUENCIES * unit), memory_time(bath)
 
 
 @pytest.mark.parametrize("unit", [1e-24, *(pytest.param(u, marks=pytest.mark.slow) for u in (1.0, 1e9))])
 def test_any_unit(unit):
-    same(qdb.Ohmic(0.01, 5 * unit), lambda w: 0.01 * w * jnp.exp(-w / (5 * unit)), unit)
+    """By class and by function."""
+    shift, memory = read(qdb.Ohmic(0.01, 5 * unit), unit)
+    found, remembered = read(lambda w: 0.01 * w * jnp.exp(-w / (5 * unit)), unit)
+    np.testing.assert_allclose(found, shift, rtol=1e-11)
+    np.testing.assert_allclose(remembered, memory, rtol=1e-9)
 
 
 @pytest.mark.parametrize("width", [1e-3, *(pytest.param(w, marks=pytest.mark.slow) for w in (0.3, 0.03, 0.01, 1e-4))])
 def test_a_mode_of_any_width(width):
-    density = qdb.UnderdampedLorentzian(0.1, 1.0, width)
-    same(density, lambda w: 0.01 * width * w / ((w * w - 1) ** 2 + width**2 * w * w), rtol=1e-8)
+    """By class and by function."""
+    shift, memory = read(qdb.UnderdampedLorentzian(0.1, 1.0, width))
+    found, remembered = read(lambda w: 0.01 * width * w / ((w * w - 1) ** 2 + width**2 * w * w))
+    np.testing.assert_allclose(found, shift, rtol=1e-8)
+    np.testing.assert_allclose(remembered, memory, rtol=1e-9)
 
 
 FOUND = {

@@ -14,6 +14,7 @@ matplotlib.use("agg")
 import numpy as np
 import pytest
 import xarray
+from run_files import TWO_BATHS
 
 import qdbjax as qdb
 from qdbjax.cli.execution import _choose_device, _meaningless
@@ -21,22 +22,10 @@ from qdbjax.cli.main import main
 from qdbjax.cli.output_files import claim
 from qdbjax.cli.sweep_run import SweepRun
 
-BATHS = """
-[[baths]]
-name = "hot"
-coupling = { pauli = "x" }
-spectral_density = { kind = "ohmic", strength = 0.01, cutoff = 10.0 }
-
-[[baths]]
-name = "cold"
-coupling = { pauli = "x" }
-spectral_density = { kind = "ohmic", strength = 0.01, cutoff = 10.0 }
-temperature = 0.2
-"""
 SWEEP = f"""
 [system]
 hamiltonian = [[0.5, 0], [0, -0.5]]
-{BATHS}
+{TWO_BATHS}
 [sweep.T]
 parameter = "baths.hot.temperature"
 values = [0.5, 1.0]
@@ -45,7 +34,7 @@ EVOLUTION = f"""
 [system]
 model = "qubit"
 splitting = 1.0
-{BATHS}
+{TWO_BATHS}
 [evolution]
 initial = {{ level = 1 }}
 times = {{ values = [0.0, 1.0] }}
@@ -192,7 +181,7 @@ def test_a_fit_that_finds_no_number_is_no_success(tmp_path, capsys):
 [system]
 model = "qubit"
 splitting = 1.0
-{BATHS.replace('pauli = "x"', 'pauli = "z"')}
+{TWO_BATHS.replace('pauli = "x"', 'pauli = "z"')}
 [fit]
 steps = 2
 [fit.parameters.T]
@@ -338,7 +327,7 @@ model = "xxz_chain"
 fields = {[1.0 + 0.1 * n for n in range(10)]}
 exchange = 0.2
 anisotropy = 0.5
-{BATHS.replace("temperature = 0.2", "temperature = 1.5")}
+{TWO_BATHS.replace("temperature = 0.2", "temperature = 1.5")}
 [sweep.T]
 parameter = "baths.hot.temperature"
 values = [0.5]

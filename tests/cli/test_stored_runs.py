@@ -16,25 +16,19 @@ matplotlib.use("agg")
 import numpy as np
 import pytest
 import xarray
+from run_files import TWO_BATHS
 
 from qdbjax.cli import execution
 from qdbjax.cli.main import main
 from qdbjax.sweeps import grid_run, lock, store
 from qdbjax.sweeps.store import SweepStore
 
-RUN = """
+RUN = f"""
 title = "A qubit"
 [system]
 hamiltonian = [[0.5, 0], [0, -0.5]]
-[[baths]]
-name = "hot"
-coupling = { pauli = "x" }
-spectral_density = { kind = "ohmic", strength = 0.01, cutoff = 10.0 }
-[[baths]]
-name = "cold"
-coupling = { pauli = "x" }
-spectral_density = { kind = "ohmic", strength = 0.01, cutoff = 10.0 }
-temperature = 0.2
+{TWO_BATHS}"""
+RUN += """
 [sweep]
 T = { parameter = "baths.hot.temperature", start = 0.4, stop = 1.0, points = 8, unit = "meV" }
 [output]
