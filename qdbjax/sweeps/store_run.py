@@ -152,8 +152,7 @@ def _fill(store: SweepStore, sweep: Sweep, to: Destination, compiler: Compiler, 
     block = block_that_fits(compiler, store.chunk)
     runner, start, before = BlockRunner(compiler, sweep.axes, block), time.perf_counter(), compiler.seconds
     with progress_bar(total, sweep.name, progress, done=done) as report, _Writer(store, len(pending)) as writer:
-        for region in pending:
-            results = _chunk_of(runner, region)
+        for region, results in runner.results(pending):
             writer.put(region, results)
             report(results.status.size, flagged.with_more(results.status))
     seconds = time.perf_counter() - start - (compiler.seconds - before)
@@ -174,21 +173,6 @@ def _refuse_other_outputs(store: SweepStore, compiler: Compiler) -> None:
     found = difference(here, {name: f"{array.dtype} {array.shape}" for name, array in store.variables.items()})
     if found is not None:
         raise StoreError(f"{store.path} belongs to another sweep: {found}. Give another out, or remove it.")
-
-
-def _chunk_of(runner: BlockRunner, region: Region) -> PointResult:
-    """The results of one block of the store, of one call or, where memory is short, of several."""
-    whole = None
-    for part, results in runner.results(region):
-        if part == region:
-            return results
-        if whole is None:
-            size = tuple(piece.stop - piece.start for piece in region)
-            whole = jax.tree.map(lambda leaf, size=size: np.empty(size + leaf.shape[len(size) :], leaf.dtype), results)
-        place = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, region, strict=True))
-        for array, values in zip(jax.tree.leaves(whole), jax.tree.leaves(results), strict=True):
-            array[place] = values
-    return whole
 
 
 class _Writer:
