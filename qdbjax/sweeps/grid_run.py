@@ -270,8 +270,12 @@ class FlaggedShare:
 
     def with_more(self, status: np.ndarray) -> str:
         """What to say of the share when these points have joined."""
-        self.flagged += int(np.count_nonzero(status))
-        self.points += status.size
+        return self.with_counts(status.size, int(np.count_nonzero(status)))
+
+    def with_counts(self, points: int, flagged: int) -> str:
+        """The same, of so many points."""
+        self.flagged += flagged
+        self.points += points
         return f"{100 * self.flagged / self.points:.3g}% flagged" if self.flagged else "none flagged"
 
 
