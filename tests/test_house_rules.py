@@ -37,7 +37,19 @@ RANKS = {
     "__main__": 11,
     "__init__": 11,
 }
-OPTIONAL = {"xarray", "zarr", "matplotlib", "rich", "typer", "pydantic", "pandas", "qutip", "scipy", "dask"}
+OPTIONAL = {
+    "xarray",
+    "zarr",
+    "matplotlib",
+    "rich",
+    "typer",
+    "pydantic",
+    "pandas",
+    "qutip",
+    "scipy",
+    "dask",
+    "distributed",
+}
 EDGES = {
     ("_checks", "_types"),
     ("_status", "_checks"),

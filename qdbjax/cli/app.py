@@ -53,6 +53,9 @@ def run(
         str | None, typer.Option(metavar="R", help="Share of this process, or auto under SLURM and Open MPI.")
     ] = None,
     world: Annotated[int | None, typer.Option(metavar="W", help="Number of processes that share the store.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Compute on the workers of this Dask scheduler.")
+    ] = None,
 ) -> None:
     """Sweep, evolve or fit what FILE.toml describes; write FILE.zarr (of a fit FILE.json) and FILE.png into DIR.
 
@@ -64,7 +67,7 @@ def run(
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # terminals without ± or Greek letters
-    options = {"out": out, "resume": resume, "verify": verify, "rank": rank, "world": world}
+    options = {"out": out, "resume": resume, "verify": verify, "rank": rank, "world": world, "cluster": cluster}
     is_stored = any(value not in (None, False) for value in options.values())
     store = (out or output / f"{file.stem}.zarr") if is_stored else None
     with stops() as heard, _said_in_a_line(store):

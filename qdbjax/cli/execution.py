@@ -53,7 +53,8 @@ def execute(
     progress = False if quiet else None
     if storing.is_wanted:
         if isinstance(task, FitRun):
-            raise InputError(f"{file}: --out, --resume, --verify, --rank and --world belong to a sweep, not to a fit")
+            options = "--out, --resume, --verify, --rank, --world and --cluster"
+            raise InputError(f"{file}: {options} belong to a sweep, not to a fit")
         return _execute_into_store(task, storing, data_file, overwrite=overwrite, progress=progress, optimize=optimize)
     claim(output, [data_file, plot_file], overwrite=overwrite)
     _keep_programs()

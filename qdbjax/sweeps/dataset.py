@@ -17,9 +17,8 @@ from qdbjax.sweeps.axes import as_axes, check_function, function_name
 from qdbjax.sweeps.grid import STATUS
 from qdbjax.sweeps.grid_run import GridResults, run_over_grid
 from qdbjax.sweeps.labels import Labels, status_attributes
-from qdbjax.sweeps.ranks import share
 from qdbjax.sweeps.store import open_dataset
-from qdbjax.sweeps.store_run import Destination, Sweep, checked_path, run_into_store
+from qdbjax.sweeps.store_run import Destination, Sweep, destination, run_into_store
 
 if TYPE_CHECKING:
     import xarray
@@ -37,6 +36,7 @@ def sweep(
     verify: bool = False,
     rank: int | str | None = None,
     world: int | None = None,
+    cluster: Any = None,
     **named_axes: ArrayLike,
 ) -> "xarray.Dataset":
     """A function over the Cartesian product of named axes, in one compiled and vectorised call, labelled.
@@ -58,6 +58,8 @@ def sweep(
     verify: whether to read every checksum of that store first, and compute again what does not agree.
     rank, world: of processes that share a store, this one computes the blocks n with n mod world = rank, and makes or
         joins it; rank="auto" reads both from the variables of Open MPI, SLURM tasks or SLURM arrays.
+    cluster: a dask.distributed Client or the address of its scheduler: the workers, of one thread each, compute the
+        blocks and write them into the store, whose folder they share.
     named_axes: axes by keyword, inside those of `axes`: sweep(fn, flux=[0.0, 0.5]) is sweep(fn, axes={"flux": …}).
     Returns an xarray.Dataset: the axes as dimensions and coordinates, further dimensions `<variable>_dim0`, …; the
     flags of every grid point in `status` (`qdbjax.explain`, CF attributes `flag_masks` and `flag_meanings`);
@@ -67,7 +69,8 @@ def sweep(
     point never disturbs another one.
     Raises TypeError or ValueError for a function, axis or output that does not fit, MemoryError for results larger
     than the free memory, StoreError (a ValueError) for a store that is there, another's, or being written by somebody
-    else, OSError for a full disk. Where a block of grid points runs out of memory it is halved.
+    else, OSError for a full disk, ClusterError (an OSError) for workers that differ or a scheduler that is gone. Where
+    a block of grid points runs out of memory it is halved.
     """
     _import_xarray()
     coordinates = {name: np.asarray(values) for name, values in as_axes(axes, named_axes).items()}
@@ -76,7 +79,7 @@ def sweep(
         raise ValueError(
             f"batch_size must be an integer >= 1, the number of grid points computed at a time; got {batch_size!r}."
         )
-    to = _destination(out, resume, verify, rank, world)
+    to = _destination(out, resume, verify, rank, world, cluster)
     with chosen(optimize):
         return labelled_sweep(fn, coordinates, Labels(), to, batch_size=batch_size, progress=progress)
 
@@ -103,19 +106,22 @@ def labelled_sweep(
     return _labelled(results, axes, label, labels)
 
 
-def _destination(out: Any, resume: bool, verify: bool, rank: int | str | None, world: int | None) -> Destination | None:
+def _destination(
+    out: Any, resume: bool, verify: bool, rank: int | str | None, world: int | None, cluster: Any
+) -> Destination | None:
     """Where to, None for memory. Raises ValueError for what means nothing without a store."""
     for name, value in (("resume", resume), ("verify", verify)):
         if not isinstance(value, bool):
             raise TypeError(f"{name} must be True or False; got {value!r}.")
+    given = {"resume": resume, "verify": verify, "rank": rank, "world": world, "cluster": cluster}
     if out is None:
-        for name, value in (("resume", resume), ("verify", verify), ("rank", rank), ("world", world)):
-            if value not in (None, False):
+        for name, value in given.items():
+            if value is not None and value is not False:
                 raise ValueError(f"{name}={value!r} belongs to a store. Name one, as in out='run.zarr'.")
         return None
     if verify and not resume:
         raise ValueError("verify=True looks at a store that is there. Give resume=True with it.")
-    return Destination(checked_path(out), resume, verify, *share(rank, world))
+    return destination(out, resume, verify, rank, world, cluster)
 
 
 def _import_xarray():

@@ -216,7 +216,7 @@ FIT = RUN[: RUN.index("[sweep]")] + (
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [
-        (FIT, [], "--out, --resume, --verify, --rank and --world belong to a sweep, not to a fit"),
+        (FIT, [], "--out, --resume, --verify, --rank, --world and --cluster belong to a sweep, not to a fit"),
         (RUN, ["--verify"], "--verify looks at a store that is there; give --resume with it"),
         (RUN, ["--resume", "--overwrite"], "--overwrite begins anew, and --resume and --rank go on; give one of them"),
         (RUN, ["--rank", "2", "--world", "2"], "--rank, --world: rank must be from 0 to world - 1 = 1; got 2"),
