@@ -181,6 +181,8 @@ class SweepStore:
     def repair_coordinates(self, coordinates: Mapping[str, Any]) -> None:
         """Write coordinates again that cannot be read."""
         for name, values in coordinates.items():
+            if name not in self.coordinates:  # labels may have had other names when the store was made
+                continue
             try:
                 self.coordinates[name][...]
             except Exception:  # as above

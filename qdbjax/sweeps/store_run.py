@@ -16,7 +16,7 @@ import numpy as np
 
 from qdbjax._progress import progress_bar
 from qdbjax.sweeps.blocks import Region, block_shape
-from qdbjax.sweeps.configuration import as_attributes, configuration_of, difference, source_of
+from qdbjax.sweeps.configuration import configuration_of, difference
 from qdbjax.sweeps.errors import StoreError
 from qdbjax.sweeps.grid import PointResult
 from qdbjax.sweeps.grid_run import MAX_FIRST_BLOCK, BlockRunner, Compiler, FlaggedShare, block_that_fits, compiler_of
@@ -83,10 +83,10 @@ def run_into_store(sweep: Sweep, to: Destination, general: dict[str, Any], progr
             chunk = _chunk_shape(sweep, compiler, to.world)
             outputs = compiler.outputs(chunk)
             check_names(outputs.names)
-            source = {} if sweep.labels.origin is not None else {"function_source": source_of(sweep.fn)}
-            general = {**general, "block": list(chunk), **source, **as_attributes(sweep.configuration)}
+            labels = sweep.labels.completed(sweep.axes, outputs)
+            general = {**general, "block": list(chunk)}
             with _writable(to.path):
-                make_template(to.path, sweep.axes, outputs, chunk, sweep.labels, general)
+                make_template(to.path, sweep.axes, outputs, chunk, labels, general)
         store = SweepStore(to.path, "r+")
         _refuse_other(store, sweep)
         store.remove_partial_files()
@@ -133,7 +133,8 @@ def _refuse_other(store: SweepStore, sweep: Sweep) -> None:
 
 def _fill(store: SweepStore, sweep: Sweep, to: Destination, compiler: Compiler, progress: bool | None) -> StoreRun:
     if to.verify:
-        store.repair_coordinates({**sweep.axes, **sweep.labels.coordinates})
+        labels = sweep.labels.completed(sweep.axes, compiler.outputs(store.chunk))
+        store.repair_coordinates({**sweep.axes, **labels.coordinates})
     own = store.blocks()[to.rank :: to.world]
     pending, flagged = [], FlaggedShare()
     for region in own:
