@@ -65,9 +65,7 @@ def run(
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # terminals without ± or Greek letters
     options = {"out": out, "resume": resume, "verify": verify, "rank": rank, "world": world}
-    is_stored = any(value not in (None, False) for value in options.values())
-    store = (out or output / f"{file.stem}.zarr") if is_stored else None
-    with stops() as heard, _said_in_a_line(store):
+    with stops() as heard, _said_in_a_line(out or output / f"{file.stem}.zarr"):
         from qdbjax.cli.execution import execute
         from qdbjax.cli.storing import Storing
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qdbjax.cli.fit_run import FitRun
 from qdbjax.cli.output_files import SOFTWARE, finished_under
-from qdbjax.cli.sweep_run import SweepRun
+from qdbjax.cli.sweep_run import Figure, SweepRun
 from qdbjax.fitting import Fit
 from qdbjax.plotting import plot_fit, plot_lines, plot_map
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 DPI = 200
 
 
-def selection(data: "xarray.Dataset", task: SweepRun) -> dict:
-    """The slice that is drawn: what [output.select] says, the nearest coordinate for an axis, else the first entry."""
+def selection(data: "xarray.Dataset", task: SweepRun, figure: Figure) -> dict:
+    """The slice that is drawn: what the file says, the nearest coordinate for an axis, else the first entry."""
     select: dict = {}
-    variable, axes = task.drawn, task.axes_of(task.drawn)
-    for name, value in task.run.output.select.items():
+    variable, axes = figure.variable, task.axes_of(figure.variable)
+    for name, value in figure.select.items():
         if name in axes:
             select[name] = data[name].sel({name: float(value)}, method="nearest").item()
         elif name in data.coords:
@@ -36,27 +36,38 @@ def selection(data: "xarray.Dataset", task: SweepRun) -> dict:
     return {**first, **middle, **select}
 
 
-def draw(found: "xarray.Dataset | Fit", task: SweepRun | FitRun, target: Path) -> None:
-    """Draw the plotted quantity, or how a fit went, and save it as a PNG."""
+def figure_files(task: SweepRun | FitRun, data_file: Path) -> list[Path]:
+    """A PNG beside the data, or of several figures one each, with what tells them apart in its name."""
+    stem = data_file.name.removesuffix(data_file.suffix)
+    if isinstance(task, FitRun) or len(task.figures) == 1:
+        return [data_file.with_name(f"{stem}.png")]
+    return [data_file.with_name(f"{stem}-{figure.label}.png") for figure in task.figures]
+
+
+def draw(found: "xarray.Dataset | Fit", task: SweepRun | FitRun, data_file: Path) -> list[Path]:
+    """Draw what the file asks for, or how a fit went, and save it as `figure_files`, which are returned."""
     import matplotlib
 
+    targets = figure_files(task, data_file)
     with matplotlib.rc_context({"backend": "agg"}):
-        figure = plot_fit(found) if isinstance(found, Fit) else _drawn(found, task)
-        with finished_under(target) as partial:
-            figure.savefig(partial, dpi=DPI, metadata={"Software": SOFTWARE})
-        _close(figure)
+        for target, figure in zip(targets, [None] if isinstance(found, Fit) else task.figures, strict=True):
+            drawn = plot_fit(found) if figure is None else _drawn(found, task, figure)
+            with finished_under(target) as partial:
+                drawn.savefig(partial, dpi=DPI, metadata={"Software": SOFTWARE})
+            _close(drawn)
+    return targets
 
 
-def _drawn(data: "xarray.Dataset", task: SweepRun) -> "matplotlib.figure.Figure":
-    run, variable = task.run, task.drawn
-    select = selection(data, task)
+def _drawn(data: "xarray.Dataset", task: SweepRun, figure: Figure) -> "matplotlib.figure.Figure":
+    run, variable = task.run, figure.variable
+    select = selection(data, task, figure)
     free = [name for name in task.axes_of(variable) if name not in select]
     crossings = {name: positions for name, positions in run.output.crossings.items() if name in free}
     if len(free) == 1:
         lines = {
             name: value
             for name, value in select.items()
-            if name in run.sweep or name == "time" or name in run.output.select
+            if name in run.sweep or name == "time" or name in figure.select
         }
         several = [name for name in data[variable].dims if name not in lines and name not in free]
         lines |= {name: select[name] for name in several[1:]}

@@ -60,7 +60,7 @@ def provenance(name: str, fn: Callable, axes: Mapping[str, np.ndarray], configur
         "jaxlib_version": jaxlib.__version__,
         "python_version": platform.python_version(),
         "device": f"{device.platform}: {device.device_kind}",
-        "dtype": str(np.result_type(*(values.dtype for values in axes.values()))),
+        "dtype": str(np.result_type(float if jax.config.jax_enable_x64 else np.float32, *axes.values())),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "points": math.prod(len(values) for values in axes.values()),
         **as_attributes(configuration),

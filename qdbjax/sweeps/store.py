@@ -98,7 +98,7 @@ def _rename(partial: Path, path: Path) -> None:
 
 
 def _dims(array) -> tuple[str, ...]:
-    return tuple(array.metadata.dimension_names)
+    return tuple(array.metadata.dimension_names or ())  # None for a single number
 
 
 def check_names(names: tuple[str, ...]) -> None:
