@@ -77,7 +77,7 @@ PERFORMANCE = {
     "carnot_coefficient": ("coefficient of performance of Carnot", ""),
     "mode": ("mode of operation", ""),
 }
-MODES = {
+MACHINE_MODES = {
     "flag_values": [int(mode) for mode in Mode],
     "flag_meanings": " ".join(mode.name.lower() for mode in Mode),
 }
@@ -97,7 +97,7 @@ def quantities_of(run: RunFile) -> dict[str, Quantity]:
     performs = _Once(lambda generator, state: performance(generator, state, **run.performance.model_dump()))
     for name, (long_name, units) in PERFORMANCE.items():
         compute = lambda generator, state, name=name: getattr(performs(generator, state), name)  # noqa: E731
-        found[name] = Quantity(compute, (), long_name, units, attributes=MODES if name == "mode" else {})
+        found[name] = Quantity(compute, (), long_name, units, attributes=MACHINE_MODES if name == "mode" else {})
     for name in run.observables:
         found[name] = Quantity(
             lambda g, state, name=name: expect(state, observable(run, name, g.dimension)), (), name, ""

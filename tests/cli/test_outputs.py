@@ -42,7 +42,8 @@ values = [0.4, 1.0, 2.0]
 
 [output]
 quantities = [
-    "heat_currents", "entropy_production", "populations", "cumulants", "power", "efficiency", "carnot_efficiency", "mode",
+    "heat_currents", "entropy_production", "populations", "cumulants", "power", "efficiency", "mode",
+    "carnot_efficiency",
 ]
 plot = [
     "power",
