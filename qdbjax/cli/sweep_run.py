@@ -1,5 +1,6 @@
 """A run file as a sweep: the function of the swept numbers, its axes, and the labels of its results."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,7 @@ from qdbjax.solvers import steady_state
 from qdbjax.sweeps import StoreError
 from qdbjax.sweeps.dataset import labelled_sweep
 from qdbjax.sweeps.labels import Labels
+from qdbjax.sweeps.plan import Plan as SweepPlan, plan_of
 from qdbjax.sweeps.store_run import Destination
 
 if TYPE_CHECKING:
@@ -75,10 +77,22 @@ class SweepRun:
 
     def result(self, *, progress: bool | None, to: Destination) -> "xarray.Dataset":
         """The swept quantities in a store, with names, units and the run file itself in the attributes."""
-        axes = {name: jnp.asarray(values) for name, values in self.plan.axes.items()}  # none for one evolution
+        with self._refusing():
+            return labelled_sweep(self.function(), self._axes(), self._labels(), to, progress=progress)
+
+    def planned(self) -> SweepPlan:
+        """What `result` would compute."""
+        with self._refusing():
+            return plan_of(self.function(), self._axes(), self._labels())
+
+    def _axes(self) -> dict[str, np.ndarray]:
+        """Coordinates in the precision of the session; none for an evolution without sweep."""
+        return {name: np.asarray(jnp.asarray(values)) for name, values in self.plan.axes.items()}
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
         try:
-            checked = {name: np.asarray(values) for name, values in axes.items()}
-            return labelled_sweep(self.function(), checked, self._labels(), to, progress=progress)
+            yield
         except StoreError as error:
             raise InputError(str(error)) from None
         except (ValueError, TypeError) as error:  # what shows only when all quantities are put together

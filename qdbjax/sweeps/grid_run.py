@@ -77,6 +77,10 @@ class Compiler:
             self.seconds += time.perf_counter() - start
         return self.traces[block]
 
+    def lowered(self, block: tuple[int, ...]) -> jax.stages.Lowered:
+        """The program for blocks of this shape before XLA."""
+        return self._traced(block).lower()
+
     def outputs(self, block: tuple[int, ...]) -> PointResult:
         """Shapes and types of the results of a block, without compiling."""
         program = self.programs.get((*self.key, block))

@@ -80,7 +80,7 @@ def run_into_store(sweep: Sweep, to: Destination, general: dict[str, Any], progr
             stack.enter_context(locked(to.path, to.rank, to.world))
             remove_leftovers(to.path)
         if not _is_there(to.path):
-            chunk = _chunk_shape(sweep, compiler, to.world)
+            chunk = chunk_shape(sweep, compiler, to.world)
             outputs = compiler.outputs(chunk)
             check_names(outputs.names)
             labels = sweep.labels.completed(sweep.axes, outputs)
@@ -106,7 +106,7 @@ def _writable(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: cannot be written to: {error.strerror or error}. Give another out.") from None
 
 
-def _chunk_shape(sweep: Sweep, compiler: Compiler, world: int) -> tuple[int, ...]:
+def chunk_shape(sweep: Sweep, compiler: Compiler, world: int) -> tuple[int, ...]:
     """A block that every process would choose, whatever memory it has."""
     if sweep.batch_size is not None:
         return _block(sweep, sweep.batch_size)
