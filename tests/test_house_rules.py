@@ -18,6 +18,7 @@ RANKS = {
     "_status": 0,
     "_progress": 0,
     "_repr": 0,
+    "_labels": 0,
     "compilation": 0,
     "numerics": 1,
     "operators": 2,

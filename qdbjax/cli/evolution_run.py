@@ -4,11 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_hermitian
 from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.cli.errors import InputError
-from qdbjax.cli.factory import operator_of
-from qdbjax.cli.quantities import QUANTITIES
+from qdbjax.cli.plan import Plan
+from qdbjax.cli.quantities import observable
 from qdbjax.cli.schema import Initial, RunFile
 from qdbjax.generators import Generator
 from qdbjax.solvers import evolve
@@ -16,32 +15,17 @@ from qdbjax.states.state import density_matrix
 
 
 def check_evolution(run: RunFile, levels: int) -> None:
-    """Raise InputError for an initial state or observable that does not fit the system."""
+    """Raise InputError for an initial state that does not fit the system."""
     table = run.evolution.initial
     for name in ("level", "site"):
         number = getattr(table, name)
         if number is not None and number >= levels:
             raise InputError(f"evolution.initial.{name}: must be from 0 to {levels - 1}; got {number}")
-    for name in run.evolution.observables:
-        if name in QUANTITIES or name in run.sweep:
-            raise InputError(f"evolution.observables.{name}: the name is taken; choose another")
     try:
         if table.level is None:
             density_matrix(_written(table, levels), levels, "state")
     except (ValueError, TypeError) as error:
         raise InputError(f"evolution.initial: {error}") from None
-    for name in run.evolution.observables:
-        try:
-            matrix = _observable(run, name, levels)
-            if matrix.shape != (levels, levels):
-                raise ValueError(f"must have shape {(levels, levels)}; got {matrix.shape}")
-            as_hermitian(matrix, "operator")
-        except (ValueError, TypeError) as error:
-            raise InputError(f"evolution.observables.{name}: {error}") from None
-
-
-def _observable(run: RunFile, name: str, levels: int) -> np.ndarray:
-    return operator_of(run.evolution.observables[name].model_dump(), run.system.model, levels)
 
 
 def _written(table: Initial, levels: int) -> np.ndarray:
@@ -59,20 +43,20 @@ def _initial(table: Initial, generator: Generator) -> Matrix | np.ndarray:
 
 
 def quantities_in_time(
-    run: RunFile, generator: Generator, names: list[str], times: ArrayLike, mode: str = "reverse"
+    plan: Plan, generator: Generator, names: list[str], times: ArrayLike, mode: str = "reverse"
 ) -> dict[str, Array]:
-    """The named quantities and every observable of the file, with the time in front where they change in time.
+    """The named quantities, with the time in front where they change in time.
 
     mode: of differentiation, as `evolve` takes it.
     """
-    levels = generator.dimension
-    observables = {name: _observable(run, name, levels) for name in run.evolution.observables}
+    run = plan.run
+    observables = {name: observable(run, name, generator.dimension) for name in names if name in run.observables}
     start = _initial(run.evolution.initial, generator)
     found = evolve(generator, start, times, observables=observables, mode=mode)
     values = dict(found.expectations)
-    for name in names:
-        compute = QUANTITIES[name].compute
-        if QUANTITIES[name].reads == "generator":
+    for name in dict.fromkeys(each for each in names if each not in values):
+        compute = plan.quantities[name].compute
+        if plan.quantities[name].reads == "generator":
             values[name] = compute(generator, None)
         else:
             values[name] = jax.vmap(lambda rho, compute=compute: compute(generator, rho))(found.density_matrix)

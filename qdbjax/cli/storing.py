@@ -30,16 +30,11 @@ class Storing:
     world: int | None = None
     cluster: str | None = None
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether the run goes into a store block by block."""
-        return self != Storing()
-
     def path(self, data_file: Path) -> Path:
         """Of the store."""
         return data_file if self.out is None else self.out
 
-    def destination(self, data_file: Path, figure: Path, *, overwrite: bool) -> Destination:
+    def destination(self, data_file: Path, figures: list[Path], *, overwrite: bool) -> Destination:
         """Where the sweep goes, with the place made free. Raises InputError for what cannot be."""
         path = self.path(data_file)
         try:
@@ -57,7 +52,7 @@ class Storing:
             raise InputError(
                 f"{path}: exists; give --resume to go on with it, --overwrite to replace it, or another --out"
             )
-        claim(path.parent, [figure] if is_joined else [path, figure], overwrite=overwrite or is_joined)
+        claim(path.parent, figures if is_joined else [path, *figures], overwrite=overwrite or is_joined)
         if overwrite and path.exists():
             try:
                 refuse_if_locked(path)

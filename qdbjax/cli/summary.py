@@ -24,7 +24,7 @@ def print_summary(found: "xarray.Dataset | Fit", task: SweepRun | FitRun, files:
         console.print("\n".join([*title, repr(found)]), highlight=False, markup=False, soft_wrap=True)
         lines = []
     else:
-        _print_extremes(found, task.drawn, console)
+        _print_extremes(found, task.figures[0].variable, console)
         lines = _about(found)
     kept = cache_use()
     if kept is not None and (kept.rejected or not kept.hits):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._checks import check_kind
+from qdbjax._labels import named
 from qdbjax._repr import summary
 from qdbjax._status import Status, explain, is_fatal, raise_flag, record, throw_if_flagged
 from qdbjax._types import Matrix, RealVector, Scalar, StatusCode
@@ -52,7 +53,7 @@ class SteadyState(eqx.Module):
     @property
     def populations(self) -> RealVector:
         """p_n of the energy levels, (d,); level n is column n of the eigenbasis."""
-        return self.state.populations
+        return named(self.state.populations, ("level",))
 
     @property
     def coherences(self) -> Matrix:

@@ -1,12 +1,16 @@
 """What a store belongs to, in words: only a sweep that says the same of itself goes on with it."""
 
+import datetime
 import hashlib
 import inspect
 import json
+import math
+import platform
 import sys
 from collections.abc import Callable, Mapping
 
 import jax
+import jaxlib
 import numpy as np
 
 from qdbjax.compilation.description import describe, describe_function, where_they_differ
@@ -35,7 +39,7 @@ def configuration_of(
     return found | dict(describe_function(fn) if origin is None else origin)
 
 
-def source_of(fn: Callable) -> str:
+def source_of(fn: Callable | None) -> str:
     """The text of a function as it is written, or nothing."""
     while hasattr(fn, "func") or hasattr(fn, "__wrapped__"):
         fn = fn.func if hasattr(fn, "func") else fn.__wrapped__
@@ -43,6 +47,24 @@ def source_of(fn: Callable) -> str:
         return inspect.getsource(fn)
     except (OSError, TypeError):
         return ""
+
+
+def provenance(name: str, fn: Callable, axes: Mapping[str, np.ndarray], configuration: Mapping[str, str]) -> dict:
+    """Attributes that say what was computed, by what, on what and when."""
+    device = jax.devices()[0]
+    return {
+        "function": name,
+        "function_source": source_of(fn),
+        "qdbjax_version": sys.modules["qdbjax"].__version__,
+        "jax_version": jax.__version__,
+        "jaxlib_version": jaxlib.__version__,
+        "python_version": platform.python_version(),
+        "device": f"{device.platform}: {device.device_kind}",
+        "dtype": str(np.result_type(float if jax.config.jax_enable_x64 else np.float32, *axes.values())),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "points": math.prod(len(values) for values in axes.values()),
+        **as_attributes(configuration),
+    }
 
 
 def as_attributes(configuration: Mapping[str, str]) -> dict[str, str]:

@@ -42,9 +42,9 @@ class Program:
 
 @dataclass(frozen=True)
 class GridResults:
-    """Variables over the whole grid as NumPy arrays, and how long they took."""
+    """Variables over the whole grid as NumPy arrays, what is known of them, and how long they took."""
 
-    names: tuple[str, ...]
+    outputs: PointResult
     values: tuple[np.ndarray, ...]
     status: np.ndarray
     seconds: float
@@ -93,6 +93,10 @@ class Compiler:
             self.traces[block] = jax.jit(self.grid_function).trace(*shapes)
             self.seconds += time.perf_counter() - start
         return self.traces[block]
+
+    def lowered(self, block: tuple[int, ...]) -> jax.stages.Lowered:
+        """The program for blocks of this shape before XLA."""
+        return self._traced(block).lower()
 
     def outputs(self, block: tuple[int, ...]) -> PointResult:
         """Shapes and types of the results of a block, without compiling."""
@@ -221,19 +225,29 @@ def _joined(whole: PointResult | None, region: Region, part: Region, found: Poin
 
 
 def run_over_grid(
-    fn: Callable, axes: dict[str, np.ndarray], name: str, batch_size: int | None, report_progress: ReportProgress
+    fn: Callable,
+    axes: dict[str, np.ndarray],
+    name: str,
+    batch_size: int | None,
+    report_progress: ReportProgress,
+    check: Callable[[PointResult], object] = lambda _: None,
 ) -> GridResults:
-    """fn over the product of the axes."""
+    """fn over the product of the axes.
+
+    check: of names, shapes and types of the outputs, before anything is computed.
+    """
     shape = tuple(len(values) for values in axes.values())
     compiler = compiler_of(fn, axes, name)
     if 0 in shape:
         outputs = compiler.outputs(tuple(1 for _ in shape))
+        check(outputs)
         arrays = _allocate(outputs, shape)
-        return GridResults(outputs.names, arrays.values, arrays.status, 0.0, 0.0, shape)
+        return GridResults(outputs, arrays.values, arrays.status, 0.0, 0.0, shape)
     block = block_shape(shape, MAX_FIRST_BLOCK) if batch_size is None else block_shape(shape, batch_size)
     if batch_size is None:
         block = block_that_fits(compiler, block)
     program = compiler.program(block)
+    check(program.outputs)
     _refuse_too_large(program, math.prod(shape))
     arrays = _allocate(program.outputs, shape)
     start, before = time.perf_counter(), compiler.seconds
@@ -243,7 +257,7 @@ def run_over_grid(
             array[region] = values
         report_progress(results.status.size, flagged.with_more(results.status))
     seconds = time.perf_counter() - start - (compiler.seconds - before)
-    return GridResults(program.outputs.names, arrays.values, arrays.status, seconds, compiler.seconds, runner.block)
+    return GridResults(program.outputs, arrays.values, arrays.status, seconds, compiler.seconds, runner.block)
 
 
 def compiler_of(fn: Callable, axes: dict[str, np.ndarray], name: str) -> Compiler:

@@ -17,7 +17,7 @@ import numpy as np
 from qdbjax._progress import progress_bar
 from qdbjax.sweeps.blocks import Region, block_shape
 from qdbjax.sweeps.cluster import Workers, checked_cluster, packed, workers_of
-from qdbjax.sweeps.configuration import as_attributes, configuration_of, difference, source_of
+from qdbjax.sweeps.configuration import as_attributes, configuration_of, difference
 from qdbjax.sweeps.errors import StoreError
 from qdbjax.sweeps.grid import PointResult
 from qdbjax.sweeps.grid_run import MAX_FIRST_BLOCK, BlockRunner, Compiler, FlaggedShare, block_that_fits, compiler_of
@@ -83,19 +83,19 @@ def run_into_store(sweep: Sweep, to: Destination, general: dict[str, Any], progr
         if to.cluster is not None:
             workers = stack.enter_context(workers_of(to.cluster, packed(sweep.fn, sweep.axes, sweep.name)))
             sweep.configuration = {**sweep.configuration, "platform": workers.platform}
-            general = {**general, "device": workers.device}
+            general = {**general, "device": workers.device, **as_attributes(sweep.configuration)}
         with _writable(to.path):
             to.path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(to.path, to.rank, to.world))
             remove_leftovers(to.path)
         if not _is_there(to.path):
-            chunk = _chunk_shape(sweep, compiler, to.world if workers is None else workers.number)
+            chunk = chunk_shape(sweep, compiler, to.world if workers is None else workers.number)
             outputs = compiler.outputs(chunk)
             check_names(outputs.names)
-            source = {} if sweep.labels.origin is not None else {"function_source": source_of(sweep.fn)}
-            general = {**general, "block": list(chunk), **source, **as_attributes(sweep.configuration)}
+            labels = sweep.labels.completed(sweep.axes, outputs)
+            general = {**general, "block": list(chunk)}
             with _writable(to.path):
-                make_template(to.path, sweep.axes, outputs, chunk, sweep.labels, general)
+                make_template(to.path, sweep.axes, outputs, chunk, labels, general)
         store = SweepStore(to.path, "r+")
         _refuse_other(store, sweep)
         store.remove_partial_files()
@@ -115,7 +115,7 @@ def _writable(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: cannot be written to: {error.strerror or error}. Give another out.") from None
 
 
-def _chunk_shape(sweep: Sweep, compiler: Compiler, world: int) -> tuple[int, ...]:
+def chunk_shape(sweep: Sweep, compiler: Compiler, world: int) -> tuple[int, ...]:
     """A block that every process would choose, whatever memory it has."""
     if sweep.batch_size is not None:
         return _block(sweep, sweep.batch_size)
@@ -144,7 +144,8 @@ def _fill(
     store: SweepStore, sweep: Sweep, to: Destination, compiler: Compiler, progress: bool | None, workers: Workers | None
 ) -> StoreRun:
     if to.verify:
-        store.repair_coordinates({**sweep.axes, **sweep.labels.coordinates})
+        labels = sweep.labels.completed(sweep.axes, compiler.outputs(store.chunk))
+        store.repair_coordinates({**sweep.axes, **labels.coordinates})
     own = store.blocks()[to.rank :: to.world]
     pending, flagged = [], FlaggedShare()
     for region in own:
