@@ -1,6 +1,7 @@
 """The commands. What they need is imported when they run, so that `--help` answers at once."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -62,7 +63,7 @@ def run(
     Compiled programs are kept in the user's cache folder; QDBJAX_CACHE names another one, QDBJAX_CACHE=0 keeps none.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # terminals without ± or Greek letters
     options = {"out": out, "resume": resume, "verify": verify, "rank": rank, "world": world}
     is_stored = any(value not in (None, False) for value in options.values())

@@ -9,20 +9,20 @@ from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.factory import operator_of
 from qdbjax.cli.quantities import QUANTITIES
-from qdbjax.cli.schema import Initial, RunFile
+from qdbjax.cli.schema import Evolution, Initial, RunFile
 from qdbjax.generators import Generator
 from qdbjax.solvers import evolve
 from qdbjax.states.state import density_matrix
 
 
-def check_evolution(run: RunFile, levels: int) -> None:
+def check_evolution(run: RunFile, evolution: Evolution, levels: int) -> None:
     """Raise InputError for an initial state or observable that does not fit the system."""
-    table = run.evolution.initial
+    table = evolution.initial
     for name in ("level", "site"):
         number = getattr(table, name)
         if number is not None and number >= levels:
             raise InputError(f"evolution.initial.{name}: must be from 0 to {levels - 1}; got {number}")
-    for name in run.evolution.observables:
+    for name in evolution.observables:
         if name in QUANTITIES or name in run.sweep:
             raise InputError(f"evolution.observables.{name}: the name is taken; choose another")
     try:
@@ -30,9 +30,9 @@ def check_evolution(run: RunFile, levels: int) -> None:
             density_matrix(_written(table, levels), levels, "state")
     except (ValueError, TypeError) as error:
         raise InputError(f"evolution.initial: {error}") from None
-    for name in run.evolution.observables:
+    for name in evolution.observables:
         try:
-            matrix = _observable(run, name, levels)
+            matrix = _observable(run, evolution, name, levels)
             if matrix.shape != (levels, levels):
                 raise ValueError(f"must have shape {(levels, levels)}; got {matrix.shape}")
             as_hermitian(matrix, "operator")
@@ -40,8 +40,8 @@ def check_evolution(run: RunFile, levels: int) -> None:
             raise InputError(f"evolution.observables.{name}: {error}") from None
 
 
-def _observable(run: RunFile, name: str, levels: int) -> np.ndarray:
-    return operator_of(run.evolution.observables[name].model_dump(), run.system.model, levels)
+def _observable(run: RunFile, evolution: Evolution, name: str, levels: int) -> np.ndarray:
+    return operator_of(evolution.observables[name].model_dump(), run.system.model, levels)
 
 
 def _written(table: Initial, levels: int) -> np.ndarray:
@@ -59,15 +59,20 @@ def _initial(table: Initial, generator: Generator) -> Matrix | np.ndarray:
 
 
 def quantities_in_time(
-    run: RunFile, generator: Generator, names: list[str], times: ArrayLike, mode: str = "reverse"
+    run: RunFile,
+    evolution: Evolution,
+    generator: Generator,
+    names: list[str],
+    times: ArrayLike,
+    mode: str = "reverse",
 ) -> dict[str, Array]:
     """The named quantities and every observable of the file, with the time in front where they change in time.
 
     mode: of differentiation, as `evolve` takes it.
     """
     levels = generator.dimension
-    observables = {name: _observable(run, name, levels) for name in run.evolution.observables}
-    start = _initial(run.evolution.initial, generator)
+    observables = {name: _observable(run, evolution, name, levels) for name in evolution.observables}
+    start = _initial(evolution.initial, generator)
     found = evolve(generator, start, times, observables=observables, mode=mode)
     values = dict(found.expectations)
     for name in names:

@@ -41,7 +41,8 @@ def parts_of(tree: dict) -> tuple[System, Baths]:
 def generator_of(tree: dict) -> Generator:
     """The Davies generator of system and baths; for gases, that of the low-density limit."""
     system, baths = parts_of(tree)
-    return (low_density if isinstance(baths[0], Gas) else davies)(system, baths)
+    gases = [bath for bath in baths if isinstance(bath, Gas)]
+    return low_density(system, gases) if gases else davies(system, [b for b in baths if isinstance(b, AbstractBath)])
 
 
 def _system(table: dict) -> tuple[System, Baths]:

@@ -41,7 +41,11 @@ def draw(found: "xarray.Dataset | Fit", task: SweepRun | FitRun, target: Path) -
     import matplotlib
 
     with matplotlib.rc_context({"backend": "agg"}):
-        figure = plot_fit(found) if isinstance(found, Fit) else _drawn(found, task)
+        if isinstance(found, Fit):
+            figure = plot_fit(found)
+        else:
+            assert isinstance(task, SweepRun)  # only these give a dataset
+            figure = _drawn(found, task)
         with finished_under(target) as partial:
             figure.savefig(partial, dpi=DPI, metadata={"Software": SOFTWARE})
         _close(figure)
@@ -65,7 +69,9 @@ def _drawn(data: "xarray.Dataset", task: SweepRun) -> "matplotlib.figure.Figure"
         extra = _words({name: value for name, value in select.items() if data.sizes[name] > 1})
         title = f"{run.title} ({extra})" if run.title and extra else run.title
         ax = plot_map(data, variable, x=free[-1], y=free[0], select=select, crossings=crossings, title=title)
-    return ax.figure
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
 
 
 def _words(select: Mapping) -> str:

@@ -8,7 +8,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, Field, create_model, field_validator, model_validator
@@ -70,13 +70,13 @@ def table_of(key: str, kind: str, thing: Callable, types: Mapping[str, Any]) -> 
         elif written is inspect.Parameter.empty:
             written = None  # a number left out, which is allowed where it is swept
         fields[name] = (types.get(name, NumberOrList), written)
-    return create_model(
-        thing.__name__,
-        __config__={"strict": True},
-        __module__=__name__,
-        __validators__={"known_keys": KNOWN_KEYS},
-        **fields,
-    )
+    settings: dict[str, Any] = {
+        "config": {"strict": True},
+        "module": __name__,
+        "validators": {"known_keys": KNOWN_KEYS},
+    }
+    fields |= {f"__{name}__": value for name, value in settings.items()}
+    return create_model(thing.__name__, **fields)
 
 
 class Term(BaseModel, strict=True):
@@ -93,7 +93,7 @@ class Custom(BaseModel, strict=True):
     _keys = KNOWN_KEYS
     model: Literal["custom"] = "custom"
     hamiltonian: Matrix
-    terms: dict[str, Term] = Field({})
+    terms: dict[str, Term] = Field(default={})
 
 
 def tables_of(key: str, things: Mapping[str, Callable], types: Mapping[str, Any]) -> dict[str, type[BaseModel]]:
@@ -101,13 +101,18 @@ def tables_of(key: str, things: Mapping[str, Callable], types: Mapping[str, Any]
     return {kind: table_of(key, kind, thing, types) for kind, thing in things.items()}
 
 
-Density = one_of("kind", tables_of("kind", DENSITIES, ARGUMENTS))
-BathTable = one_of("kind", tables_of("kind", BATHS, ARGUMENTS), default=lambda _: "bath")
-SystemTable = one_of(
-    "model",
-    {**tables_of("model", MODELS, SPINS), "custom": Custom},
-    default=lambda table: "custom" if "hamiltonian" in table else None,
-)
+if TYPE_CHECKING:  # made from the signatures of classes, which a type checker does not follow
+    Density: TypeAlias = Any
+    BathTable: TypeAlias = Any
+    SystemTable: TypeAlias = Any
+else:
+    Density = one_of("kind", tables_of("kind", DENSITIES, ARGUMENTS))
+    BathTable = one_of("kind", tables_of("kind", BATHS, ARGUMENTS), default=lambda _: "bath")
+    SystemTable = one_of(
+        "model",
+        {**tables_of("model", MODELS, SPINS), "custom": Custom},
+        default=lambda table: "custom" if "hamiltonian" in table else None,
+    )
 
 
 class Axis(BaseModel, strict=True):
@@ -125,23 +130,28 @@ class Axis(BaseModel, strict=True):
 
     @model_validator(mode="after")
     def _one_kind(self):
-        span = [self.start, self.stop, self.points]
-        complete = None not in span if self.values is None else span == [None] * 3
-        if not complete:
+        span = self._span() if self.values is None else None
+        is_complete = span is not None or (self.start, self.stop, self.points) == (None,) * 3
+        numbers = self.values if span is None else [*span[:2]]
+        if not is_complete or numbers is None:
             raise ValueError("give either start, stop and points, or values = [...]")
-        numbers = self.values if self.values is not None else [self.start, self.stop]
         if not all(math.isfinite(number) for number in numbers):
             raise ValueError(f"values must be finite; got {numbers}")
         if self.scale == "log" and self.values is None and min(numbers) <= 0:
             raise ValueError(f"a logarithmic axis needs start and stop > 0; got {numbers}")
         return self
 
+    def _span(self) -> tuple[float, float, int] | None:
+        if self.start is None or self.stop is None or self.points is None:
+            return None
+        return self.start, self.stop, self.points
+
     def coordinates(self) -> np.ndarray:
         """The values, (n,)."""
-        if self.values is not None:
+        span = self._span()
+        if span is None:
             return np.asarray(self.values, float)
-        space = np.geomspace if self.scale == "log" else np.linspace
-        return space(self.start, self.stop, self.points)
+        return np.geomspace(*span) if self.scale == "log" else np.linspace(*span)
 
 
 class Initial(BaseModel, strict=True):
@@ -166,7 +176,12 @@ class Evolution(BaseModel, strict=True):
     _keys = KNOWN_KEYS
     initial: Initial
     times: Axis | None = None
-    observables: dict[str, Operator] = Field({})
+    observables: dict[str, Operator] = Field(default={})
+
+    def moments(self) -> Axis:
+        """The times, which only the evolution of a fit is without."""
+        assert self.times is not None
+        return self.times
 
     @field_validator("observables")
     @classmethod
@@ -182,7 +197,7 @@ class Evolution(BaseModel, strict=True):
             return None
         if times.parameter is not None:
             raise ValueError("times move no parameter")
-        points = times.values if times.values is not None else [times.start, times.stop]
+        points = times.values or [end for end in (times.start, times.stop) if end is not None]
         if points[0] < 0 or any(b < a for a, b in itertools.pairwise(points)):
             raise ValueError(f"times must be >= 0 and ascend; got {points}")
         return times
@@ -194,8 +209,8 @@ class Output(BaseModel, strict=True):
     _keys = KNOWN_KEYS
     quantities: list[str] = Field(default=["heat_currents", "entropy_production", "populations"], min_length=1)
     plot: str | None = None
-    select: dict[str, str | float] = Field({})
-    crossings: dict[str, list[float]] = Field({})
+    select: dict[str, str | float] = Field(default={})
+    crossings: dict[str, list[float]] = Field(default={})
 
 
 class RunFile(BaseModel, strict=True):
@@ -204,8 +219,8 @@ class RunFile(BaseModel, strict=True):
     _keys = KNOWN_KEYS
     title: str | None = None
     system: SystemTable
-    baths: list[BathTable] = Field([])
-    sweep: dict[str, Axis] = Field({})
+    baths: list[BathTable] = Field(default=[])
+    sweep: dict[str, Axis] = Field(default={})
     evolution: Evolution | None = None
     fit: FitTable | None = None
     output: Output = Output()

@@ -74,15 +74,15 @@ def _unit(values: xarray.DataArray) -> str:
 
 def _flags(data: xarray.Dataset, store: SweepStore | None) -> Iterator[tuple[str, str]]:
     """Blocks that are done, and the share of their points that carries a flag."""
-    blocks = [None] if store is None else store.blocks()
+    parts = [data["status"].values] if store is None else map(store.status_of, store.blocks())
+    total = 1 if store is None else len(store.blocks())
     done = points = flagged = 0
     counts: Counter = Counter()
-    for region in blocks:
-        codes = data["status"].values if store is None else store.status_of(region)
+    for codes in parts:
         if codes is not None:
             done, points, flagged = done + 1, points + codes.size, flagged + int(np.count_nonzero(codes))
             counts.update({flag: int(np.count_nonzero(codes & int(flag))) for flag in Status if flag.value})
     size = f" of {' × '.join(map(str, store.chunk))} points" if store is not None else ""
-    yield "blocks", f"{done} of {len(blocks)} done{size}"
-    each = ", ".join(f"{count} {flag.name.lower()}" for flag, count in counts.items() if count)
+    yield "blocks", f"{done} of {total} done{size}"
+    each = ", ".join(f"{count} {flag.label}" for flag, count in counts.items() if count)
     yield "flagged", f"{flagged / max(1, points):.2%} of {points} points{f': {each}' if each else ''}"

@@ -40,7 +40,7 @@ class SweepRun:
         for name in run.output.quantities:
             self.plan.check_quantity("output.quantities", name)
         if run.evolution is not None:
-            check_evolution(run, self.plan.levels)
+            check_evolution(run, run.evolution, self.plan.levels)
         self.drawn = run.output.plot or run.output.quantities[0]
         self._check_selection()
 
@@ -51,13 +51,15 @@ class SweepRun:
 
     def function(self) -> Callable[..., dict]:
         """The quantities as a function of the swept numbers by name; every other number is a constant in it."""
-        run = self.run
+        run, evolution = self.run, self.run.evolution
         names = list(dict.fromkeys([*run.output.quantities, "residual"]))
 
         def quantities(**values):
             generator = self.plan.generator(values)
-            if run.evolution is not None:
-                return quantities_in_time(run, generator, run.output.quantities, run.evolution.times.coordinates())
+            if evolution is not None:
+                return quantities_in_time(
+                    run, evolution, generator, run.output.quantities, evolution.moments().coordinates()
+                )
             steady = steady_state(generator)
             return {name: QUANTITIES[name].compute(generator, steady) for name in names}
 
@@ -84,13 +86,13 @@ class SweepRun:
         attributes = {name: _described(q.long_name, q.units) for name, q in QUANTITIES.items()}
         coordinates = {}
         if run.evolution is not None:
-            times = run.evolution.times
+            times = run.evolution.moments()
             coordinates["time"] = times.coordinates()
             attributes["time"] = _described(times.label or "time", times.unit or "inverse energy")
         if any("bath" in dims[name] for name in run.output.quantities):
             coordinates["bath"] = self.plan.baths
         for name, axis in run.sweep.items():
-            parameter = axis.parameter if isinstance(axis.parameter, str) else ", ".join(axis.parameter)
+            parameter = axis.parameter if isinstance(axis.parameter, str) else ", ".join(axis.parameter or ())
             attributes[name] = _described(axis.label or parameter, axis.unit)
         general = {"title": run.title or "", "run_file": self.text}
         return Labels(dims, coordinates, attributes, general, origin_of(run))

@@ -1,17 +1,26 @@
 """What every plot shares: axes to draw on, labels from attributes, the choice of one slice, marks at crossings."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qdbjax._status import FATAL, Status
 
-STYLE = {"font.size": 11, "axes.titlesize": 12, "axes.labelsize": 12, "axes.linewidth": 0.8, "figure.dpi": 100}
+if TYPE_CHECKING:
+    import matplotlib.axes
+
+STYLE: dict[Any, Any] = {
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.labelsize": 12,
+    "axes.linewidth": 0.8,
+    "figure.dpi": 100,
+}
 BATH_COLOURS = ("#c0392b", "#2471a3", "#d68910", "#1e8449", "#7d3c98", "#616a6b")
 
 
-def pyplot():
+def pyplot() -> Any:
     """matplotlib.pyplot, or an error that says how to get it."""
     try:
         import matplotlib.pyplot as plt
@@ -20,7 +29,7 @@ def pyplot():
     return plt
 
 
-def axes_to_draw_on(ax: Any, size: tuple[float, float]) -> Any:
+def axes_to_draw_on(ax: "matplotlib.axes.Axes | None", size: tuple[float, float]) -> "matplotlib.axes.Axes":
     """The given matplotlib Axes, or those of a new figure of this size in inches."""
     if ax is not None:
         return ax
@@ -105,7 +114,7 @@ def flags_on(dataset: Any, array: Any) -> tuple[np.ndarray, np.ndarray]:
 def flag_names(dataset: Any, mask: np.ndarray, array: Any) -> str:
     """The flags of the entries of a mask, in words."""
     codes = int(np.bitwise_or.reduce(_status_codes(dataset, array)[mask], initial=0))
-    return ", ".join(flag.name.lower().replace("_", " ") for flag in Status if flag.value & codes)
+    return ", ".join(flag.label.replace("_", " ") for flag in Status if flag.value & codes)
 
 
 def mark_crossings(

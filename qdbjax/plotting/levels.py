@@ -54,14 +54,17 @@ def _transitions_to_draw(energies: np.ndarray, rates: np.ndarray) -> list[tuple[
     """(bath, lower level, upper level) of the fastest transitions, bath by bath, longest arrows last."""
     same = np.asarray(energies[:, None] == energies[None, :])
     found = [
-        (max(rates[b, m, n], rates[b, n, m]), b, *sorted((m, n), key=lambda k: energies[k]))
+        (max(rates[b, m, n], rates[b, n, m]), b, *((m, n) if energies[m] <= energies[n] else (n, m)))
         for b in range(rates.shape[0])
         for m in range(len(energies))
         for n in range(m)
         if not same[m, n] and max(rates[b, m, n], rates[b, n, m]) > SMALLEST_RATE * rates.max()
     ]
     found = sorted(found, reverse=True)[:MAX_TRANSITIONS]
-    return sorted([pair[1:] for pair in found], key=lambda p: (p[0], energies[p[2]] - energies[p[1]], energies[p[1]]))
+    return sorted(
+        [(b, low, high) for _, b, low, high in found],
+        key=lambda p: (p[0], energies[p[2]] - energies[p[1]], energies[p[1]]),
+    )
 
 
 def _name_levels(ax, energies: np.ndarray, right: float) -> None:

@@ -70,7 +70,7 @@ def plot_lines(
     ax.set_ylabel(label_of(dataset[variable], variable))
     ax.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
     mark_crossings(ax, crossings or {}, x, None)
-    if len(rows) > MAX_LEGEND and hue in array.coords:
+    if len(rows) > MAX_LEGEND and hue is not None and hue in array.coords:
         _colour_scale(ax, array[hue], hue)
     title = title_of(dataset[variable], variable, select) if title is None else title
     labels = len(ax.get_legend_handles_labels()[0])

@@ -63,8 +63,9 @@ def plot_map(
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
     bar.set_label(label_of(dataset[variable], variable))
     bar.outline.set_linewidth(0.6)
-    bar.formatter.set_powerlimits((-2, 3))
-    bar.formatter.set_useMathText(True)
+    numbers: Any = bar.formatter
+    numbers.set_powerlimits((-2, 3))
+    numbers.set_useMathText(True)
     mark_crossings(ax, crossings or {}, x, y, outlined=True)
     handles += ax.get_legend_handles_labels()[0]
     title = title_of(dataset[variable], variable, select) if title is None else title

@@ -80,7 +80,7 @@ def _reach(bath: Bath) -> Scalar:
 
 @jit_if_eager
 def _weak_mean_force(system: System, bath: Bath) -> MeanForce:
-    levels, beta = diagonalize(system), 1 / bath.temperature
+    levels, beta = diagonalize(system), 1 / bath.single_temperature
     ground = jax.lax.stop_gradient(jnp.min(levels.energies))
     exponents = -beta * (levels.energies - ground)
     bounded = jnp.isfinite(jax.lax.stop_gradient(_reach(bath)))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import jax
 import numpy as np
 
+from qdbjax._checks import setting
 from qdbjax.compilation.description import describe, describe_function, where_they_differ
 from qdbjax.compilation.tiers import is_optimized
 
@@ -26,7 +27,7 @@ def configuration_of(
     found = {
         "qdbjax version": sys.modules["qdbjax"].__version__,
         "JAX version": jax.__version__,
-        "precision": "float64" if jax.config.jax_enable_x64 else "float32",
+        "precision": "float64" if setting("jax_enable_x64") else "float32",
         "platform": device.platform,
         "compilation": "optimised" if is_optimized(points) else "quick",
         "order of axes": ", ".join(axes),
@@ -64,4 +65,5 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str | None:
 def _lines_that_differ(here: str, there: str) -> tuple[str, str]:
     own, other = here.splitlines(), there.splitlines()
     number = next((n for n, (a, b) in enumerate(zip(own, other, strict=False)) if a != b), min(len(own), len(other)))
-    return tuple(repr(lines[number].strip()) if number < len(lines) else "at its end" for lines in (own, other))
+    shown = [repr(lines[number].strip()) if number < len(lines) else "at its end" for lines in (own, other)]
+    return shown[0], shown[1]

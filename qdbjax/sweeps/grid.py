@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, collect, raise_flag
-from qdbjax._types import Array, Int
+from qdbjax._types import AnyArray, Array, Int
 from qdbjax.sweeps.labels import further_dims
 
 STATUS = "status"
@@ -23,8 +23,8 @@ class PointResult(eqx.Module):
     """What one call of the swept function returns: its variables by name, and its status."""
 
     names: tuple[str, ...] = eqx.field(static=True)
-    values: tuple[Array, ...]
-    status: Int[Array, "..."]
+    values: tuple[AnyArray, ...]
+    status: Int[AnyArray, "..."]
 
 
 def without_jit(fn: Callable) -> Callable:

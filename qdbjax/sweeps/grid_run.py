@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
+from qdbjax._checks import setting
 from qdbjax._progress import ReportProgress
+from qdbjax._types import AnyArray
 from qdbjax.compilation.deadlock import warn_if_exposed
 from qdbjax.compilation.programs import programs_of
 from qdbjax.compilation.tiers import LARGE, compiler_options, unfolded_options
@@ -39,8 +41,8 @@ class GridResults:
     """Variables over the whole grid as NumPy arrays, and how long they took."""
 
     names: tuple[str, ...]
-    values: tuple[np.ndarray, ...]
-    status: np.ndarray
+    values: tuple[AnyArray, ...]
+    status: AnyArray
     seconds: float
     compile_seconds: float
     block: tuple[int, ...]
@@ -57,7 +59,7 @@ class Compiler:
         self.seconds = 0.0
         self.traces: dict[tuple[int, ...], jax.stages.Traced] = {}
         self.programs = programs_of(fn)
-        settings = (jax.config.jax_enable_x64, jax.config.jax_default_device, jax.default_backend())
+        settings = (setting("jax_enable_x64"), setting("jax_default_device"), jax.default_backend())
         self.key = (names, name, dtypes, *settings, *self.options.items())
 
     def program(self, block: tuple[int, ...]) -> Program:
@@ -179,7 +181,7 @@ class FlaggedShare:
     def __init__(self):
         self.flagged = self.points = 0
 
-    def with_more(self, status: np.ndarray) -> str:
+    def with_more(self, status: AnyArray) -> str:
         """What to say of the share when these points have joined."""
         self.flagged += int(np.count_nonzero(status))
         self.points += status.size

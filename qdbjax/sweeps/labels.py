@@ -42,7 +42,7 @@ def status_attributes() -> dict:
     return {
         "long_name": "status flags",
         "flag_masks": [int(flag) for flag in flags],
-        "flag_meanings": " ".join(flag.name.lower() for flag in flags),
+        "flag_meanings": " ".join(flag.label for flag in flags),
     }
 
 

@@ -188,6 +188,7 @@ def _chunk_of(runner: BlockRunner, region: Region) -> PointResult:
         place = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, region, strict=True))
         for array, values in zip(jax.tree.leaves(whole), jax.tree.leaves(results), strict=True):
             array[place] = values
+    assert whole is not None  # a region has at least one part
     return whole
 
 
