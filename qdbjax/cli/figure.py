@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
     import xarray
 
-DPI = 200
+DPI = 300
 
 
 def selection(data: "xarray.Dataset", task: SweepRun) -> dict:

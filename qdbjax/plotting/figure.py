@@ -1,7 +1,8 @@
 """What every plot shares: axes to draw on, labels from attributes, the choice of one slice, marks at crossings."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -10,14 +11,20 @@ from qdbjax._status import FATAL, Status
 if TYPE_CHECKING:
     import matplotlib.axes
 
-STYLE: dict[Any, Any] = {
-    "font.size": 11,
-    "axes.titlesize": 12,
-    "axes.labelsize": 12,
-    "axes.linewidth": 0.8,
-    "figure.dpi": 100,
+Function = TypeVar("Function", bound=Callable)
+COLUMN = 3.4  # inches, one column of a journal
+STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3,
+    "figure.dpi": 150,
 }
-BATH_COLOURS = ("#c0392b", "#2471a3", "#d68910", "#1e8449", "#7d3c98", "#616a6b")
+# M. Okabe and K. Ito, Color Universal Design (2008): told apart without red or green cones too.
+BATH_COLOURS = ("#d55e00", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#4d4d4d")
 
 
 def pyplot() -> Any:
@@ -29,21 +36,45 @@ def pyplot() -> Any:
     return plt
 
 
+def in_style(draw: Function) -> Function:
+    """Draw on new axes in `STYLE`; on axes that are given, in the style that they were made in."""
+
+    @functools.wraps(draw)
+    def drawn(*args, **kwargs):
+        with pyplot().rc_context(STYLE if kwargs.get("ax") is None else {}):
+            return draw(*args, **kwargs)
+
+    return cast(Function, drawn)
+
+
 def axes_to_draw_on(ax: "matplotlib.axes.Axes | None", size: tuple[float, float]) -> "matplotlib.axes.Axes":
     """The given matplotlib Axes, or those of a new figure of this size in inches."""
     if ax is not None:
         return ax
-    plt = pyplot()
-    with plt.rc_context(STYLE):
-        return plt.subplots(figsize=size, layout="constrained")[1]
+    return pyplot().subplots(figsize=size, layout="constrained")[1]
 
 
-def label_of(array: Any, name: str) -> str:
-    """`long_name (units)` of a variable or coordinate, its name where it has none."""
+def label_of(array: Any, name: str, power: int = 0) -> str:
+    """`long_name (units)` of a variable or coordinate, its name where it has none; power: of ten in the units."""
     attributes = getattr(array, "attrs", {})
     text = attributes.get("long_name", str(name))
-    units = attributes.get("units")
+    units = " ".join(filter(None, (rf"$10^{{{power}}}$" if power else "", attributes.get("units"))))
     return f"{text} ({units})" if units else text
+
+
+def tens_of(values: np.ndarray) -> int:
+    """The power of ten that numbers are written without, 0 for those from 0.01 to 1000."""
+    largest = np.abs(values[np.isfinite(values)]).max(initial=0.0)
+    power = int(np.floor(np.log10(largest))) if largest > 0 else 0
+    return 0 if -2 <= power < 3 else power
+
+
+def write_without(axis: Any, power: int) -> None:
+    """Ticks of an axis without a power of ten, which stands in its label: above the axis is the legend's place."""
+    from matplotlib.ticker import FuncFormatter
+
+    if power:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 10.0**power:.4g}"))
 
 
 def unassigned_dims(
