@@ -1,6 +1,7 @@
 """What every plot shares: axes to draw on, labels from attributes, the choice of one slice, marks at crossings."""
 
 import functools
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -60,6 +61,14 @@ def label_of(array: Any, name: str, power: int = 0) -> str:
     text = attributes.get("long_name", str(name))
     units = " ".join(filter(None, (rf"$10^{{{power}}}$" if power else "", attributes.get("units"))))
     return f"{text} ({units})" if units else text
+
+
+TITLE, SIDE = 44, 36  # characters that fit over axes of one column, and beside them
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text in lines of so many characters."""
+    return "\n".join(textwrap.wrap(text, width))
 
 
 def tens_of(values: np.ndarray) -> int:

@@ -1,6 +1,5 @@
 """What flows: the cycle that costs most, energy between baths and levels, and a report as a figure."""
 
-import textwrap
 import types
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,13 @@ from qdbjax.generators.generator import check_generator
 from qdbjax.plotting.figure import (
     BATH_COLOURS,
     COLUMN,
+    TITLE,
     axes_to_draw_on,
     in_style,
     label_of,
     pyplot,
     tens_of,
+    wrapped,
     write_without,
 )
 from qdbjax.solvers.stationary import state_of
@@ -62,7 +63,7 @@ def plot_cycle(
     if affinities[number] < 0:
         cycle = tuple((bath, start, to) for bath, to, start in reversed(cycle))
     angles = np.pi / 2 - 2 * np.pi * np.arange(len(cycle)) / len(cycle)
-    places = {start: np.array([np.cos(a), np.sin(a)]) for (_, _, start), a in zip(cycle, angles, strict=True)}
+    places = {start: (float(np.cos(a)), float(np.sin(a))) for (_, _, start), a in zip(cycle, angles, strict=True)}
     for bath, to, start in cycle:
         style = {"arrowstyle": "-|>", "connectionstyle": "arc3,rad=-0.25", "shrinkA": 13, "shrinkB": 13}
         colour = BATH_COLOURS[bath % len(BATH_COLOURS)]
@@ -70,9 +71,9 @@ def plot_cycle(
         ax.annotate("", xy=places[to], xytext=places[start], arrowprops=arrow)
     energies = np.asarray(generator.spectrum.energies)
     box = {"boxstyle": "circle", "facecolor": "white", "edgecolor": "0.3", "lw": 0.8}
-    for level, place in places.items():
-        ax.text(*place, f"$E_{{{level}}}$", ha="center", va="center", bbox=box)
-        ax.text(*(1.34 * place), f"{energies[level]:.3g}", ha="center", va="center", fontsize="small", color="0.3")
+    for level, (x, y) in places.items():
+        ax.text(x, y, f"$E_{{{level}}}$", ha="center", va="center", bbox=box)
+        ax.text(1.34 * x, 1.34 * y, f"{energies[level]:.3g}", ha="center", va="center", fontsize="small", color="0.3")
     for bath in dict.fromkeys(bath for bath, *_ in cycle):
         ax.plot([], [], color=BATH_COLOURS[bath % len(BATH_COLOURS)], lw=2, label=found.names[bath])
     force, turns = abs(affinities[number]), found.turns(number)
@@ -180,7 +181,7 @@ def plot_report(report: BalanceReport) -> "matplotlib.figure.Figure":
     heat = {"long_name": "heat into the system", "units": "energy per time"}
     above.set_xlabel(label_of(types.SimpleNamespace(attrs=heat), "heat", power))
     write_without(above.xaxis, power)
-    above.set_title(_wrapped(BALANCE_VERDICTS[report.verdict]), loc="left")
+    above.set_title(wrapped(_capital(BALANCE_VERDICTS[report.verdict]), TITLE), loc="left")
     levels = np.arange(len(report.populations))
     below.bar(levels, report.populations, color="#7b7d7d")
     below.set_xticks(levels, [f"$E_{{{n}}}$" for n in levels])
@@ -191,11 +192,10 @@ def plot_report(report: BalanceReport) -> "matplotlib.figure.Figure":
     return figure
 
 
-def _with_temperature(report: BalanceReport, bath: int) -> str:
+def _with_temperature(report: BalanceReport, bath: int | np.integer) -> str:
     temperature = report.temperatures[bath]
     return report.names[bath] + ("" if np.isnan(temperature) else f"\nT = {temperature:.3g}")
 
 
-def _wrapped(text: str) -> str:
-    """A title in lines that fit a column."""
-    return "\n".join(textwrap.wrap(text[:1].upper() + text[1:], 44))
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -8,6 +8,8 @@ import numpy as np
 from qdbjax.plotting.figure import (
     BATH_COLOURS,
     COLUMN,
+    SIDE,
+    TITLE,
     axes_to_draw_on,
     flags_on,
     in_style,
@@ -18,6 +20,7 @@ from qdbjax.plotting.figure import (
     tens_of,
     title_of,
     unassigned_dims,
+    wrapped,
     write_without,
 )
 
@@ -73,14 +76,14 @@ def plot_lines(
         ax.set_xlim(low, high if high > low else low + 1)
     ax.set_xlabel(label_of(array[x], x))
     power = tens_of(values)
-    ax.set_ylabel(label_of(dataset[variable], variable, power))
+    ax.set_ylabel(wrapped(label_of(dataset[variable], variable, power), SIDE))
     write_without(ax.yaxis, power)
     mark_crossings(ax, crossings or {}, x, None)
     if len(rows) > MAX_LEGEND and hue is not None and hue in array.coords:
         _colour_scale(ax, array[hue], hue)
     title = title_of(dataset[variable], variable, select) if title is None else title
     labels = len(ax.get_legend_handles_labels()[0])
-    ax.set_title(title, loc="left", pad=5 + 11 * -(-labels // 3))
+    ax.set_title(wrapped(title, TITLE), loc="left", pad=5 + 11 * -(-labels // 3))
     if labels:
         place = {"loc": "lower left", "bbox_to_anchor": (-0.005, 1.0), "ncols": 3, "frameon": False}
         legend = ax.legend(**place, fontsize="small", borderaxespad=0.2, columnspacing=1.0, handlelength=1.4)

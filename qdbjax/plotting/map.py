@@ -7,6 +7,8 @@ import numpy as np
 
 from qdbjax.plotting.figure import (
     COLUMN,
+    SIDE,
+    TITLE,
     axes_to_draw_on,
     flag_names,
     flags_on,
@@ -18,6 +20,7 @@ from qdbjax.plotting.figure import (
     tens_of,
     title_of,
     unassigned_dims,
+    wrapped,
     write_without,
 )
 
@@ -64,16 +67,16 @@ def plot_map(
     handles = _hatch(ax, columns, rows, is_fatal, "xxxx", "#7b7d7d", "no valid result")
     handles += _hatch(ax, columns, rows, has_warning, "......", "#85898f", flag_names(dataset, has_warning, array))
     ax.set_xlabel(label_of(array[x], x))
-    ax.set_ylabel(label_of(array[y], y))
+    ax.set_ylabel(wrapped(label_of(array[y], y), SIDE))
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
     power = tens_of(values.compressed())
-    bar.set_label(label_of(dataset[variable], variable, power))
+    bar.set_label(wrapped(label_of(dataset[variable], variable, power), SIDE))
     write_without(bar.ax.yaxis, power)
     bar.outline.set_linewidth(0.6)
     mark_crossings(ax, crossings or {}, x, y, outlined=True)
     handles += ax.get_legend_handles_labels()[0]
     title = title_of(dataset[variable], variable, select) if title is None else title
-    ax.set_title(title, loc="left", pad=16 if handles else 5)
+    ax.set_title(wrapped(title, TITLE), loc="left", pad=16 if handles else 5)
     if handles:
         place = {"loc": "lower left", "bbox_to_anchor": (-0.005, 1.0), "ncols": 3, "frameon": False}
         style = {"fontsize": "small", "handlelength": 1.4, "borderaxespad": 0.2, "columnspacing": 1.0}
