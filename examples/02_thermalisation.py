@@ -1,4 +1,10 @@
-"""A qubit relaxes: populations, coherence, entropy production. Run `python examples/02_thermalisation.py [FOLDER]`."""
+"""Thermalisation of a qubit
+=========================
+
+Populations, coherence with its Lamb shift, and entropy production on the way to the Gibbs state.
+
+Run `python examples/02_thermalisation.py [FOLDER]`.
+"""
 
 import pathlib
 import sys

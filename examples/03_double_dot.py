@@ -1,4 +1,10 @@
-"""Stability diagram of a double dot: current against both levels. Run `python examples/03_double_dot.py [FOLDER]`."""
+"""Stability diagram of a double dot
+=================================
+
+Current between two leads against both levels; the two bias triangles are a repulsion apart.
+
+Run `python examples/03_double_dot.py [FOLDER]`.
+"""
 
 import pathlib
 import sys

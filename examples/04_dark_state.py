@@ -1,4 +1,10 @@
-"""A V-type three-level system with a dark state: where it ends depends on where it starts. Run with [FOLDER]."""
+"""A dark state
+============
+
+A V-type three-level system of which one combination never decays: where it ends depends on where it starts.
+
+Run `python examples/04_dark_state.py [FOLDER]`.
+"""
 
 import pathlib
 import sys

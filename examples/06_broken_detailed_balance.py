@@ -1,7 +1,10 @@
-"""Detailed balance broken by a gas in equilibrium. Run `python examples/06_broken_detailed_balance.py [FOLDER]`.
+"""Detailed balance broken by a gas in equilibrium
+===============================================
 
-Figure 1 of Alicki, Šindelka and Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), with its inset, and a second
-view: the same ratios against the magnetic flux, couplings fixed.
+Figure 1 of Alicki, Šindelka and Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), with its inset, and a
+second view: the same ratios against the magnetic flux, couplings fixed.
+
+Run `python examples/06_broken_detailed_balance.py [FOLDER]`.
 """
 
 import pathlib

@@ -1,4 +1,10 @@
-"""Persistent current in equilibrium, over flux and temperature. Run `python examples/07_loop_current.py [FOLDER]`."""
+"""Persistent current in equilibrium
+=================================
+
+Probability that goes round three dots in one gas at one temperature, over flux and temperature.
+
+Run `python examples/07_loop_current.py [FOLDER]`.
+"""
 
 import pathlib
 import sys

@@ -1,7 +1,10 @@
-"""Couplings that drive the largest loop current at a given temperature, found by gradient ascent.
+"""Couplings for the largest loop current
+======================================
 
-Run `python examples/08_largest_loop_current.py [FOLDER]`. Two equal couplings restore detailed balance, and so do three
-weak ones: the best are as different as they may be, the middle one tuned.
+Found by gradient ascent at a given temperature. Two equal couplings restore detailed balance, and so do three weak
+ones: the best are as different as they may be, the middle one tuned.
+
+Run `python examples/08_largest_loop_current.py [FOLDER]`.
 """
 
 import pathlib

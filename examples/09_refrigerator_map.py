@@ -1,7 +1,10 @@
-"""Cooling by heat alone, and where the second law ends it. Run `python examples/09_refrigerator_map.py [FOLDER]`.
+"""Cooling by heat alone, and where the second law ends it
+=======================================================
 
-Without leak all currents of a three-level refrigerator are one, J_cold/J_hot = ω_cold/ω_hot: it cools until this ratio
-reaches Carnot's COP, and stands still there. With a leak it stops before.
+Without leak all currents of a three-level refrigerator are one, J_cold/J_hot = ω_cold/ω_hot: it cools until this
+ratio reaches Carnot's COP, and stands still there. With a leak it stops before.
+
+Run `python examples/09_refrigerator_map.py [FOLDER]`.
 """
 
 import pathlib

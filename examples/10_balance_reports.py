@@ -1,4 +1,7 @@
-"""What a referee asks: a qubit in one bath and three levels between two, each with its balance report.
+"""Balance reports
+===============
+
+What a referee asks: a qubit in one bath and three levels between two, each with its balance report.
 
 Run `python examples/10_balance_reports.py [FOLDER]`.
 """

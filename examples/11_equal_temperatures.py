@@ -1,8 +1,11 @@
-"""Equal temperatures are not equilibrium: a chemical potential of bosonic fields drives three levels around.
+"""Equal temperatures are not equilibrium
+======================================
 
-Run `python examples/11_equal_temperatures.py [FOLDER]`. Two fields with one T and one μ. The quantum E_2 - E_0 costs μ
-once, the way over level 1 twice: each turn has the affinity μ/T, whatever the couplings, and Onsager's symmetry is lost
-with equilibrium.
+A chemical potential of bosonic fields drives three levels around. Two fields with one T and one μ. The quantum E_2 -
+E_0 costs μ once, the way over level 1 twice: each turn has the affinity μ/T, whatever the couplings, and Onsager's
+symmetry is lost with equilibrium.
+
+Run `python examples/11_equal_temperatures.py [FOLDER]`.
 """
 
 import pathlib

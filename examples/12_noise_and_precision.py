@@ -1,8 +1,11 @@
-"""Noise of a quantum dot across its bias, and what precision costs.
+"""Noise of a quantum dot, and what precision costs
+================================================
 
-Run `python examples/12_noise_and_precision.py [FOLDER]`. At zero bias the noise is 2 T times the conductance; beyond,
-the Fano factor falls from infinity to that of two barriers in turn, and noise times entropy production over the current
-squared never falls below 2 (thermodynamic uncertainty relation).
+At zero bias the noise is 2 T times the conductance; beyond, the Fano factor falls from infinity to that of two
+barriers in turn, and noise times entropy production over the current squared never falls below 2 (thermodynamic
+uncertainty relation).
+
+Run `python examples/12_noise_and_precision.py [FOLDER]`.
 """
 
 import pathlib

@@ -1,8 +1,11 @@
-"""Two baths that hold a three-level system in a state that is no Gibbs state, and what that costs.
+"""Baths that hold a state, and what that costs
+============================================
 
-Run `python examples/14_hold_a_state.py [FOLDER]`. A hot bath pumps 0-2, a cold one empties 0-1 and, weakly, 1-2: with
-the right temperatures level 2 is fuller than level 1. Heat then runs round the loop for ever, and its entropy
-production is the price. A state with coherence between levels is out of reach, and the fit says so.
+A hot bath pumps 0-2, a cold one empties 0-1 and, weakly, 1-2: with the right temperatures level 2 is fuller than
+level 1. Heat then runs round the loop for ever, and its entropy production is the price. A state with coherence
+between levels is out of reach, and the fit says so.
+
+Run `python examples/14_hold_a_state.py [FOLDER]`.
 """
 
 import pathlib

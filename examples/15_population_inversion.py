@@ -1,9 +1,12 @@
-"""A reservoir that is hot at some frequencies and cold at others inverts a population.
+"""Filtered light inverts a population
+===================================
 
-Run `python examples/15_population_inversion.py [FOLDER]`. Hot light falls on three cold levels through a filter: n(ω)
-is a mixture of two Planck distributions, hence one inverse temperature β(ω) for each frequency. Centre and width of the
-filter are fitted to wanted populations, level 1 fuller than the ground state. Without the transition 0-1 each ratio
-would be e^{-β(ω)ω} exactly and nothing would flow; with it heat goes round, driven by this one reservoir.
+A reservoir that is hot at some frequencies and cold at others. Hot light falls on three cold levels through a filter:
+n(ω) is a mixture of two Planck distributions, hence one inverse temperature β(ω) for each frequency. Centre and width
+of the filter are fitted to wanted populations, level 1 fuller than the ground state. Without the transition 0-1 each
+ratio would be e^{-β(ω)ω} exactly and nothing would flow; with it heat goes round, driven by this one reservoir.
+
+Run `python examples/15_population_inversion.py [FOLDER]`.
 """
 
 import pathlib

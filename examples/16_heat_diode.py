@@ -1,8 +1,11 @@
-"""A filter that makes a heat diode of two qubits.
+"""A filter that makes a heat diode
+================================
 
-Run `python examples/16_heat_diode.py [FOLDER]`. Between two Ohmic baths two qubits that differ by a tenth rectify
-little, and the wrong way. A damped mode in front of the left one lets it flip mostly while its neighbour is up: its
-frequency and width are fitted to the largest rectification that still carries a given forward current.
+Between two Ohmic baths two qubits that differ by a tenth rectify little, and the wrong way. A damped mode in front of
+the left one lets it flip mostly while its neighbour is up: its frequency and width are fitted to the largest
+rectification that still carries a given forward current.
+
+Run `python examples/16_heat_diode.py [FOLDER]`.
 """
 
 import pathlib

@@ -1,7 +1,10 @@
-"""The best compromises between efficiency and power of a heat engine, with Carnot's bound.
+"""Efficiency against power of a heat engine
+=========================================
 
-Run `python examples/17_efficiency_and_power.py [FOLDER]`. A three-level maser whose hot bath leaks into the cold
-transition: as efficiency nears what can be had the power falls. Level spacings are fitted for weights of the two aims.
+The best compromises, with Carnot's bound. A three-level maser whose hot bath leaks into the cold transition: as
+efficiency nears what can be had the power falls. Level spacings are fitted for weights of the two aims.
+
+Run `python examples/17_efficiency_and_power.py [FOLDER]`.
 """
 
 import pathlib

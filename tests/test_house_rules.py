@@ -18,6 +18,7 @@ RANKS = {
     "_status": 0,
     "_progress": 0,
     "_repr": 0,
+    "_labels": 0,
     "compilation": 0,
     "numerics": 1,
     "operators": 2,
@@ -37,7 +38,19 @@ RANKS = {
     "__main__": 11,
     "__init__": 11,
 }
-OPTIONAL = {"xarray", "zarr", "matplotlib", "rich", "typer", "pydantic", "pandas", "qutip", "scipy", "dask"}
+OPTIONAL = {
+    "xarray",
+    "zarr",
+    "matplotlib",
+    "rich",
+    "typer",
+    "pydantic",
+    "pandas",
+    "qutip",
+    "scipy",
+    "dask",
+    "distributed",
+}
 EDGES = {
     ("_checks", "_types"),
     ("_status", "_checks"),

@@ -3,11 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from qdbjax._checks import as_made, as_real, is_traced
-from qdbjax._status import Status, raise_flag, record
+from qdbjax._checks import as_made, as_real
 from qdbjax._types import Array, ArrayLike, Scalar
 from qdbjax.baths.abstract import AbstractBath
-from qdbjax.baths.noise_integrals import finite_or_zero, has_no_cutoff, is_inaccurate, noise_panels
+from qdbjax.baths.noise_integrals import finite_or_zero, has_no_cutoff, noise_panels, resolved
 from qdbjax.compilation.eager import jit_if_eager
 
 
@@ -27,7 +26,7 @@ def bath_correlation(bath: AbstractBath, times: ArrayLike) -> Array:
     if times.ndim != 1:
         raise ValueError(f"times must be a vector; got shape {times.shape}.")
     _refuse_endless(bath)
-    return _resolved(bath, *_bath_correlation(bath, times))
+    return resolved(bath, *_bath_correlation(bath, times))
 
 
 @jit_if_eager
@@ -63,19 +62,7 @@ def memory_time(bath: AbstractBath) -> Scalar:
     where it is traced the result is NaN, and a sweep is told INACCURATE_INTEGRAL.
     """
     bath = as_made(bath)
-    return _resolved(bath, *_memory_time(bath))
-
-
-def _resolved(bath: AbstractBath, value: Array, error: Array) -> Array:
-    """A value whose integral is resolved; NaN, or ValueError where it is known, for one that is not."""
-    inaccurate = is_inaccurate(error)
-    record(raise_flag(inaccurate, Status.INACCURATE_INTEGRAL))
-    if not is_traced(inaccurate) and bool(inaccurate):
-        raise ValueError(
-            f"bath has a density ({type(bath.spectral_density).__name__}) with structure that integrals over it miss "
-            f"(relative error about {float(error):.1g}). Say where: Custom(J, scale=, landmarks=)."
-        )
-    return jnp.where(inaccurate, jnp.nan, value)
+    return resolved(bath, *_memory_time(bath))
 
 
 @jit_if_eager

@@ -1,9 +1,13 @@
 """What integrals over the noise of a bath share: where to cut the line, and what counts where γ(ω) has no value."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import is_traced
+from qdbjax._status import Status, raise_flag, record
 from qdbjax._types import Array, DType
 from qdbjax.baths.abstract import AbstractBath
 from qdbjax.numerics.filon import Panels, panels
@@ -12,6 +16,18 @@ from qdbjax.numerics.filon import Panels, panels
 def is_inaccurate(error: Array) -> Array:
     """Whether an estimated relative error is above 1e-8, or above what single precision holds."""
     return ~(error <= max(1e-8, 2e3 * float(jnp.finfo(error.dtype).eps)))
+
+
+def resolved(bath: AbstractBath, value: Any, error: Array) -> Any:
+    """Values (a tree) whose integral is resolved; NaN, or ValueError where it is known, for those that are not."""
+    inaccurate = is_inaccurate(error)
+    record(raise_flag(inaccurate, Status.INACCURATE_INTEGRAL))
+    if not is_traced(inaccurate) and bool(inaccurate):
+        raise ValueError(
+            f"bath has a density ({type(bath.spectral_density).__name__}) with structure that integrals over it miss "
+            f"(relative error about {float(error):.1g}). Say where: Custom(J, scale=, landmarks=)."
+        )
+    return jax.tree.map(lambda x: jnp.where(inaccurate, jnp.nan, x), value)
 
 
 def has_no_cutoff(bath: AbstractBath) -> bool:

@@ -13,7 +13,11 @@ import typer
 
 from qdbjax.cli.signals import STOPPED, Terminated, stops
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+EXIT_CODES = (
+    "Exit codes: 0, done; 1, the run failed, or a quantity holds nothing but NaN; 2, wrong input, said in one line; "
+    "130, stopped by Ctrl-C; 143, stopped by SIGTERM. After 1, 130 and 143 `qdbjax run FILE.toml --resume` goes on."
+)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, epilog=EXIT_CODES)
 
 
 def _version(wanted: bool) -> None:
@@ -25,6 +29,11 @@ def _version(wanted: bool) -> None:
 
 
 TRACEBACK = "QDBJAX_TRACEBACK"  # variable of the environment: show where an unforeseen error comes from
+OptimizeOption = typer.Option(
+    "--optimize/--quick",
+    help="Compile for speed, or quickly; by default for speed from a million cells on.",
+    show_default=False,
+)
 VersionOption = typer.Option("--version", callback=_version, is_eager=True, help="Print versions.")
 
 
@@ -34,41 +43,67 @@ def _options(version: Annotated[bool, VersionOption] = False) -> None:
 
 
 @app.command()
+def new(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="What to write.")] = Path("run.toml"),
+    example: Annotated[str | None, typer.Option(metavar="NAME", help="Write this example, with its data.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="Name the examples, and write nothing.")] = False,
+) -> None:
+    """Write a run file to begin with: one with comments on everything, or an example."""
+    with _said_in_a_line(None):
+        from qdbjax.cli.new_file import example_names, write_new
+
+        if show:
+            for name, about in example_names().items():
+                typer.echo(f"{name:<32} {about}")
+            return
+        for path in write_new(file if file.suffix else file.with_suffix(".toml"), example):
+            typer.echo(f"written {path}")
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="What to look at.")],
+    optimize: Annotated[bool | None, OptimizeOption] = None,
+) -> None:
+    """Look for mistakes in FILE.toml without computing; say points, bytes, blocks and how long compiling takes."""
+    with stops(), _said_in_a_line(None):
+        from rich.console import Console
+
+        from qdbjax.cli.check_file import print_check
+
+        print_check(file, Console(), optimize)
+
+
+@app.command(epilog=EXIT_CODES)
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="What to compute.")],
     output: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("results"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run has written.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
-    optimize: Annotated[
-        bool | None,
-        typer.Option(
-            "--optimize/--quick",
-            help="Compile for speed, or quickly; by default for speed from a million cells on.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="STORE", help="Write block by block into this store.")] = None,
+    optimize: Annotated[bool | None, OptimizeOption] = None,
+    out: Annotated[Path | None, typer.Option(metavar="STORE", help="Another name for FILE.zarr in DIR.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the store of a run that was stopped.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check its data first; compute again what fails.")] = False,
     rank: Annotated[
         str | None, typer.Option(metavar="R", help="Share of this process, or auto under SLURM and Open MPI.")
     ] = None,
     world: Annotated[int | None, typer.Option(metavar="W", help="Number of processes that share the store.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Compute on the workers of this Dask scheduler.")
+    ] = None,
 ) -> None:
     """Sweep, evolve or fit what FILE.toml describes; write FILE.zarr (of a fit FILE.json) and FILE.png into DIR.
 
-    With --out, or --resume alone for the store in DIR, a run that is stopped or killed loses a block or three, and
-    --resume goes on with it; the figure lies beside the store.
+    Results are written block by block: a run that is stopped or killed loses a block or three, and --resume goes on
+    with it. The figure lies beside the store.
 
     Compiled programs are kept in the user's cache folder; QDBJAX_CACHE names another one, QDBJAX_CACHE=0 keeps none.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # terminals without ± or Greek letters
-    options = {"out": out, "resume": resume, "verify": verify, "rank": rank, "world": world}
-    is_stored = any(value not in (None, False) for value in options.values())
-    store = (out or output / f"{file.stem}.zarr") if is_stored else None
-    with stops() as heard, _said_in_a_line(store):
+    options = {"out": out, "resume": resume, "verify": verify, "rank": rank, "world": world, "cluster": cluster}
+    with stops() as heard, _said_in_a_line(out or output / f"{file.stem}.zarr"):
         from qdbjax.cli.execution import execute
         from qdbjax.cli.storing import Storing
 
@@ -87,6 +122,22 @@ def info(store: Annotated[Path, typer.Argument(metavar="STORE", help="What a run
         from qdbjax.cli.store_info import print_info
 
         print_info(store, Console())
+
+
+@app.command()
+def plot(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="What a run or sweep has written.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FIGURE.png", help="Where to; by default beside the store.")
+    ] = None,
+    variable: Annotated[str | None, typer.Option(metavar="NAME", help="What to draw.")] = None,
+) -> None:
+    """Draw what a store holds, finished or not: what its run file draws, or another variable."""
+    with stops(), _said_in_a_line(None):
+        from qdbjax.cli.plot_store import plot_store
+
+        target, missing = plot_store(store, output, variable)
+        typer.echo(f"written {target}{missing}")
 
 
 @contextlib.contextmanager

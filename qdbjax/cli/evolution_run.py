@@ -4,44 +4,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_hermitian
 from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.cli.errors import InputError
-from qdbjax.cli.factory import operator_of
-from qdbjax.cli.quantities import QUANTITIES
-from qdbjax.cli.schema import Evolution, Initial, RunFile
+from qdbjax.cli.plan import Plan
+from qdbjax.cli.quantities import observable
+from qdbjax.cli.schema import Evolution, Initial
 from qdbjax.generators import Generator
 from qdbjax.solvers import evolve
 from qdbjax.states.state import density_matrix
 
 
-def check_evolution(run: RunFile, evolution: Evolution, levels: int) -> None:
-    """Raise InputError for an initial state or observable that does not fit the system."""
+def check_evolution(evolution: Evolution, levels: int) -> None:
+    """Raise InputError for an initial state that does not fit the system."""
     table = evolution.initial
     for name in ("level", "site"):
         number = getattr(table, name)
         if number is not None and number >= levels:
             raise InputError(f"evolution.initial.{name}: must be from 0 to {levels - 1}; got {number}")
-    for name in evolution.observables:
-        if name in QUANTITIES or name in run.sweep:
-            raise InputError(f"evolution.observables.{name}: the name is taken; choose another")
     try:
         if table.level is None:
             density_matrix(_written(table, levels), levels, "state")
     except (ValueError, TypeError) as error:
         raise InputError(f"evolution.initial: {error}") from None
-    for name in evolution.observables:
-        try:
-            matrix = _observable(run, evolution, name, levels)
-            if matrix.shape != (levels, levels):
-                raise ValueError(f"must have shape {(levels, levels)}; got {matrix.shape}")
-            as_hermitian(matrix, "operator")
-        except (ValueError, TypeError) as error:
-            raise InputError(f"evolution.observables.{name}: {error}") from None
-
-
-def _observable(run: RunFile, evolution: Evolution, name: str, levels: int) -> np.ndarray:
-    return operator_of(evolution.observables[name].model_dump(), run.system.model, levels)
 
 
 def _written(table: Initial, levels: int) -> np.ndarray:
@@ -59,25 +43,21 @@ def _initial(table: Initial, generator: Generator) -> Matrix | np.ndarray:
 
 
 def quantities_in_time(
-    run: RunFile,
-    evolution: Evolution,
-    generator: Generator,
-    names: list[str],
-    times: ArrayLike,
-    mode: str = "reverse",
+    plan: Plan, generator: Generator, names: list[str], times: ArrayLike, mode: str = "reverse"
 ) -> dict[str, Array]:
-    """The named quantities and every observable of the file, with the time in front where they change in time.
+    """The named quantities, with the time in front where they change in time.
 
     mode: of differentiation, as `evolve` takes it.
     """
-    levels = generator.dimension
-    observables = {name: _observable(run, evolution, name, levels) for name in evolution.observables}
+    run, evolution = plan.run, plan.run.evolution
+    assert evolution is not None
+    observables = {name: observable(run, name, generator.dimension) for name in names if name in run.observables}
     start = _initial(evolution.initial, generator)
     found = evolve(generator, start, times, observables=observables, mode=mode)
     values = dict(found.expectations)
-    for name in names:
-        compute = QUANTITIES[name].compute
-        if QUANTITIES[name].reads == "generator":
+    for name in dict.fromkeys(each for each in names if each not in values):
+        compute = plan.quantities[name].compute
+        if plan.quantities[name].reads == "generator":
             values[name] = compute(generator, None)
         else:
             values[name] = jax.vmap(lambda rho, compute=compute: compute(generator, rho))(found.density_matrix)

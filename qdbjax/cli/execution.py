@@ -14,9 +14,9 @@ from rich.console import Console
 
 from qdbjax._status import explain
 from qdbjax.cli.errors import InputError
-from qdbjax.cli.figure import draw
+from qdbjax.cli.figure import draw, figure_files
 from qdbjax.cli.fit_run import FitRun
-from qdbjax.cli.output_files import claim, write_data
+from qdbjax.cli.output_files import claim, write_fit
 from qdbjax.cli.reader import read
 from qdbjax.cli.signals import Stops
 from qdbjax.cli.store_info import print_info
@@ -45,30 +45,30 @@ def execute(
     Returns what must be said of results that are no numbers, None if all is well.
     """
     storing = storing or Storing()
-    jax.config.update("jax_enable_x64", True)  # a process of its own: nobody else's setting is changed
-    _choose_device()
-    task = _task(file)
+    prepare()
+    task = task_of(file)
     suffix = ".json" if isinstance(task, FitRun) else ".zarr"
-    data_file, plot_file = output / f"{file.stem}{suffix}", output / f"{file.stem}.png"
+    data_file = output / f"{file.stem}{suffix}"
     progress = False if quiet else None
-    if storing.is_wanted:
-        if isinstance(task, FitRun):
-            raise InputError(f"{file}: --out, --resume, --verify, --rank and --world belong to a sweep, not to a fit")
-        return _execute_into_store(task, storing, data_file, overwrite=overwrite, progress=progress, optimize=optimize)
-    claim(output, [data_file, plot_file], overwrite=overwrite)
+    if isinstance(task, SweepRun):
+        return _execute_sweep(task, storing, data_file, overwrite=overwrite, progress=progress, optimize=optimize)
+    if storing != Storing():
+        options = "--out, --resume, --verify, --rank, --world and --cluster"
+        raise InputError(f"{file}: {options} belong to a sweep, not to a fit")
+    claim(output, [data_file, *figure_files(task, data_file)], overwrite=overwrite)
     _keep_programs()
     # A fit makes several programs, each with the operators of the system as constants.
-    with chosen(optimize), unfolded(isinstance(task, FitRun) and task.plan.levels**2 >= LARGE):
+    with chosen(optimize), unfolded(task.plan.levels**2 >= LARGE):
         found = task.result(progress=progress)
     stops.check()
-    write_data(found, data_file)
-    draw(found, task, plot_file)
+    write_fit(found, data_file)
+    figures = draw(found, task, data_file)
     if not quiet:
-        print_summary(found, task, [data_file, plot_file], Console())
+        print_summary(found, task, [data_file, *figures], Console())
     return _meaningless(found, data_file)
 
 
-def _execute_into_store(
+def _execute_sweep(
     task: SweepRun,
     storing: Storing,
     data_file: Path,
@@ -77,10 +77,9 @@ def _execute_into_store(
     progress: bool | None,
     optimize: bool | None,
 ) -> str | None:
-    """The run of `execute` block by block; drawn and summed up by whoever finds the store complete."""
+    """A sweep or evolution, block by block; drawn and summed up by whoever finds the store complete."""
     data_file = storing.path(data_file)
-    plot_file = data_file.with_name(f"{data_file.name.removesuffix('.zarr')}.png")
-    to = storing.destination(data_file, plot_file, overwrite=overwrite)
+    to = storing.destination(data_file, figure_files(task, data_file), overwrite=overwrite)
     _keep_programs()
     with chosen(optimize):
         found = task.result(progress=progress, to=to)
@@ -95,14 +94,19 @@ def _execute_into_store(
         if not is_quiet:
             print_info(data_file, console)
         return None
+    found = loaded(found, data_file)
+    figures = draw(found, task, data_file)
+    if not is_quiet:
+        print_summary(found, task, [data_file, *figures], console)
+    return _meaningless(found, data_file)
+
+
+def loaded(found: "xarray.Dataset", data_file: Path) -> "xarray.Dataset":
+    """What a store holds, in memory. Raises OSError for a chunk that is damaged."""
     try:
-        found = found.load()
+        return found.load()
     except Exception as error:  # whatever zarr and its codecs raise
         raise OSError(f"{data_file}: a chunk cannot be read ({error}); --resume --verify computes it again") from None
-    draw(found, task, plot_file)
-    if not is_quiet:
-        print_summary(found, task, [data_file, plot_file], console)
-    return _meaningless(found, data_file)
 
 
 def _meaningless(found: "xarray.Dataset | Fit", data_file: Path) -> str | None:
@@ -115,6 +119,12 @@ def _meaningless(found: "xarray.Dataset | Fit", data_file: Path) -> str | None:
         return None
     why = f": {explain(status)}" if status else "; no flag says why"
     return f"{data_file}: nothing but NaN in {', '.join(names)}{why}"
+
+
+def prepare() -> None:
+    """Double precision, and a device that is there: a process of its own changes nobody else's settings."""
+    jax.config.update("jax_enable_x64", True)
+    _choose_device()
 
 
 def _choose_device() -> None:
@@ -137,7 +147,7 @@ def _keep_programs() -> None:
         raise InputError(f"QDBJAX_CACHE: {error}") from None
 
 
-def _task(file: Path) -> SweepRun | FitRun:
+def task_of(file: Path) -> SweepRun | FitRun:
     """What the file asks for, checked."""
     run, text = read(file)
     try:

@@ -7,8 +7,8 @@ import numpy as np
 
 from qdbjax.baths import AbstractBath, AbstractSpectralDensity, Gas
 from qdbjax.cli.errors import InputError
-from qdbjax.cli.registry import BATHS, DENSITIES, MACHINES, MODELS
-from qdbjax.generators import Generator, davies, low_density
+from qdbjax.cli.registry import BATHS, DENSITIES, MACHINES, MAKERS, MODELS
+from qdbjax.generators import Generator
 from qdbjax.operators import embed, fermion_destroy, sigma_minus, sigma_x, sigma_y, sigma_z, site, transition
 from qdbjax.systems import System
 
@@ -39,10 +39,14 @@ def parts_of(tree: dict) -> tuple[System, Baths]:
 
 
 def generator_of(tree: dict) -> Generator:
-    """The Davies generator of system and baths; for gases, that of the low-density limit."""
+    """The generator of system and baths that the file asks for; by default Davies', for gases the low-density limit."""
     system, baths = parts_of(tree)
-    gases = [bath for bath in baths if isinstance(bath, Gas)]
-    return low_density(system, gases) if gases else davies(system, [b for b in baths if isinstance(b, AbstractBath)])
+    of_gases = isinstance(baths[0], Gas)
+    options = dict(tree["generator"] or {"kind": "low_density" if of_gases else "davies"})
+    kind = options.pop("kind")
+    if of_gases != (kind == "low_density"):
+        raise InputError(f"generator.kind: {kind!r} is not for {'gases' if of_gases else 'baths of this kind'}")
+    return MAKERS[kind](system, baths, **options)
 
 
 def _system(table: dict) -> tuple[System, Baths]:

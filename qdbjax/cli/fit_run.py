@@ -15,7 +15,6 @@ from qdbjax.cli.evolution_run import check_evolution, quantities_in_time
 from qdbjax.cli.fit_schema import Aim, FitTable, FreeNumber
 from qdbjax.cli.parameters import Parameters
 from qdbjax.cli.plan import Plan
-from qdbjax.cli.quantities import QUANTITIES
 from qdbjax.cli.schema import RunFile
 from qdbjax.fitting import (
     AbstractTerm,
@@ -100,9 +99,8 @@ class FitRun:
             if clock is None or evolution is None:
                 found = self._stationary(generator, asked)
             else:
-                names = [name for name in asked if name in QUANTITIES]
-                along = quantities_in_time(self.run, evolution, generator, names, values[clock][None], mode)
-                still = {name for name in names if QUANTITIES[name].reads == "generator"}
+                along = quantities_in_time(self.plan, generator, asked, values[clock][None], mode)
+                still = {name for name in asked if self.plan.quantities[name].reads == "generator"}
                 found = {name: value if name in still else value[0] for name, value in along.items()}
             return {name: found[aim.quantity][self.indices[name]] for name, aim in self.table.aims.items()}
 
@@ -110,7 +108,7 @@ class FitRun:
 
     def _stationary(self, generator: Generator, asked: list[str]) -> dict[str, Array]:
         steady = steady_state(generator)
-        return {name: jnp.asarray(QUANTITIES[name].compute(generator, steady)) for name in asked}
+        return {name: jnp.asarray(self.plan.quantities[name].compute(generator, steady)) for name in asked}
 
     def _data(self, folder: Path) -> dict[str, np.ndarray]:
         wanted = [each.column for each in (*self.table.over.values(), *self.table.aims.values())]
@@ -119,7 +117,7 @@ class FitRun:
         return columns(folder / str(self.table.data), wanted) if wanted else {}
 
     def _check_quantities(self) -> None:
-        known = [*QUANTITIES, *(self.run.evolution.observables if self.run.evolution else ())]
+        known = list(self.plan.quantities)
         for name, aim in self.table.aims.items():
             key = f"fit.aims.{name}.quantity"
             if aim.quantity not in known:
@@ -127,7 +125,7 @@ class FitRun:
                 raise InputError(f"{key}: {aim.quantity!r} is unknown; allowed are {', '.join(known)}{hint}")
             self.plan.check_quantity(key, aim.quantity)
         if self.run.evolution is not None:
-            check_evolution(self.run, self.run.evolution, self.plan.levels)
+            check_evolution(self.run.evolution, self.plan.levels)
 
     def _index(self, name: str, aim: Aim) -> tuple:
         """Where the aim stands in its quantity; dimensions that are not selected stay whole."""

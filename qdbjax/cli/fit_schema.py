@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from qdbjax.cli.tables import KNOWN_KEYS
 
 # Names of dimensions and variables that every result has; a variable of the same name would replace them.
-RESERVED = ("status", "residual", "bath", "level", "to", "from", "time", "point")
+RESERVED = ("status", "residual", "bath", "level", "to", "from", "time", "order")
 
 
 def plain_name(name: str, what: str, taken: tuple[str, ...] = ()) -> str:

@@ -4,21 +4,16 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qdbjax.cli.errors import InputError
 from qdbjax.fitting import Fit, load_fit
 
-if TYPE_CHECKING:
-    import xarray
-
 SOFTWARE = "qdbjax"  # what a figure says it was made with
-# Files of a zarr store of format 2 and 3, and chunks that a killed process was writing.
-STORED = re.compile(r"\.z(group|attrs|metadata|array)|zarr\.json|\d+(\.\d+)*|\d+\.[0-9a-f]{32}\.partial|c")
+# Files of a zarr store, and chunks that a killed process was writing.
+STORED = re.compile(r"zarr\.json|\d+|(\d+|c)\.[0-9a-f]{32}\.partial|c")
 
 
 def claim(directory: Path, targets: list[Path], *, overwrite: bool) -> None:
@@ -63,10 +58,7 @@ def _is_ours(target: Path) -> bool:
 
 
 def _attributes(store: Path) -> dict:
-    metadata = store / "zarr.json"
-    if metadata.exists():
-        return json.loads(metadata.read_bytes())["attributes"]
-    return json.loads((store / ".zattrs").read_bytes())
+    return json.loads((store / "zarr.json").read_bytes())["attributes"]
 
 
 @contextlib.contextmanager
@@ -76,32 +68,12 @@ def finished_under(target: Path) -> Iterator[Path]:
     try:
         yield partial
         _refuse_foreign(target)  # it may have come while the run went on
-        _replace(partial, target)
-    finally:
-        _remove(partial)
-
-
-def _replace(partial: Path, target: Path) -> None:
-    if not target.is_dir():
         partial.replace(target)
-        return
-    old = target.with_name(f"{target.stem}.old-{os.getpid()}{target.suffix}")
-    target.rename(old)  # a directory cannot be replaced in one step
-    partial.rename(target)
-    _remove(old)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def write_data(found: "xarray.Dataset | Fit", target: Path) -> None:
-    """A dataset as a zarr directory store (format 2, which every reader of zarr knows), a fit as JSON."""
+def write_fit(found: Fit, target: Path) -> None:
+    """A fit as JSON."""
     with finished_under(target) as partial:
-        if isinstance(found, Fit):
-            found.save(partial)
-        else:
-            found.to_zarr(partial, mode="w", zarr_format=2, consolidated=True)
+        found.save(partial)

@@ -9,7 +9,10 @@ from qdbjax.cli.schema import ARGUMENTS, SWEPT_INSIDE, RunFile
 
 # Keys that hold no number that can be swept.
 SYSTEM_FIXED = {"model", "hamiltonian", "matrix"}
+GENERATOR_FIXED = {"kind", "lamb_shift", "forward_scattering"}
 BATH_FIXED = {"kind", *ARGUMENTS} - SWEPT_INSIDE
+# May be left out: None is the secular approximation.
+OPTIONAL = {"generator.window"}
 # One of the two is enough.
 ALTERNATIVES = {"temperature": "inverse_temperature", "inverse_temperature": "temperature"}
 
@@ -17,7 +20,7 @@ ALTERNATIVES = {"temperature": "inverse_temperature", "inverse_temperature": "te
 class Parameters:
     """The numbers of system and baths, and those that the file moves.
 
-    tree: system and baths as nested dictionaries, baths by name.
+    tree: system, baths and options of the generator as nested dictionaries, baths by name.
     known: value of every number that can be moved, by its path; None where it is left out.
     paths: the paths that each axis of a sweep moves, or each parameter and condition of a fit.
     Raises InputError for a path that is not there, or taken twice, or never set.
@@ -28,6 +31,7 @@ class Parameters:
         self.known = dict(_numbers(self.tree["system"], "system", SYSTEM_FIXED))
         for name, table in self.tree["baths"].items():
             self.known |= _numbers(table, f"baths.{name}", BATH_FIXED)
+        self.known |= _numbers(self.tree["generator"] or {}, "generator", GENERATOR_FIXED)
         self.paths = _paths_of(run, self.known)
 
     def tree_with(self, values: Mapping[str, Any]) -> dict:
@@ -49,7 +53,8 @@ def _tree_of(run: RunFile) -> dict:
         if names.count(name) > 1:
             raise InputError(f"baths: the name {name!r} is given more than once")
     baths = {bath.name: bath.model_dump(exclude={"name"}) for bath in run.baths}
-    return {"system": run.system.model_dump(), "baths": baths}
+    generator = None if run.generator is None else run.generator.model_dump()
+    return {"system": run.system.model_dump(), "baths": baths, "generator": generator}
 
 
 def _numbers(tree: Any, path: str, fixed: set[str]) -> Iterator[tuple[str, float | None]]:
@@ -88,6 +93,6 @@ def _paths_of(run: RunFile, known: Mapping[str, float | None]) -> dict[str, list
     given |= {path.rpartition(".")[0] for path in given}  # a list is given by what it holds
     for path in known:
         section, _, key = path.rpartition(".")
-        if not given & {path, f"{section}.{ALTERNATIVES.get(key, key)}"}:
+        if path not in OPTIONAL and not given & {path, f"{section}.{ALTERNATIVES.get(key, key)}"}:
             raise InputError(f"{path}: is missing; give it a value or {'fit' if run.fit else 'sweep'} it")
     return paths

@@ -11,7 +11,7 @@ from qdbjax.baths import AbstractBath
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.factory import generator_of, parts_of
 from qdbjax.cli.parameters import Parameters
-from qdbjax.cli.quantities import QUANTITIES
+from qdbjax.cli.quantities import check_observables, check_roles, quantities_of
 from qdbjax.cli.schema import RunFile
 from qdbjax.generators import Generator
 from qdbjax.generators.inputs import checked_baths
@@ -26,6 +26,7 @@ class Plan:
     starts: one number for each other moved parameter.
     levels: dimension of the system.
     baths: their names, those of a machine first.
+    quantities: what can be asked for, by name.
     Raises InputError for what system and baths refuse at the smallest and the largest of all axes, and for what does
     not fit together.
     """
@@ -38,6 +39,7 @@ class Plan:
         starts: Mapping[str, float] | None = None,
     ):
         self.run, self.parameters, self.axes = run, parameters, axes
+        self.quantities = quantities_of(run)
         for end in (np.min, np.max):
             ends = {name: float(end(values)) for name, values in axes.items()}
             system, baths = parts_of(parameters.tree_with({**(starts or {}), **ends}))
@@ -46,6 +48,8 @@ class Plan:
             coupled = [bath for bath in baths if isinstance(bath, AbstractBath)]
             if coupled:
                 self._refusing(lambda system=system, baths=coupled: checked_baths(system, baths))
+        check_observables(run, self.levels)
+        check_roles(run, self.baths)
         number = jax.ShapeDtypeStruct((), float)
         # Made without being computed, a generator shows what system and baths do not see of each other.
         self._refusing(lambda: jax.eval_shape(self.generator, dict.fromkeys([*axes, *(starts or {})], number)))
@@ -66,13 +70,15 @@ class Plan:
         """Raise InputError, with the key of the file, for a quantity that this system or task does not have."""
         if name == "particle_currents" and not self._counts:
             raise InputError(f"{key}: {name} needs a field, a lead or a system with a particle number")
-        if self.run.evolution is not None and name in QUANTITIES and QUANTITIES[name].reads == "stationary state":
+        if self.run.evolution is not None and self.quantities[name].reads == "stationary state":
             raise InputError(f"{key}: {name} belongs to stationary states, not to an evolution")
 
     def dims_of(self, variable: str) -> tuple[str, ...]:
         """Dimensions of a quantity or observable beside the moved ones and the time."""
-        return QUANTITIES[variable].dims if variable in QUANTITIES else ()
+        return self.quantities[variable].dims
 
     def coordinates(self, dim: str) -> list:
         """What may be chosen along such a dimension."""
+        if dim == "order":
+            return list(range(1, self.run.cumulants.order + 1))
         return self.baths if dim == "bath" else list(range(self.levels))

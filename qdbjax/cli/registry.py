@@ -1,4 +1,4 @@
-"""What a run file may name, found in the rooms of the package: spectral densities, baths, models.
+"""What a run file may name, found in the rooms of the package: spectral densities, baths, models, generators.
 
 A name is that of the class in lower case (`power_law` for `PowerLaw`), or of the function. A new class or function of
 such a room appears here, and so in run files, by itself.
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 
 from qdbjax import baths, models
+from qdbjax.generators import davies, low_density, universal_lindblad
 from qdbjax.systems import System
 
 
@@ -42,3 +43,4 @@ DENSITIES: dict[str, type] = {
 BATHS: dict[str, type] = {**dict(_classes(baths, baths.AbstractBath)), "gas": baths.Gas}
 MACHINES = _functions(models.Machine)  # which bring their baths
 MODELS = _functions(System) | MACHINES
+MAKERS: dict[str, Callable] = {each.__name__: each for each in (davies, universal_lindblad, low_density)}

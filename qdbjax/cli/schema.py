@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, Field, create_model, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, create_model, field_validator, model_validator
 
 from qdbjax.cli.fit_schema import RESERVED, FitTable, plain_name
-from qdbjax.cli.registry import BATHS, DENSITIES, MACHINES, MODELS, parameters_of
+from qdbjax.cli.registry import BATHS, DENSITIES, MACHINES, MAKERS, MODELS, parameters_of
 from qdbjax.cli.tables import KNOWN_KEYS, Ket, Matrix, Number, NumberOrList, one_of, one_or_several
+from qdbjax.thermodynamics.counters import COUNTED
 
 POINTS = 10**8  # of an axis, 0.8 GB
 
@@ -60,10 +61,17 @@ SWEPT_INSIDE = {"spectral_density", "parts"}  # the others hold nothing that can
 NAMED = {"name"}  # left out in Python, but not in a file, which calls things by name
 
 
+# Arguments of the makers of generators: those that are no options come from other sections.
+OPTIONS: dict[str, Any] = {"lamb_shift": bool, "forward_scattering": bool, "window": Annotated[float, Field(ge=0)]}
+FROM_SECTIONS = {"system", "baths", "gases"}
+
+
 def table_of(key: str, kind: str, thing: Callable, types: Mapping[str, Any]) -> type[BaseModel]:
     """The table that gives a class or function its arguments, numbers but for `types`; `key` says which one it is."""
     fields: dict[str, Any] = {key: (Literal[kind], kind)}
     for name, parameter in parameters_of(thing).items():
+        if name in FROM_SECTIONS:
+            continue
         written = parameter.default
         if name in NAMED or (name in types and written is inspect.Parameter.empty):
             written = ...
@@ -105,7 +113,11 @@ if TYPE_CHECKING:  # made from the signatures of classes, which a type checker d
     Density: TypeAlias = Any
     BathTable: TypeAlias = Any
     SystemTable: TypeAlias = Any
+    GeneratorTable: TypeAlias = Any
+    Counted: TypeAlias = str
 else:
+    GeneratorTable = one_of("kind", tables_of("kind", MAKERS, OPTIONS), default=lambda _: "davies")
+    Counted = Literal[COUNTED]
     Density = one_of("kind", tables_of("kind", DENSITIES, ARGUMENTS))
     BathTable = one_of("kind", tables_of("kind", BATHS, ARGUMENTS), default=lambda _: "bath")
     SystemTable = one_of(
@@ -171,24 +183,16 @@ class Initial(BaseModel, strict=True):
 
 
 class Evolution(BaseModel, strict=True):
-    """[evolution]: where it starts, when it is looked at, and what is looked at beside the quantities."""
+    """[evolution]: where it starts, and when it is looked at."""
 
     _keys = KNOWN_KEYS
     initial: Initial
     times: Axis | None = None
-    observables: dict[str, Operator] = Field(default={})
 
     def moments(self) -> Axis:
         """The times, which only the evolution of a fit is without."""
         assert self.times is not None
         return self.times
-
-    @field_validator("observables")
-    @classmethod
-    def _names(cls, observables: dict[str, Operator]) -> dict[str, Operator]:
-        for name in observables:
-            plain_name(name, "name", RESERVED)
-        return observables
 
     @field_validator("times")
     @classmethod
@@ -203,12 +207,47 @@ class Evolution(BaseModel, strict=True):
         return times
 
 
+class CumulantsTable(BaseModel, strict=True):
+    """[cumulants]: of what a bath, or all together, bring into the system."""
+
+    _keys = KNOWN_KEYS
+    bath: str | None = None
+    of: Counted = "energy"
+    order: int = Field(default=4, ge=1, le=20)
+
+
+class PerformanceTable(BaseModel, strict=True):
+    """[performance]: the roles of the baths."""
+
+    _keys = KNOWN_KEYS
+    cold: str | None = None
+    hot: str | None = None
+    work: Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)] = []
+
+
+class Plot(BaseModel, strict=True):
+    """One of several figures: a quantity, and which slice of it."""
+
+    _keys = KNOWN_KEYS
+    quantity: str
+    select: dict[str, str | float] = Field(default={})
+
+
+def _plots(given: Any) -> Any:
+    """A name, or a list of names and tables, as a list of tables."""
+    listed = given if isinstance(given, list) else [given]
+    return [{"quantity": each} if isinstance(each, str) else each for each in listed]
+
+
+Plots = Annotated[list[Plot], BeforeValidator(_plots)]
+
+
 class Output(BaseModel, strict=True):
     """[output]: what is computed, and which of it is drawn."""
 
     _keys = KNOWN_KEYS
     quantities: list[str] = Field(default=["heat_currents", "entropy_production", "populations"], min_length=1)
-    plot: str | None = None
+    plot: Plots = Field(default=[])
     select: dict[str, str | float] = Field(default={})
     crossings: dict[str, list[float]] = Field(default={})
 
@@ -220,6 +259,10 @@ class RunFile(BaseModel, strict=True):
     title: str | None = None
     system: SystemTable
     baths: list[BathTable] = Field(default=[])
+    generator: GeneratorTable = None  # as system and baths ask for
+    observables: dict[str, Operator] = Field(default={})
+    cumulants: CumulantsTable = CumulantsTable()
+    performance: PerformanceTable = PerformanceTable()
     sweep: dict[str, Axis] = Field(default={})
     evolution: Evolution | None = None
     fit: FitTable | None = None
@@ -244,6 +287,13 @@ class RunFile(BaseModel, strict=True):
         elif self.evolution is not None and self.evolution.times is None:
             raise ValueError("evolution.times is missing")
         return self
+
+    @field_validator("observables")
+    @classmethod
+    def _observables(cls, observables: dict[str, Operator]) -> dict[str, Operator]:
+        for name in observables:
+            plain_name(name, "name", RESERVED)
+        return observables
 
     @field_validator("sweep")
     @classmethod

@@ -1,6 +1,5 @@
 """`qdbjax info`: what a store is, without reading more of it than its flags, one block at a time."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,14 +23,14 @@ def print_info(path: Path, console: Console) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    data, store = _opened(path)
+    data, store = opened(path)
     about = data.attrs
     yield from (("title", about["title"]) for _ in range(bool(about.get("title"))))
     for name in data["status"].dims:
         yield "axis", _axis(data[name])
     for name, values in data.data_vars.items():
         yield "variable", f"{name} ({', '.join(map(str, values.dims))}) {values.dtype}{_unit(values)}"
-    yield from _flags(data, store)
+    yield from _flags(store)
     for said in holders(path).values():
         yield "being written by", f"process {said.get('pid', '?')} on {said.get('host', '?')}"
     yield "size", f"{sum(each.stat().st_size for each in path.rglob('*') if each.is_file()) / 2**20:.3g} MB on disk"
@@ -44,21 +43,14 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
         yield "configuration", f"#{about['configuration_sha256'][:12]}"
 
 
-def _opened(path: Path) -> tuple[xarray.Dataset, SweepStore | None]:
-    """The data, and the store if it is one of blocks."""
+def opened(path: Path) -> tuple[xarray.Dataset, SweepStore]:
+    """The data and the store. Raises InputError for what is none."""
     if not path.is_dir():
         raise InputError(f"{path}: no such store" if not path.exists() else f"{path}: is a file; give a store")
     try:
         return open_dataset(path), SweepStore(path)
     except (StoreError, OSError, KeyError, ValueError) as error:
-        why = str(error)
-    try:  # a run that was written as a whole
-        data = xarray.open_zarr(path, consolidated=True, chunks=None)
-        if {"qdbjax_version"} <= set(data.attrs) and "status" in data:
-            return data, None
-    except (OSError, KeyError, ValueError, json.JSONDecodeError):
-        pass
-    raise InputError(f"{path}: is no store that qdbjax has written, or it is damaged: {why}")
+        raise InputError(f"{path}: is no store that qdbjax has written, or it is damaged: {error}") from None
 
 
 def _axis(values: xarray.DataArray) -> str:
@@ -72,17 +64,17 @@ def _unit(values: xarray.DataArray) -> str:
     return f", {values.attrs['units']}" if values.attrs.get("units") else ""
 
 
-def _flags(data: xarray.Dataset, store: SweepStore | None) -> Iterator[tuple[str, str]]:
+def _flags(store: SweepStore) -> Iterator[tuple[str, str]]:
     """Blocks that are done, and the share of their points that carries a flag."""
-    parts = [data["status"].values] if store is None else map(store.status_of, store.blocks())
-    total = 1 if store is None else len(store.blocks())
+    blocks = store.blocks()
     done = points = flagged = 0
     counts: Counter = Counter()
-    for codes in parts:
+    for region in blocks:
+        codes = store.status_of(region)
         if codes is not None:
             done, points, flagged = done + 1, points + codes.size, flagged + int(np.count_nonzero(codes))
             counts.update({flag: int(np.count_nonzero(codes & int(flag))) for flag in Status if flag.value})
-    size = f" of {' × '.join(map(str, store.chunk))} points" if store is not None else ""
-    yield "blocks", f"{done} of {total} done{size}"
+    size = " × ".join(map(str, store.chunk)) or "1"
+    yield "blocks", f"{done} of {len(blocks)} done of {size} points"
     each = ", ".join(f"{count} {flag.label}" for flag, count in counts.items() if count)
     yield "flagged", f"{flagged / max(1, points):.2%} of {points} points{f': {each}' if each else ''}"

@@ -8,9 +8,8 @@ from qdbjax.cli.errors import InputError
 from qdbjax.cli.output_files import claim
 from qdbjax.sweeps import StoreError
 from qdbjax.sweeps.lock import refuse_if_locked
-from qdbjax.sweeps.ranks import share
 from qdbjax.sweeps.store import SweepStore
-from qdbjax.sweeps.store_run import Destination, checked_path
+from qdbjax.sweeps.store_run import Destination, destination
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +20,7 @@ class Storing:
     resume, verify: as `qdbjax.sweep` takes them.
     rank: a number or "auto".
     world: number of processes that share the store.
+    cluster: address of a Dask scheduler whose workers compute.
     """
 
     out: Path | None = None
@@ -28,35 +28,31 @@ class Storing:
     verify: bool = False
     rank: str | None = None
     world: int | None = None
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether the run goes into a store block by block."""
-        return self != Storing()
+    cluster: str | None = None
 
     def path(self, data_file: Path) -> Path:
         """Of the store."""
         return data_file if self.out is None else self.out
 
-    def destination(self, data_file: Path, figure: Path, *, overwrite: bool) -> Destination:
+    def destination(self, data_file: Path, figures: list[Path], *, overwrite: bool) -> Destination:
         """Where the sweep goes, with the place made free. Raises InputError for what cannot be."""
         path = self.path(data_file)
         try:
             rank = int(self.rank) if self.rank is not None and self.rank.lstrip("-").isdecimal() else self.rank
-            rank, world = share(rank, self.world)
-            found = Destination(checked_path(path), self.resume, self.verify, rank, world)
-        except (ValueError, TypeError) as error:
-            raise InputError(f"--rank, --world: {error}") from None
+            found = destination(path, self.resume, self.verify, rank, self.world, self.cluster)
+        except (ValueError, TypeError, ModuleNotFoundError) as error:
+            options = "--rank, --world" if self.cluster is None else "--cluster"
+            raise InputError(f"{options}: {error}") from None
         if self.verify and not self.resume:
             raise InputError("--verify looks at a store that is there; give --resume with it")
-        is_joined = self.resume or world > 1
+        is_joined = self.resume or found.world > 1
         if overwrite and is_joined:
             raise InputError("--overwrite begins anew, and --resume and --rank go on; give one of them")
         if path.exists() and not is_joined and not overwrite:
             raise InputError(
                 f"{path}: exists; give --resume to go on with it, --overwrite to replace it, or another --out"
             )
-        claim(path.parent, [figure] if is_joined else [path, figure], overwrite=overwrite or is_joined)
+        claim(path.parent, figures if is_joined else [path, *figures], overwrite=overwrite or is_joined)
         if overwrite and path.exists():
             try:
                 refuse_if_locked(path)

@@ -25,7 +25,7 @@ def print_summary(found: "xarray.Dataset | Fit", task: SweepRun | FitRun, files:
         lines = []
     else:
         assert isinstance(task, SweepRun)  # only these give a dataset
-        _print_extremes(found, task.drawn, console)
+        _print_extremes(found, task.figures[0].variable, console)
         lines = _about(found)
     kept = cache_use()
     if kept is not None and (kept.rejected or not kept.hits):

@@ -7,7 +7,6 @@ panels is fixed, because shapes must not depend on values: where two ends coinci
 panel has length 0. It adds 0 to the integral, but not to its derivative by the ends, so its nodes are kept.
 """
 
-import itertools
 from typing import NamedTuple
 
 import jax
@@ -34,7 +33,7 @@ class Nodes(NamedTuple):
     signs: np.ndarray
 
 
-def nodes_between(ends: list[Array], thresholds: Array, temperature: Array) -> Nodes:
+def nodes_between(ends: Float[Array, " end"], thresholds: Array, temperature: Array) -> Nodes:
     """Nodes on the panels between ascending ends, and from the last end to infinity, where functions fall as e^{-E/T}.
 
     No threshold lies inside a panel: its distance from a node is that of the nearer end plus the node's distance from
@@ -42,25 +41,26 @@ def nodes_between(ends: list[Array], thresholds: Array, temperature: Array) -> N
     which a threshold moves relative to the end of a panel, as where degenerate levels split.
     """
     dtype, dims = thresholds.dtype, thresholds.ndim
-    spread = lambda values: values.reshape(-1, *[1] * dims)  # noqa: E731
-    x, rest, weight = (jnp.asarray(values, dtype) for values in unit_interval())
+    spread = lambda values: values.reshape(*values.shape, *[1] * dims)  # noqa: E731
+    x, rest, weight = (jnp.asarray(values, dtype)[None] for values in unit_interval())
+    start, end = ends[:-1, None], ends[1:, None]
+    length = end - start
     close, smallest = float(jnp.finfo(dtype).eps) ** 1.5 * temperature, float(jnp.finfo(dtype).tiny)
-    distances, weights, signs = [], [], []
-    for start, end in itertools.pairwise(ends):
-        length = end - start
-        # d/dl of ∫ f over a panel of length l → 0 is f at its place: nodes of a panel without length stay within
-        # `close` of it, so that the weights' derivative finds the value of f there.
-        reach = jnp.where(length > 0, length, close)
-        up = (start - thresholds)[None] + spread(jnp.maximum(reach * x, smallest))
-        down = -((thresholds - end)[None] + spread(jnp.maximum(reach * rest, smallest)))
-        distances.append(jnp.where((thresholds <= start)[None], up, down))
-        weights.append(length * weight)
-        signs.append((-1.0) ** np.arange(len(x)))
-    x, weight = (jnp.asarray(values, dtype) for values in decaying())
-    distances.append((ends[-1] - thresholds)[None] + spread(temperature * x))
-    weights.append(temperature * weight)
-    signs.append((-1.0) ** np.arange(len(x)))
-    return Nodes(jnp.concatenate(distances), jnp.concatenate(weights), np.concatenate(signs))
+    # d/dl of ∫ f over a panel of length l → 0 is f at its place: nodes of a panel without length stay within
+    # `close` of it, so that the weights' derivative finds the value of f there.
+    reach = jnp.where(length > 0, length, close)
+    here = thresholds[None, None]
+    up = (spread(start) - here) + spread(jnp.maximum(reach * x, smallest))
+    down = -((here - spread(end)) + spread(jnp.maximum(reach * rest, smallest)))
+    within = jnp.where(here <= spread(start), up, down)
+    y, tail = (jnp.asarray(values, dtype) for values in decaying())
+    beyond = (ends[-1] - thresholds)[None] + spread(temperature * y)
+    signs = np.concatenate([np.tile((-1.0) ** np.arange(x.shape[1]), len(length)), (-1.0) ** np.arange(len(y))])
+    return Nodes(
+        jnp.concatenate([within.reshape(-1, *thresholds.shape), beyond]),
+        jnp.concatenate([(length * weight).reshape(-1), temperature * tail]),
+        signs,
+    )
 
 
 def resonances(energies: RealVector, potential: Complex[Array, "d d"], gas: Gas) -> RealVector:

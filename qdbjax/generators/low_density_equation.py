@@ -67,12 +67,12 @@ def collision_rates(spectrum: Spectrum, gas: Gas) -> tuple[BathRates, Scalar]:
     energies, d = spectrum.energies, spectrum.energies.shape[0]
     potential = potential_in_eigenbasis(gas, spectrum)
     ordered = jnp.sort(energies)
-    ends = unstack(ordered)[1:]
+    ends = ordered[1:]
     if d == 1:
         return jnp.zeros((1, 1), energies.dtype), jnp.zeros((), energies.dtype)
     if not gas.repulsive:
         bound = jnp.clip(resonances(energies, potential, gas), ordered[1], ordered[-1])
-        ends = unstack(jnp.sort(jnp.concatenate([ordered[1:], bound])))
+        ends = jnp.sort(jnp.concatenate([ends, bound]))
     nodes = nodes_between(ends, energies, gas.temperature)
     factor = 2 * gas.density / jnp.pi / jnp.sqrt(2 * jnp.pi * gas.mass * gas.temperature)
     real, imaginary = wave_numbers(nodes.distances.T, gas.mass)
@@ -148,8 +148,8 @@ def _incoming(spectrum: Spectrum, gas: Gas) -> Nodes:
     # Of the d(d - 1) thresholds e = E_channel - E_from half are <= 0, one for each pair of levels. Clipped to e = 0
     # they come first in the order, and are dropped: they would be panels without length.
     ascending = jnp.sort(jnp.clip(apart, 0.0, jnp.maximum(jnp.max(thresholds), 0.0)))[d * (d - 1) // 2 :]
-    zero = jnp.zeros((), energies.dtype)
-    return nodes_between([zero, *unstack(ascending)], thresholds, gas.temperature)
+    ends = jnp.concatenate([jnp.zeros((1,), energies.dtype), ascending])
+    return nodes_between(ends, thresholds, gas.temperature)
 
 
 def _collisions(spectrum: Spectrum, gas: Gas) -> tuple[Array, Array, Array]:

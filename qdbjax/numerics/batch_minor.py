@@ -126,10 +126,14 @@ def _apply(equation: Any, values: list[Value], cells: int) -> list[Value]:
 def _of_one_shape(shapes: list[tuple], values: list[Value], cells: int) -> list[jax.Array]:
     """Operands of an operation entry by entry; the condition of `select_n` and the bounds of `clamp` may be scalars."""
     shape = max(shapes, key=len)
-    return [
-        x if x.ndim > len(shape) else lax.broadcast_in_dim(x, (*shape, cells), (len(shape),))
-        for x in _wide(values, cells)
-    ]
+
+    def whole(x, is_wide):
+        x = jnp.asarray(x)
+        if is_wide:
+            return x if x.ndim > len(shape) else lax.broadcast_in_dim(x, (*shape, cells), (len(shape),))
+        return lax.broadcast_in_dim(x, (*(x.shape or shape), cells), tuple(range(x.ndim)))
+
+    return [whole(x, is_wide) for x, is_wide in values]
 
 
 SHAPES: dict[str, Callable] = {

@@ -5,6 +5,7 @@ import dataclasses
 import equinox as eqx
 import jax.numpy as jnp
 
+from qdbjax._labels import named
 from qdbjax._repr import summary
 from qdbjax._status import Status, explain, is_fatal, raise_flag, record
 from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar, StatusCode
@@ -33,7 +34,7 @@ class AsymptoticState(eqx.Module):
     @property
     def populations(self) -> RealVector:
         """Populations of the energy levels, (d,)."""
-        return self.state.populations
+        return named(self.state.populations, ("level",))
 
     @property
     def coherences(self) -> Matrix:

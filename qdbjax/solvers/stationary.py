@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import check_kind
+from qdbjax._labels import named
 from qdbjax._repr import html_table, html_text, is_single, number, summary
 from qdbjax._status import Status, explain, is_fatal, raise_flag, record, throw_if_flagged
 from qdbjax._types import Matrix, RealVector, Scalar, StatusCode
@@ -53,7 +54,7 @@ class SteadyState(eqx.Module):
     @property
     def populations(self) -> RealVector:
         """p_n of the energy levels, (d,); level n is column n of the eigenbasis."""
-        return self.state.populations
+        return named(self.state.populations, ("level",))
 
     @property
     def coherences(self) -> Matrix:

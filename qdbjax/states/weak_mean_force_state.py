@@ -19,7 +19,7 @@ import numpy as np
 from qdbjax._checks import as_made, is_traced
 from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar
 from qdbjax.baths import Bath, LocalTemperature
-from qdbjax.baths.noise_integrals import noise_panels, positive_scale, zero_outside_table
+from qdbjax.baths.noise_integrals import noise_panels, positive_scale, resolved, zero_outside_table
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.matrix import diagonal_matrix
 from qdbjax.numerics.matrix_functions import EXPONENTIAL, exp_second_difference, inverse_frechet
@@ -38,8 +38,9 @@ def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
     Returns a MeanForce, right to 1e-10 of Tr X; linear in the spectral density, so ρ loses its positivity and H* its
     meaning where that is too large, first for levels far above T. Differentiable, at equal levels too. Memory d³ times
     a few hundred. NaN, and for concrete input a ValueError, where ∫dω γ(ω)/(|ω| + 1) diverges: a density without end
-    (`Flat`, infinite cutoff) or infinite at ω → 0. Raises TypeError for another kind of bath; ValueError for T = 0 and
-    for another dimension.
+    (`Flat`, infinite cutoff) or infinite at ω → 0; likewise for a density with structure that is not among its
+    landmarks, of which a sweep is told INACCURATE_INTEGRAL. Raises TypeError for another kind of bath; ValueError for
+    T = 0 and for another dimension.
     *Source:* E. Geva, E. Rosenman and D. Tannor, J. Chem. Phys. 113, 1380 (2000).
     """
     system, bath = as_system(system), as_made(bath)
@@ -59,33 +60,32 @@ def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
             f"bath shifts energies without limit ({density}): its noise diverges at ω → 0 or has no end. Give a cutoff "
             "and a density that vanishes at ω → 0."
         )
-    return _weak_mean_force(system, bath)
+    return resolved(bath, *_weak_mean_force(system, bath))
 
 
 def _diverges(bath: Bath) -> bool:
     # A bath that is known while a program is traced has a known reach there too.
     with jax.ensure_compile_time_eval():
-        return bool(np.isinf(np.asarray(_reach(bath))))
+        return bool(np.isinf(np.asarray(_reach(bath)[0])))
 
 
 @jit_if_eager
-def _reach(bath: Bath) -> Scalar:
-    """∫dω γ(ω)/(|ω| + scale), inf where X diverges."""
+def _reach(bath: Bath) -> tuple[Scalar, Scalar]:
+    """∫dω γ(ω)/(|ω| + scale), inf where X diverges, and its estimated relative error, inf there too."""
     line = noise_panels(bath, jnp.result_type(float))
     scale = positive_scale(bath).astype(line.half.dtype)
-    damped = zero_outside_table(bath.noise(line.nodes)) / (jnp.abs(line.nodes) + scale)
-    endless = jnp.isinf(bath.scale)
-    return jnp.where(endless, jnp.inf, line.integrals(damped[None])[0])
+    damped = (zero_outside_table(bath.noise(line.nodes)) / (jnp.abs(line.nodes) + scale))[None]
+    reach = jnp.where(jnp.isinf(bath.scale), jnp.inf, line.integrals(damped)[0])
+    return reach, jnp.where(jnp.isfinite(reach), line.error(damped)[0], jnp.inf)
 
 
 @jit_if_eager
-def _weak_mean_force(system: System, bath: Bath) -> MeanForce:
+def _weak_mean_force(system: System, bath: Bath) -> tuple[MeanForce, Scalar]:
     levels, beta = diagonalize(system), 1 / bath.single_temperature
     ground = jax.lax.stop_gradient(jnp.min(levels.energies))
     exponents = -beta * (levels.energies - ground)
-    bounded = jnp.isfinite(jax.lax.stop_gradient(_reach(bath)))
     change = _change(levels, exponents, beta, bath)
-    change = jnp.where(bounded, beta * beta, jnp.nan).astype(change.dtype) * change
+    change = (beta * beta).astype(change.dtype) * change
     weights = jnp.exp(exponents)
     partition = jnp.sum(weights)
     shift = jnp.real(jnp.trace(change)) / partition
@@ -97,11 +97,12 @@ def _weak_mean_force(system: System, bath: Bath) -> MeanForce:
     common = np.promote_types(change.dtype, hamiltonian.dtype)
     energy = inverse_frechet(EXPONENTIAL, diagonal_matrix(exponents).astype(change.dtype) + mixing, change)
     energy = levels.from_eigenbasis(energy / -beta.astype(change.dtype)).astype(common)
-    return MeanForce(
+    force = MeanForce(
         hamiltonian=hamiltonian.astype(common) + energy,
         density_matrix=levels.from_eigenbasis(rho).astype(common),
         log_partition_function=jnp.log(partition) - beta * ground + shift,
     )
+    return force, jax.lax.stop_gradient(_reach(bath)[1])
 
 
 def _change(levels: Spectrum, exponents: RealVector, beta: Scalar, bath: Bath) -> Matrix:

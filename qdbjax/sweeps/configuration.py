@@ -1,10 +1,15 @@
 """What a store belongs to, in words: only a sweep that says the same of itself goes on with it."""
 
+import datetime
 import hashlib
 import inspect
 import json
+import math
+import platform
 import sys
 from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any
 
 import jax
 import numpy as np
@@ -36,14 +41,35 @@ def configuration_of(
     return found | dict(describe_function(fn) if origin is None else origin)
 
 
-def source_of(fn: Callable) -> str:
+def source_of(fn: Callable | None) -> str:
     """The text of a function as it is written, or nothing."""
-    while hasattr(fn, "func") or hasattr(fn, "__wrapped__"):
-        fn = fn.func if hasattr(fn, "func") else fn.__wrapped__
+    inner: Any = fn
+    while hasattr(inner, "func") or hasattr(inner, "__wrapped__"):
+        inner = inner.func if hasattr(inner, "func") else inner.__wrapped__
     try:
-        return inspect.getsource(fn)
+        return inspect.getsource(inner)
     except (OSError, TypeError):
         return ""
+
+
+def provenance(
+    name: str, fn: Callable | None, axes: Mapping[str, np.ndarray], configuration: Mapping[str, str]
+) -> dict:
+    """Attributes that say what was computed, by what, on what and when."""
+    device = jax.devices()[0]
+    return {
+        "function": name,
+        "function_source": source_of(fn),
+        "qdbjax_version": sys.modules["qdbjax"].__version__,
+        "jax_version": jax.__version__,
+        "jaxlib_version": metadata.version("jaxlib"),
+        "python_version": platform.python_version(),
+        "device": f"{device.platform}: {device.device_kind}",
+        "dtype": str(np.result_type(float if setting("jax_enable_x64") else np.float32, *axes.values())),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "points": math.prod(len(values) for values in axes.values()),
+        **as_attributes(configuration),
+    }
 
 
 def as_attributes(configuration: Mapping[str, str]) -> dict[str, str]:

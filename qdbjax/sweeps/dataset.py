@@ -1,25 +1,21 @@
 """A sweep as a labelled dataset: check the axes, run over the grid, label."""
 
-import datetime
-import math
 import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from qdbjax._progress import progress_bar
 from qdbjax._types import ArrayLike
 from qdbjax.compilation.tiers import chosen
 from qdbjax.sweeps.axes import as_axes, check_function, function_name
+from qdbjax.sweeps.configuration import provenance
 from qdbjax.sweeps.grid import STATUS
 from qdbjax.sweeps.grid_run import GridResults, run_over_grid
-from qdbjax.sweeps.labels import Labels, status_attributes
-from qdbjax.sweeps.ranks import share
+from qdbjax.sweeps.labels import Labels, given_labels, status_attributes
 from qdbjax.sweeps.store import open_dataset
-from qdbjax.sweeps.store_run import Destination, Sweep, checked_path, run_into_store
+from qdbjax.sweeps.store_run import Destination, Sweep, destination, run_into_store
 
 if TYPE_CHECKING:
     import xarray
@@ -37,6 +33,10 @@ def sweep(
     verify: bool = False,
     rank: int | str | None = None,
     world: int | None = None,
+    cluster: Any = None,
+    dims: Mapping[str, Sequence[str]] | None = None,
+    coords: Mapping[str, Sequence] | None = None,
+    attrs: Mapping[str, Any] | None = None,
     **named_axes: ArrayLike,
 ) -> "xarray.Dataset":
     """A function over the Cartesian product of named axes, in one compiled and vectorised call, labelled.
@@ -58,16 +58,24 @@ def sweep(
     verify: whether to read every checksum of that store first, and compute again what does not agree.
     rank, world: of processes that share a store, this one computes the blocks n with n mod world = rank, and makes or
         joins it; rank="auto" reads both from the variables of Open MPI, SLURM tasks or SLURM arrays.
+    cluster: a dask.distributed Client or the address of its scheduler: the workers, of one thread each, compute the
+        blocks and write them into the store, whose folder they share.
+    dims: by output, names of the dimensions that it has beside the axes, as in {"heat": ("bath",)}. Currents and
+        populations that are returned as they are need none.
+    coords: by such a dimension, labels or numbers along it, as in {"bath": ["hot", "cold"]}.
+    attrs: attributes of your own for the whole: text, numbers, truth values, or lists or dicts of them.
     named_axes: axes by keyword, inside those of `axes`: sweep(fn, flux=[0.0, 0.5]) is sweep(fn, axes={"flux": …}).
-    Returns an xarray.Dataset: the axes as dimensions and coordinates, further dimensions `<variable>_dim0`, …; the
-    flags of every grid point in `status` (`qdbjax.explain`, CF attributes `flag_masks` and `flag_meanings`);
-    provenance and times in its attributes. With `out` it is that of the store, read where it is used. Flags come from
-    every steady_state that fn calls, whatever it returns, and from an integer output named `status`. Solves inside
-    jax.grad or an inner jit cannot report; if no solve reports, points with NaN are flagged NONFINITE_INPUT. A flagged
-    point never disturbs another one.
+    Returns an xarray.Dataset: the axes as dimensions and coordinates; further dimensions named by `dims`, `bath` and
+    `level` where the output tells, else `<variable>_dim0`, …; the flags of every grid point in `status`
+    (`qdbjax.explain`, CF attributes `flag_masks` and `flag_meanings`); in its attributes times and provenance: source
+    of the function, what it closes over (`configuration`, with a hash), versions, device, precision. With `out` it is
+    that of the store, read where it is used. Flags come from every steady_state that fn calls, whatever it returns,
+    and from an integer output named `status`. Solves inside jax.grad or an inner jit cannot report; if no solve
+    reports, points with NaN are flagged NONFINITE_INPUT. A flagged point never disturbs another one.
     Raises TypeError or ValueError for a function, axis or output that does not fit, MemoryError for results larger
     than the free memory, StoreError (a ValueError) for a store that is there, another's, or being written by somebody
-    else, OSError for a full disk. Where a block of grid points runs out of memory it is halved.
+    else, OSError for a full disk, ClusterError (an OSError) for workers that differ or a scheduler that is gone. Where
+    a block of grid points runs out of memory it is halved.
     """
     _import_xarray()
     coordinates = {name: np.asarray(values) for name, values in as_axes(axes, named_axes).items()}
@@ -76,9 +84,10 @@ def sweep(
         raise ValueError(
             f"batch_size must be an integer >= 1, the number of grid points computed at a time; got {batch_size!r}."
         )
-    to = _destination(out, resume, verify, rank, world)
+    labels = given_labels(dims, coords, attrs)
+    to = _destination(out, resume, verify, rank, world, cluster)
     with chosen(optimize):
-        return labelled_sweep(fn, coordinates, Labels(), to, batch_size=batch_size, progress=progress)
+        return labelled_sweep(fn, coordinates, labels, to, batch_size=batch_size, progress=progress)
 
 
 def labelled_sweep(
@@ -91,31 +100,38 @@ def labelled_sweep(
     progress: bool | None = None,
 ) -> "xarray.Dataset":
     """A sweep of a checked function over checked axes, in memory or into a store."""
-    label = function_name(fn)
-    points = math.prod(len(values) for values in axes.values())
+    swept = Sweep(fn, axes, function_name(fn), labels, batch_size)
+    general = provenance(swept.name, fn if labels.origin is None else None, axes, swept.configuration)
+    taken = {*general, "block", *_cost(0, 0.0, 0.0)} & set(labels.general)
+    if taken:
+        raise ValueError(f"attrs names {min(taken)!r}, which the sweep itself says. Choose another name.")
     if to is not None:
-        run = run_into_store(Sweep(fn, axes, label, labels, batch_size), to, _provenance(axes, label), progress)
+        run = run_into_store(swept, to, general, progress)
         data = open_dataset(to.path)
         data.attrs.update(_cost(run.points, run.seconds, run.compile_seconds))
         return data
-    with progress_bar(points, label, progress) as report_progress:
-        results = run_over_grid(fn, axes, label, batch_size, report_progress)
-    return _labelled(results, axes, label, labels)
+    check = lambda outputs: labels.completed(axes, outputs)  # noqa: E731
+    with progress_bar(swept.points, swept.name, progress) as report_progress:
+        results = run_over_grid(fn, axes, swept.name, batch_size, report_progress, check)
+    return _labelled(results, swept, labels.completed(axes, results.outputs), general)
 
 
-def _destination(out: Any, resume: bool, verify: bool, rank: int | str | None, world: int | None) -> Destination | None:
+def _destination(
+    out: Any, resume: bool, verify: bool, rank: int | str | None, world: int | None, cluster: Any
+) -> Destination | None:
     """Where to, None for memory. Raises ValueError for what means nothing without a store."""
     for name, value in (("resume", resume), ("verify", verify)):
         if not isinstance(value, bool):
             raise TypeError(f"{name} must be True or False; got {value!r}.")
+    given = {"resume": resume, "verify": verify, "rank": rank, "world": world, "cluster": cluster}
     if out is None:
-        for name, value in (("resume", resume), ("verify", verify), ("rank", rank), ("world", world)):
-            if value not in (None, False):
+        for name, value in given.items():
+            if value is not None and value is not False:
                 raise ValueError(f"{name}={value!r} belongs to a store. Name one, as in out='run.zarr'.")
         return None
     if verify and not resume:
         raise ValueError("verify=True looks at a store that is there. Give resume=True with it.")
-    return Destination(checked_path(out), resume, verify, *share(rank, world))
+    return destination(out, resume, verify, rank, world, cluster)
 
 
 def _import_xarray():
@@ -127,33 +143,21 @@ def _import_xarray():
     return xarray
 
 
-def _labelled(results: GridResults, axes: dict[str, np.ndarray], label: str, labels: Labels) -> "xarray.Dataset":
+def _labelled(results: GridResults, swept: Sweep, labels: Labels, general: dict[str, Any]) -> "xarray.Dataset":
     xarray = _import_xarray()
-    dims = tuple(axes)
+    dims = tuple(swept.axes)
     variables = {}
-    for name, values in zip((*results.names, STATUS), (*results.values, results.status), strict=True):
+    for name, values in zip((*results.outputs.names, STATUS), (*results.values, results.status), strict=True):
         further = labels.dims_of(name, values.ndim - len(dims))
         attributes = labels.attributes.get(name, status_attributes() if name == STATUS else {})
         variables[name] = (dims + further, values, attributes)
     coordinates = {
-        name: (name, values, labels.attributes.get(name, {})) for name, values in {**axes, **labels.coordinates}.items()
+        name: (name, np.asarray(values), labels.attributes.get(name, {}))
+        for name, values in {**swept.axes, **labels.coordinates}.items()
     }
     cost = _cost(results.status.size, results.seconds, results.compile_seconds)
-    general = {**_provenance(axes, label), "block": list(results.block), **cost, **labels.general}
+    general = {**general, "block": list(results.block), **cost, **labels.general}
     return xarray.Dataset(variables, coords=coordinates, attrs=general)
-
-
-def _provenance(axes: dict[str, np.ndarray], label: str) -> dict:
-    device = jax.devices()[0]
-    return {
-        "function": label,
-        "qdbjax_version": sys.modules["qdbjax"].__version__,
-        "jax_version": jax.__version__,
-        "device": f"{device.platform}: {device.device_kind}",
-        "dtype": str(np.result_type(*(values.dtype for values in axes.values()))),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "points": math.prod(len(values) for values in axes.values()),
-    }
 
 
 def _cost(points: int, seconds: float, compile_seconds: float) -> dict:

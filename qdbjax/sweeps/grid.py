@@ -5,24 +5,31 @@ of a ring swept over temperature and flux is computed once per flux.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._labels import Named, collect_names
 from qdbjax._status import Status, collect, raise_flag
-from qdbjax._types import AnyArray, Array, Int
-from qdbjax.sweeps.labels import further_dims
+from qdbjax._types import AnyArray, Array, ArrayLike, Int
+from qdbjax.sweeps.labels import STATUS as STATUS
 
-STATUS = "status"
+
+class Told(NamedTuple):
+    """What an output says of its dimensions: their names, and labels along some of them."""
+
+    dims: tuple[str, ...]
+    coordinates: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class PointResult(eqx.Module):
-    """What one call of the swept function returns: its variables by name, and its status."""
+    """What one call of the swept function returns: its variables by name, what they tell of themselves, its status."""
 
     names: tuple[str, ...] = eqx.field(static=True)
+    told: tuple[Told | None, ...] = eqx.field(static=True)
     values: tuple[AnyArray, ...]
     status: Int[AnyArray, "..."]
 
@@ -38,25 +45,26 @@ def point_function(fn: Callable, names: tuple[str, ...], name: str) -> Callable[
     """fn, called by keyword, as a function of positional coordinates; name: of an output without a key."""
 
     def at_point(*coordinates: Array) -> PointResult:
-        with collect() as found:
-            result = fn(**dict(zip(names, coordinates, strict=True)))
-        flags = list(found)
-        found = list(_variables(result, name, name, flags, top=True))
+        with collect_names() as told:
+            with collect() as found:
+                result = fn(**dict(zip(names, coordinates, strict=True)))
+            flags = list(found)
+            found = list(_variables(result, name, name, flags, top=True))
         if not found:
             raise TypeError(f"fn must return at least one array; got {result!r}.")
-        _check_names([each for each, _ in found], names, [d for each in found for d in dimensions_of(*each)])
-        variables = dict(found)
-        return PointResult(tuple(variables), tuple(variables.values()), _combine(flags, variables))
+        _check_names([each for each, _ in found], names)
+        tells = tuple(_told(told.get(id(value)), value) for _, value in found)
+        variables = {each: jnp.asarray(value) for each, value in found}
+        return PointResult(tuple(variables), tells, tuple(variables.values()), _combine(flags, variables))
 
     return at_point
 
 
-def dimensions_of(name: str, value: Array | np.ndarray, axes: int = 0) -> tuple[str, ...]:
-    """Names of the dimensions that a variable has beside the axes of the sweep, which come first in its shape."""
-    return further_dims(name, np.ndim(value) - axes)
+def _told(named: Named | None, value: Any) -> Told | None:
+    return Told(named.dims, named.coordinates) if named is not None and len(named.dims) == np.ndim(value) else None
 
 
-def _check_names(outputs: list[str], axes: tuple[str, ...], dimensions: list[str]) -> None:
+def _check_names(outputs: list[str], axes: tuple[str, ...]) -> None:
     """Raise ValueError where one name would stand for two things, of which the dataset would keep one."""
     for name in outputs:
         if name == STATUS:
@@ -65,10 +73,6 @@ def _check_names(outputs: list[str], axes: tuple[str, ...], dimensions: list[str
             raise ValueError(f"output {name!r} has the name of an axis. Return a dict with another key.")
         if outputs.count(name) > 1:
             raise ValueError(f"fn returns two outputs {name!r} (keys of nested dicts are joined by _). Rename one.")
-    for name in dimensions:
-        if name in outputs or name in axes:
-            kind = "output" if name in outputs else "axis"
-            raise ValueError(f"{kind} {name!r} has the name of a dimension of another output. Call it something else.")
 
 
 def _combine(flags: list, variables: Mapping[str, Array]) -> Int[Array, ""]:
@@ -85,7 +89,7 @@ def _combine(flags: list, variables: Mapping[str, Array]) -> Int[Array, ""]:
     return raise_flag(has_nan, Status.NONFINITE_INPUT)
 
 
-def _variables(result: Any, name: str, path: str, flags: list, *, top: bool) -> Iterator[tuple[str, Array]]:
+def _variables(result: Any, name: str, path: str, flags: list, *, top: bool) -> Iterator[tuple[str, ArrayLike]]:
     """Names and arrays of an output; its own status, and that of every result with `_asdict`, joins the flags."""
     prefix = "" if top else f"{name}_"
     if isinstance(result, Mapping) or hasattr(result, "_asdict"):
@@ -108,7 +112,7 @@ def _variables(result: Any, name: str, path: str, flags: list, *, top: bool) -> 
     elif name == STATUS and _is_integer(result) and np.ndim(result) == 0:
         flags.append(result)
     else:
-        yield name, jnp.asarray(result)
+        yield name, result
 
 
 def _is_integer(value: Any) -> bool:

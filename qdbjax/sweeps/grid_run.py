@@ -1,9 +1,14 @@
-"""Runs a function over a grid block by block: compiles once per block shape, halves blocks where memory runs out."""
+"""Runs a function over a grid block by block: on all devices of the machine, in smaller blocks if memory runs out."""
 
+import collections
+import concurrent.futures
+import contextlib
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -20,6 +25,8 @@ from qdbjax.sweeps.grid import PointResult, map_over_grid, point_function, witho
 
 MAX_FIRST_BLOCK = 2**22  # grid points; a larger grid is first compiled for a block of this size
 
+Device: TypeAlias = Any  # jax.Device, which is a variable to type checkers
+
 
 @dataclass(frozen=True)
 class Program:
@@ -28,19 +35,21 @@ class Program:
     outputs: shapes and types of its results, axes of the block first.
     bytes_per_point: of these results.
     bytes_needed: for one run.
+    seconds: that it took to compile.
     """
 
     compiled: jax.stages.Compiled
     outputs: PointResult
     bytes_per_point: int
     bytes_needed: int
+    seconds: float
 
 
 @dataclass(frozen=True)
 class GridResults:
-    """Variables over the whole grid as NumPy arrays, and how long they took."""
+    """Variables over the whole grid as NumPy arrays, what is known of them, and how long they took."""
 
-    names: tuple[str, ...]
+    outputs: PointResult
     values: tuple[AnyArray, ...]
     status: AnyArray
     seconds: float
@@ -62,14 +71,25 @@ class Compiler:
         settings = (setting("jax_enable_x64"), setting("jax_default_device"), jax.default_backend())
         self.key = (names, name, dtypes, *settings, *self.options.items())
 
-    def program(self, block: tuple[int, ...]) -> Program:
-        """The program for blocks of this shape."""
-        key = (*self.key, block)
-        if key not in self.programs:
-            start, before = time.perf_counter(), self.seconds
-            self.programs[key] = self._compile(block)
-            self.seconds = before + time.perf_counter() - start
-        return self.programs[key]
+    def program(self, block: tuple[int, ...], device: Device | None = None) -> Program:
+        """The program for blocks of this shape; device: where it runs, None for JAX's own choice."""
+        self.compile(block, [device])
+        return self.programs[*self.key, block, device]
+
+    def compile(self, block: tuple[int, ...], devices: Sequence[Device | None]) -> None:
+        """Make the programs of several devices that are not there yet, at the same time."""
+        missing = [device for device in devices if (*self.key, block, device) not in self.programs]
+        if not missing:
+            return
+        start, before = time.perf_counter(), self.seconds
+        lowered = [self._lowered(block, device) for device in missing]
+        options = self.options | unfolded_options(self._has_large_constants(block)) or None
+        with concurrent.futures.ThreadPoolExecutor(len(missing)) as pool:
+            compiled = list(pool.map(lambda each: each.compile(compiler_options=options), lowered))
+        seconds = time.perf_counter() - start
+        for device, each in zip(missing, compiled, strict=True):
+            self.programs[*self.key, block, device] = self._described(block, each, seconds)
+        self.seconds = before + seconds
 
     def _traced(self, block: tuple[int, ...]) -> jax.stages.Traced:
         if block not in self.traces:
@@ -79,26 +99,49 @@ class Compiler:
             self.seconds += time.perf_counter() - start
         return self.traces[block]
 
+    def lowered(self, block: tuple[int, ...]) -> jax.stages.Lowered:
+        """The program for blocks of this shape before XLA."""
+        return self._traced(block).lower()
+
     def outputs(self, block: tuple[int, ...]) -> PointResult:
         """Shapes and types of the results of a block, without compiling."""
-        program = self.programs.get((*self.key, block))
+        program = self.programs.get((*self.key, block, None))
         return self._traced(block).out_info if program is None else program.outputs
 
-    def _compile(self, block: tuple[int, ...]) -> Program:
-        traced = self._traced(block)
-        lowered = traced.lower()
+    def seconds_to_compile(self, block: tuple[int, ...], devices: Sequence[Device | None]) -> float:
+        """What `compile` will take for these devices, going by the first one of them."""
+        is_there = all((*self.key, block, device) in self.programs for device in devices)
+        return 0.0 if is_there else self.program(block, devices[0]).seconds
+
+    def _lowered(self, block: tuple[int, ...], device: Device | None) -> jax.stages.Lowered:
+        with contextlib.nullcontext() if device is None else jax.default_device(device):
+            lowered = self._traced(block).lower()
         warn_if_exposed(lowered.as_text())
-        has_large_constants = any(np.size(constant) >= LARGE for constant in traced.jaxpr.consts)
-        compiled = lowered.compile(compiler_options=self.options | unfolded_options(has_large_constants) or None)
-        points = math.prod(block)
-        total = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(traced.out_info))
-        return Program(
-            compiled, traced.out_info, total // points, memory.bytes_needed(compiled, points, total // points)
-        )
+        return lowered
+
+    def _has_large_constants(self, block: tuple[int, ...]) -> bool:
+        return any(np.size(constant) >= LARGE for constant in self._traced(block).jaxpr.consts)
+
+    def _described(self, block: tuple[int, ...], compiled: jax.stages.Compiled, seconds: float) -> Program:
+        points, outputs = math.prod(block), self._traced(block).out_info
+        each = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(outputs)) // points
+        return Program(compiled, outputs, each, memory.bytes_needed(compiled, points, each), seconds)
+
+
+@dataclass
+class _Piece:
+    """A part of a region that is one call, and its results on a device once it has been sent there."""
+
+    region: int
+    part: Region
+    results: PointResult | None = None
 
 
 class BlockRunner:
-    """Computes regions of a grid, block by block; where memory runs out the block is halved from then on.
+    """Computes regions of a grid; where memory runs out the block is halved from then on.
+
+    JAX's default device begins. The other ones of the machine join, each with a block at a time, as soon as they save
+    more time than it takes to compile for them. Every device runs the same program: the numbers are the same.
 
     axes: the coordinates of the whole grid.
     block: grid points of a block along every axis.
@@ -106,58 +149,121 @@ class BlockRunner:
 
     def __init__(self, compiler: Compiler, axes: dict[str, np.ndarray], block: tuple[int, ...]):
         self.compiler, self.axes, self.block = compiler, axes, block
+        self.devices: list[Device | None] = [None]
+        self.others = other_devices()
+        self.calls = 0
 
-    def results(self, region: Region) -> Iterator[tuple[Region, PointResult]]:
-        """The parts of a region with their results as NumPy arrays, one by one."""
-        regions = list(split_region(region, self.block))
-        while regions:
-            part = regions[0]
+    def results(self, regions: Sequence[Region]) -> Iterator[tuple[Region, PointResult]]:
+        """The regions in their order with their results as NumPy arrays, one by one."""
+        waiting = collections.deque(self._pieces(enumerate(regions)))
+        flying: collections.deque[_Piece] = collections.deque()
+        whole = None
+        while waiting or flying:
+            start = time.perf_counter() - self.compiler.seconds
             try:
-                found = self._computed(part)
+                while waiting and len(flying) < len(self.devices):
+                    waiting[0].results = self._send(waiting[0].part)
+                    flying.append(waiting.popleft())
+                found = jax.device_get(flying[0].results)
             except (jax.errors.JaxRuntimeError, MemoryError) as error:
                 if not memory.is_out_of_memory(error) or math.prod(self.block) == 1:
                     raise
                 self.block = block_shape(self.block, math.prod(self.block) // 2)
-                regions = [piece for part in regions for piece in split_region(part, self.block)]
+                waiting = collections.deque(self._pieces((each.region, each.part) for each in (*flying, *waiting)))
+                flying.clear()
                 continue
-            regions.pop(0)
-            yield part, found
+            done = flying.popleft()
+            region = regions[done.region]
+            if self.others:
+                self._let_others_join(time.perf_counter() - self.compiler.seconds - start, len(waiting))
+            whole = _joined(whole, region, done.part, found)
+            following = next(itertools.chain(flying, waiting), None)
+            if following is None or following.region != done.region:
+                yield region, whole
+                whole = None
 
-    def _computed(self, region: Region) -> PointResult:
-        program = self.compiler.program(self.block)
+    def _pieces(self, regions: Iterable[tuple[int, Region]]) -> Iterator[_Piece]:
+        for number, region in regions:
+            yield from (_Piece(number, part) for part in split_region(region, self.block))
+
+    def _send(self, part: Region) -> PointResult:
+        """The results of a part, padded to the size of a block, as soon as the next device has heard of it."""
+        device = self.devices[self.calls % len(self.devices)]
+        program = self.compiler.program(self.block, device)
+        self.calls += 1
         coordinates = [
-            jax.numpy.asarray(pad_part(values, part, size))
-            for values, part, size in zip(self.axes.values(), region, self.block, strict=True)
+            pad_part(values, piece, size)
+            for values, piece, size in zip(self.axes.values(), part, self.block, strict=True)
         ]
-        unpadded = tuple(slice(0, part.stop - part.start) for part in region)
-        results = jax.device_get(execute(program.compiled, coordinates))
-        return jax.tree.map(lambda values: values[unpadded], results)
+        results = execute(program.compiled, jax.device_put(coordinates, device))
+        if len(self.devices) > 1:  # of one device, nothing else is done in the meantime
+            for leaf in jax.tree.leaves(results):
+                leaf.copy_to_host_async()
+        return results
+
+    def _let_others_join(self, seconds: float, left: int) -> None:
+        """seconds: that a block took on one device; left: number of blocks that are still to be computed."""
+        devices = [None, *self.others[: max(0, left - 1)]]
+        if left * seconds * (1 - 1 / len(devices)) > self.compiler.seconds_to_compile(self.block, devices):
+            self.compiler.compile(self.block, devices)
+            self.devices, self.others = devices, []
+
+
+def other_devices() -> list[Device]:
+    """The devices of this process beside JAX's default one; none where the user has chosen that one."""
+    return [] if setting("jax_default_device") is not None else jax.local_devices()[1:]
+
+
+def _joined(whole: PointResult | None, region: Region, part: Region, found: PointResult) -> PointResult:
+    """The results of a region to which those of a part (padded) have been added."""
+    unpadded = tuple(slice(0, piece.stop - piece.start) for piece in part)
+    found = jax.tree.map(lambda values: values[unpadded], found)
+    if part == region:
+        return found
+    if whole is None:
+        size = tuple(piece.stop - piece.start for piece in region)
+        whole = jax.tree.map(lambda leaf: np.empty(size + leaf.shape[len(size) :], leaf.dtype), found)
+    assert whole is not None
+    place = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, region, strict=True))
+    for array, values in zip(jax.tree.leaves(whole), jax.tree.leaves(found), strict=True):
+        array[place] = values
+    return whole
 
 
 def run_over_grid(
-    fn: Callable, axes: dict[str, np.ndarray], name: str, batch_size: int | None, report_progress: ReportProgress
+    fn: Callable,
+    axes: dict[str, np.ndarray],
+    name: str,
+    batch_size: int | None,
+    report_progress: ReportProgress,
+    check: Callable[[PointResult], object] = lambda _: None,
 ) -> GridResults:
-    """fn over the product of the axes."""
+    """fn over the product of the axes.
+
+    check: of names, shapes and types of the outputs, before anything is computed.
+    """
     shape = tuple(len(values) for values in axes.values())
     compiler = compiler_of(fn, axes, name)
     if 0 in shape:
         outputs = compiler.outputs(tuple(1 for _ in shape))
+        check(outputs)
         arrays = _allocate(outputs, shape)
-        return GridResults(outputs.names, arrays.values, arrays.status, 0.0, 0.0, shape)
+        return GridResults(outputs, arrays.values, arrays.status, 0.0, 0.0, shape)
     block = block_shape(shape, MAX_FIRST_BLOCK) if batch_size is None else block_shape(shape, batch_size)
     if batch_size is None:
         block = block_that_fits(compiler, block)
     program = compiler.program(block)
+    check(program.outputs)
     _refuse_too_large(program, math.prod(shape))
     arrays = _allocate(program.outputs, shape)
     start, before = time.perf_counter(), compiler.seconds
     runner, flagged = BlockRunner(compiler, axes, block), FlaggedShare()
-    for region, results in runner.results(tuple(slice(0, size) for size in shape)):
+    for region, results in runner.results(list(split_region(tuple(slice(0, size) for size in shape), block))):
         for array, values in zip(jax.tree.leaves(arrays), jax.tree.leaves(results), strict=True):
             array[region] = values
         report_progress(results.status.size, flagged.with_more(results.status))
     seconds = time.perf_counter() - start - (compiler.seconds - before)
-    return GridResults(program.outputs.names, arrays.values, arrays.status, seconds, compiler.seconds, runner.block)
+    return GridResults(program.outputs, arrays.values, arrays.status, seconds, compiler.seconds, runner.block)
 
 
 def compiler_of(fn: Callable, axes: dict[str, np.ndarray], name: str) -> Compiler:
@@ -168,7 +274,8 @@ def compiler_of(fn: Callable, axes: dict[str, np.ndarray], name: str) -> Compile
 
 def block_that_fits(compiler: Compiler, block: tuple[int, ...]) -> tuple[int, ...]:
     """This block, or a smaller one that needs no more than a quarter of the free memory."""
-    budget = int(memory.bytes_free() * memory.BLOCK_FRACTION)
+    sharing = 1 + len(other_devices()) if jax.default_backend() == "cpu" else 1
+    budget = int(memory.bytes_free() * memory.BLOCK_FRACTION) // sharing
     program = compiler.program(block)
     if program.bytes_needed <= budget:
         return block
@@ -183,8 +290,12 @@ class FlaggedShare:
 
     def with_more(self, status: AnyArray) -> str:
         """What to say of the share when these points have joined."""
-        self.flagged += int(np.count_nonzero(status))
-        self.points += status.size
+        return self.with_counts(status.size, int(np.count_nonzero(status)))
+
+    def with_counts(self, points: int, flagged: int) -> str:
+        """The same, of so many points."""
+        self.flagged += flagged
+        self.points += points
         return f"{100 * self.flagged / self.points:.3g}% flagged" if self.flagged else "none flagged"
 
 

@@ -23,7 +23,7 @@ def bytes_needed(compiled: jax.stages.Compiled, points: int, bytes_per_point: in
 
 def bytes_free() -> int:
     """Bytes free on the default device: the accelerator's own, or the machine's within its control group."""
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     statistics = None if device.platform == "cpu" else device.memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)

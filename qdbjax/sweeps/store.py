@@ -102,7 +102,7 @@ def _rename(partial: Path, path: Path) -> None:
 
 
 def _dims(array) -> tuple[str, ...]:
-    return tuple(array.metadata.dimension_names)
+    return tuple(array.metadata.dimension_names or ())  # None for a single number
 
 
 def check_names(names: tuple[str, ...]) -> None:
@@ -186,6 +186,8 @@ class SweepStore:
     def repair_coordinates(self, coordinates: Mapping[str, Any]) -> None:
         """Write coordinates again that cannot be read."""
         for name, values in coordinates.items():
+            if name not in self.coordinates:  # labels may have had other names when the store was made
+                continue
             try:
                 self.coordinates[name][...]
             except Exception:  # as above

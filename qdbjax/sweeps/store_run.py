@@ -16,12 +16,14 @@ import numpy as np
 
 from qdbjax._progress import progress_bar
 from qdbjax.sweeps.blocks import Region, block_shape
-from qdbjax.sweeps.configuration import as_attributes, configuration_of, difference, source_of
+from qdbjax.sweeps.cluster import Workers, checked_cluster, packed, workers_of
+from qdbjax.sweeps.configuration import as_attributes, configuration_of, difference
 from qdbjax.sweeps.errors import StoreError
 from qdbjax.sweeps.grid import PointResult
 from qdbjax.sweeps.grid_run import MAX_FIRST_BLOCK, BlockRunner, Compiler, FlaggedShare, block_that_fits, compiler_of
 from qdbjax.sweeps.labels import Labels
 from qdbjax.sweeps.lock import locked, remove_leftovers
+from qdbjax.sweeps.ranks import share
 from qdbjax.sweeps.store import SweepStore, check_names, chunk_points, make_template
 
 WAITING = 2  # blocks that are computed and not yet being written: what memory holds beside the one being computed
@@ -35,6 +37,7 @@ class Destination:
     resume: go on with a store that is there.
     verify: look at every checksum of it first.
     rank, world: block n is computed where n mod world is rank; processes of world > 1 join a store that is there.
+    cluster: Client or address of a Dask cluster whose workers compute, None for this process.
     """
 
     path: Path
@@ -42,6 +45,7 @@ class Destination:
     verify: bool = False
     rank: int = 0
     world: int = 1
+    cluster: Any = None
 
 
 @dataclass(frozen=True)
@@ -75,22 +79,27 @@ def run_into_store(sweep: Sweep, to: Destination, general: dict[str, Any], progr
         raise StoreError(f"{to.path} exists. Give resume=True to go on with it, or another out.")
     compiler = compiler_of(sweep.fn, sweep.axes, sweep.name)
     with contextlib.ExitStack() as stack:
+        workers = None
+        if to.cluster is not None:
+            workers = stack.enter_context(workers_of(to.cluster, packed(sweep.fn, sweep.axes, sweep.name)))
+            sweep.configuration = {**sweep.configuration, "platform": workers.platform}
+            general = {**general, "device": workers.device, **as_attributes(sweep.configuration)}
         with _writable(to.path):
             to.path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(to.path, to.rank, to.world))
             remove_leftovers(to.path)
         if not _is_there(to.path):
-            chunk = _chunk_shape(sweep, compiler, to.world)
+            chunk = chunk_shape(sweep, compiler, to.world if workers is None else workers.number)
             outputs = compiler.outputs(chunk)
             check_names(outputs.names)
-            source = {} if sweep.labels.origin is not None else {"function_source": source_of(sweep.fn)}
-            general = {**general, "block": list(chunk), **source, **as_attributes(sweep.configuration)}
+            labels = sweep.labels.completed(sweep.axes, outputs)
+            general = {**general, "block": list(chunk)}
             with _writable(to.path):
-                make_template(to.path, sweep.axes, outputs, chunk, sweep.labels, general)
+                make_template(to.path, sweep.axes, outputs, chunk, labels, general)
         store = SweepStore(to.path, "r+")
         _refuse_other(store, sweep)
         store.remove_partial_files()
-        return _fill(store, sweep, to, compiler, progress)
+        return _fill(store, sweep, to, compiler, progress, workers)
 
 
 def _is_there(path: Path) -> bool:
@@ -106,7 +115,7 @@ def _writable(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: cannot be written to: {error.strerror or error}. Give another out.") from None
 
 
-def _chunk_shape(sweep: Sweep, compiler: Compiler, world: int) -> tuple[int, ...]:
+def chunk_shape(sweep: Sweep, compiler: Compiler, world: int) -> tuple[int, ...]:
     """A block that every process would choose, whatever memory it has."""
     if sweep.batch_size is not None:
         return _block(sweep, sweep.batch_size)
@@ -131,9 +140,12 @@ def _refuse_other(store: SweepStore, sweep: Sweep) -> None:
         raise StoreError(f"{store.path} belongs to another sweep: {found}. Give another out, or remove it.")
 
 
-def _fill(store: SweepStore, sweep: Sweep, to: Destination, compiler: Compiler, progress: bool | None) -> StoreRun:
+def _fill(
+    store: SweepStore, sweep: Sweep, to: Destination, compiler: Compiler, progress: bool | None, workers: Workers | None
+) -> StoreRun:
     if to.verify:
-        store.repair_coordinates({**sweep.axes, **sweep.labels.coordinates})
+        labels = sweep.labels.completed(sweep.axes, compiler.outputs(store.chunk))
+        store.repair_coordinates({**sweep.axes, **labels.coordinates})
     own = store.blocks()[to.rank :: to.world]
     pending, flagged = [], FlaggedShare()
     for region in own:
@@ -149,15 +161,29 @@ def _fill(store: SweepStore, sweep: Sweep, to: Destination, compiler: Compiler, 
         return StoreRun(0, 0.0, 0.0, store.chunk)
     done, total = flagged.points, sum(_size(region) for region in own)
     _refuse_other_outputs(store, compiler)
-    block = block_that_fits(compiler, store.chunk)
+    block = store.chunk if workers is not None else block_that_fits(compiler, store.chunk)
     runner, start, before = BlockRunner(compiler, sweep.axes, block), time.perf_counter(), compiler.seconds
-    with progress_bar(total, sweep.name, progress, done=done) as report, _Writer(store, len(pending)) as writer:
-        for region in pending:
-            results = _chunk_of(runner, region)
-            writer.put(region, results)
-            report(results.status.size, flagged.with_more(results.status))
+    with progress_bar(total, sweep.name, progress, done=done) as report:
+        if workers is not None:
+            for points, number in workers.compute(store, pending, _left(store)):
+                report(points, flagged.with_counts(points, number))
+        else:
+            with _Writer(store, len(pending)) as writer:
+                for region, results in runner.results(pending):
+                    writer.put(region, results)
+                    report(results.status.size, flagged.with_more(results.status))
     seconds = time.perf_counter() - start - (compiler.seconds - before)
     return StoreRun(total - done, seconds, compiler.seconds, runner.block)
+
+
+def _left(store: SweepStore) -> Callable[[], str]:
+    """What is to be said of the store by a sweep that ends early."""
+
+    def said() -> str:
+        blocks = store.blocks()
+        return f"{sum(map(store.is_done, blocks))} of {len(blocks)} blocks are in {store.path}"
+
+    return said
 
 
 def _size(region: Region) -> int:
@@ -174,22 +200,6 @@ def _refuse_other_outputs(store: SweepStore, compiler: Compiler) -> None:
     found = difference(here, {name: f"{array.dtype} {array.shape}" for name, array in store.variables.items()})
     if found is not None:
         raise StoreError(f"{store.path} belongs to another sweep: {found}. Give another out, or remove it.")
-
-
-def _chunk_of(runner: BlockRunner, region: Region) -> PointResult:
-    """The results of one block of the store, of one call or, where memory is short, of several."""
-    whole = None
-    for part, results in runner.results(region):
-        if part == region:
-            return results
-        if whole is None:
-            size = tuple(piece.stop - piece.start for piece in region)
-            whole = jax.tree.map(lambda leaf, size=size: np.empty(size + leaf.shape[len(size) :], leaf.dtype), results)
-        place = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, region, strict=True))
-        for array, values in zip(jax.tree.leaves(whole), jax.tree.leaves(results), strict=True):
-            array[place] = values
-    assert whole is not None  # a region has at least one part
-    return whole
 
 
 class _Writer:
@@ -242,7 +252,18 @@ class _Writer:
             self._raise()
 
 
-def checked_path(out: Any) -> Path:
+def destination(
+    out: Any, resume: bool, verify: bool, rank: int | str | None, world: int | None, cluster: Any
+) -> Destination:
+    """The arguments of a sweep, checked. Raises TypeError or ValueError for what is none."""
+    if cluster is None:
+        return Destination(_checked_path(out), resume, verify, *share(rank, world))
+    if rank is not None or world is not None:
+        raise ValueError("rank and world share a store among processes without a cluster. Leave them out, or cluster.")
+    return Destination(_checked_path(out), resume, verify, cluster=checked_cluster(cluster))
+
+
+def _checked_path(out: Any) -> Path:
     """The path of a store. Raises for what is none."""
     if not isinstance(out, str | os.PathLike):
         raise TypeError(f"out must be a path, as in out='run.zarr'; got {out!r}.")

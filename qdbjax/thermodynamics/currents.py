@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._checks import as_hermitian, is_traced
+from qdbjax._labels import named
 from qdbjax._types import AnyMatrix, Array, ArrayLike, Bool, Float, Matrix
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import where_degenerate, whole_block
@@ -71,7 +72,8 @@ def micro_currents(generator: Generator, state: StateLike | None = None) -> Floa
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), whose micro-currents count into the field:
     minus ours.
     """
-    return micro_currents_of(generator, state_of(generator, state))
+    found = micro_currents_of(generator, state_of(generator, state))
+    return named(found, ("bath", "to", "from"), bath=generator.names)
 
 
 def energy_currents(generator: Generator, state: StateLike | None = None) -> PerBath:
@@ -85,7 +87,7 @@ def energy_currents(generator: Generator, state: StateLike | None = None) -> Per
     Returns (bath,), energy per time, positive into the system. NaN where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43), summed over pairs m > n once.
     """
-    return energy_currents_of(generator, state_of(generator, state))
+    return named(energy_currents_of(generator, state_of(generator, state)), ("bath",), bath=generator.names)
 
 
 @jit_if_eager
@@ -141,7 +143,7 @@ def heat_currents(generator: Generator, state: StateLike | None = None) -> PerBa
     Hermitian, positive semidefinite and of trace 1 (seen where its numbers are concrete).
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43).
     """
-    return heat_currents_of(generator, state_of(generator, state))
+    return named(heat_currents_of(generator, state_of(generator, state)), ("bath",), bath=generator.names)
 
 
 def heat_currents_of(generator: Generator, state: State) -> PerBath:
@@ -195,7 +197,11 @@ def particle_currents(generator: Generator, state: StateLike | None = None, numb
     is nothing to count, and for an N that is not Hermitian or of another shape.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (42), summed over pairs m > n once.
     """
-    state = state_of(generator, state)
+    found = _particles(generator, state_of(generator, state), number)
+    return named(found, ("bath",), bath=generator.names)
+
+
+def _particles(generator: Generator, state: State, number: ArrayLike | None) -> PerBath:
     if number is None and generator.exchanges_particles:
         return _quanta(generator, state)
     number = generator.system.number if number is None else as_hermitian(number, "number")

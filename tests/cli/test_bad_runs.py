@@ -20,6 +20,7 @@ import qdbjax as qdb
 from qdbjax.cli.execution import _choose_device, _meaningless
 from qdbjax.cli.main import main
 from qdbjax.cli.output_files import claim
+from qdbjax.cli.registry import MAKERS
 from qdbjax.cli.sweep_run import SweepRun
 
 SWEEP = f"""
@@ -38,7 +39,9 @@ splitting = 1.0
 [evolution]
 initial = {{ level = 1 }}
 times = {{ values = [0.0, 1.0] }}
-observables.z = {{ pauli = "z" }}
+
+[observables]
+z = {{ pauli = "z" }}
 """.replace("[[baths]]", "[[baths]]\ntemperature = 0.4", 1)
 DOTS = """
 [system]
@@ -115,8 +118,8 @@ WRONG = [
         "baths.left must remove one particle",
     ),
     (EVOLUTION, "{ level = 1 }", f"{{ ket = [1{'0' * 400}, 0] }}", "evolution.initial.ket.0: must be below 1e308"),
-    (EVOLUTION, "observables.z", "observables.z_dim0", "name 'z_dim0' ends as dimensions of the result do"),
-    *((EVOLUTION, "observables.z", f"observables.{name}", NAMED) for name in OBSERVABLES),
+    (EVOLUTION, "z = ", "z_dim0 = ", "name 'z_dim0' ends as dimensions of the result do"),
+    *((EVOLUTION, "\nz = ", f"\n{name} = ", NAMED) for name in OBSERVABLES),
 ]
 
 
@@ -142,7 +145,7 @@ def test_what_no_part_sees_is_refused_with_the_whole(tmp_path, capsys, monkeypat
     def refused(system, baths):
         raise ValueError(f"baths[1] does not fit the {system.dimension} levels.\nSecond line.")
 
-    monkeypatch.setattr("qdbjax.cli.factory.davies", refused)
+    monkeypatch.setitem(MAKERS, "davies", refused)
     assert main(["run", write(tmp_path, SWEEP), "--output", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert "job.toml: baths.cold does not fit the 2 levels." in said and said.count("\n") == 1
@@ -164,8 +167,8 @@ def test_nothing_but_nan_is_no_success(tmp_path, capsys, done):
     said = capsys.readouterr()
     assert "job.zarr: nothing but NaN in heat_currents, entropy_production, populations: nonunique: more" in said.err
     assert said.err.count("\n") == 1 and said.out == ""
-    assert np.isnan(xarray.open_zarr(tmp_path / "out/job.zarr")["populations"].values).all()
-    data = xarray.open_zarr(done / "out/job.zarr").load()
+    assert np.isnan(xarray.open_zarr(tmp_path / "out/job.zarr", consolidated=False)["populations"].values).all()
+    data = xarray.open_zarr(done / "out/job.zarr", consolidated=False).load()
     assert _meaningless(data, tmp_path) is None
     data["heat_currents"][0] = np.nan
     assert _meaningless(data, tmp_path) is None
@@ -265,18 +268,16 @@ goal = "maximize"
 
 
 def test_what_comes_while_a_run_goes_on_stays(tmp_path, capsys, done, monkeypatch):
-    data = xarray.open_zarr(done / "out/job.zarr").load()
+    """A figure of somebody else's, with the name of that of the run."""
     out = tmp_path / "out"
-
-    def result(*_, **__):
-        (out / "job.zarr").mkdir()
-        (out / "job.zarr/mine").write_text("letters")
-        return data
-
-    monkeypatch.setattr(SweepRun, "result", result)
-    assert main(["run", write(tmp_path, SWEEP), "--output", str(out)]) == 2
+    shutil.copytree(done / "out", out)
+    (out / "job.png").unlink()
+    result = SweepRun.result
+    monkeypatch.setattr(SweepRun, "result", lambda *a, **k: (out / "job.png").write_text("mine") and result(*a, **k))
+    assert main(["run", str(done / "job.toml"), "--output", str(out), "--resume"]) == 2
     assert "holds what qdbjax did not write" in capsys.readouterr().err
-    assert [path.name for path in out.rglob("*")] == ["job.zarr", "mine"]
+    assert sorted(path.name for path in out.iterdir()) == ["job.png", "job.zarr"]
+    assert (out / "job.png").read_text() == "mine"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no such backend"), AssertionError()])
@@ -313,7 +314,7 @@ def test_a_poor_environment(tmp_path, platforms):
     assert b"\\xb1\\u0127\\u03c9 \\u2192 \\xfc" in done.stdout
     assert done.stderr.count(b"\n") <= 1 and b"Traceback" not in done.stderr
     assert platforms == "cuda,cpu" or b"no such device here; computing on the CPU" in done.stderr
-    data = xarray.open_zarr(tmp_path / "out/größe.zarr")
+    data = xarray.open_zarr(tmp_path / "out/größe.zarr", consolidated=False)
     generator = qdb.davies(
         np.diag([0.5, -0.5]),
         [qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, 10.0), temperature=T) for T in (1.0, 0.2)],
@@ -345,7 +346,7 @@ def test_the_largest_chain_compiles_in_seconds(tmp_path, capsys, task):
     )
     assert main(["run", write(tmp_path, text), "--output", str(tmp_path / "out")]) == 0, capsys.readouterr().err
     if task == "sweep":
-        data = xarray.open_zarr(tmp_path / "out/job.zarr")
+        data = xarray.open_zarr(tmp_path / "out/job.zarr", consolidated=False)
         assert data.attrs["compile_seconds"] < 60
         heat = data["heat_currents"].values[0]
         assert abs(heat.sum()) < 1e-12 * abs(heat).max() and heat[1] > 0

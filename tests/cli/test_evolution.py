@@ -28,7 +28,9 @@ temperature = 0.5
 [evolution]
 initial = { level = 1 }
 times = { values = [0.0, 1.0, 7.0] }
-observables.z = { pauli = "z" }
+
+[observables]
+z = { pauli = "z" }
 
 [output]
 quantities = ["populations", "micro_currents", "energies"]
@@ -43,7 +45,7 @@ def rates(temperature):
 def test_example(tmp_path, capsys):
     assert main(["run", str(EXAMPLE), "--output", str(tmp_path)]) == 0
     assert "coherence" in capsys.readouterr().out
-    data = xarray.open_zarr(tmp_path / f"{EXAMPLE.stem}.zarr").load()
+    data = xarray.open_zarr(tmp_path / f"{EXAMPLE.stem}.zarr", consolidated=False).load()
     assert data["populations"].dims == ("T", "time", "level") and data["heat_currents"].dims == ("T", "time", "bath")
     temperature, time = data["T"].values[:, None], data["time"].values[None, :]
     down, up = rates(temperature)
@@ -62,7 +64,7 @@ def test_without_sweep(tmp_path):
     job = tmp_path / "job.toml"
     job.write_text(JOB)
     assert main(["run", str(job), "--output", str(tmp_path), "--quiet"]) == 0
-    data = xarray.open_zarr(tmp_path / "job.zarr").load()
+    data = xarray.open_zarr(tmp_path / "job.zarr", consolidated=False).load()
     down, up = rates(0.5)
     excited = up / (down + up) + down / (down + up) * np.exp(-(down + up) * np.array([0.0, 1.0, 7.0]))
     np.testing.assert_allclose(data["populations"].values, np.stack([1 - excited, excited], 1), atol=1e-9)
@@ -83,9 +85,9 @@ def test_without_sweep(tmp_path):
         ("{ level = 1 }", "{ matrix = [[2, 0], [0, -1]] }", "evolution.initial: state must be positive"),
         ("[0.0, 1.0, 7.0]", "[0.0, 7.0, 1.0]", "evolution.times: times must be >= 0 and ascend"),
         ("[0.0, 1.0, 7.0]", "[-1.0, 7.0]", "evolution.times: times must be >= 0 and ascend"),
-        ("observables.z", "observables.populations", "evolution.observables.populations: the name is taken"),
-        ('{ pauli = "z" }', "{ lower = 0 }", "evolution.observables.z: operator must be Hermitian"),
-        ('{ pauli = "z" }', "{ matrix = [[1]] }", "evolution.observables.z: must have shape (2, 2)"),
+        ("z = ", "populations = ", "observables.populations: the name is taken"),
+        ('{ pauli = "z" }', "{ lower = 0 }", "observables.z: operator must be Hermitian"),
+        ('{ pauli = "z" }', "{ matrix = [[1]] }", "observables.z: must have shape (2, 2)"),
         ('"energies"', '"residual"', "residual belongs to stationary states"),
         ("initial =", "inital =", "evolution.inital: unknown key; did you mean 'initial'"),
         ("[evolution]", "[evolutoin]", "evolutoin: unknown key; did you mean 'evolution'"),

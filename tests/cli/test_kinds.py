@@ -159,7 +159,7 @@ def test_a_swept_file_of_each_kind(tmp_path, kind):
     path = tmp_path / "job.toml"
     path.write_text(text)
     assert main(["run", str(path), "--output", str(tmp_path), "--quiet"]) == 0
-    data = xarray.open_zarr(tmp_path / "job.zarr").load()
+    data = xarray.open_zarr(tmp_path / "job.zarr", consolidated=False).load()
     assert list(data["bath"].values) == names and not data["status"].values.any()
 
     def wanted(x):

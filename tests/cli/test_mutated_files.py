@@ -18,7 +18,7 @@ import xarray
 
 from qdbjax.cli.data_file import columns
 from qdbjax.cli.errors import InputError
-from qdbjax.cli.execution import _task
+from qdbjax.cli.execution import task_of
 from qdbjax.cli.main import main
 
 RUN = b"""
@@ -62,7 +62,9 @@ EVOLUTION = (
 [evolution]
 initial = { ket = [0.6, 0.8] }
 times = { values = [0.0, 1.0, 7.0] }
-observables.z = { pauli = "z" }
+
+[observables]
+z = { pauli = "z" }
 """
 )
 FIT = (
@@ -207,7 +209,7 @@ def check_run(path, content):
     """Whether it was accepted."""
     path.write_bytes(content)
     try:
-        _task(path)
+        task_of(path)
     except InputError as error:
         return not in_one_line(error, path)
     return True
@@ -265,6 +267,6 @@ def test_mutated_files_that_are_run(tmp_path, capsys):
         said = capsys.readouterr().err
         assert codes[-1] in (0, 1, 2) and said.count("\n") == (codes[-1] != 0) and "unforeseen" not in said, said
         if codes[-1] == 0 and n % 3 < 2:
-            data = xarray.open_zarr(tmp_path / f"out/job{n}.zarr")
+            data = xarray.open_zarr(tmp_path / f"out/job{n}.zarr", consolidated=False)
             assert not any(np.isnan(values.values).all() for values in data.data_vars.values())
     assert 0 in codes and 2 in codes

@@ -30,7 +30,9 @@ spectral_density = { kind = "ohmic", cutoff = 10.0 }
 
 [evolution]
 initial = { level = 1 }
-observables.z = { pauli = "z" }
+
+[observables]
+z = { pauli = "z" }
 
 [fit]
 data = "decay.csv"

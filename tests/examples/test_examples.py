@@ -44,7 +44,7 @@ def test_example_01_runs_in_time_and_agrees_with_the_dense_solver(tmp_path):
     start = time.perf_counter()
     assert main(["run", str(ROOT / "examples/01_three_dot_currents.toml"), "--output", str(tmp_path)]) == 0
     assert time.perf_counter() - start < 60  # 10 s on two idle cores
-    data = xarray.open_zarr(tmp_path / "01_three_dot_currents.zarr").load()
+    data = xarray.open_zarr(tmp_path / "01_three_dot_currents.zarr", consolidated=False).load()
     assert data["heat_currents"].sizes == {"T_hot": 200, "flux": 200, "bath": 2}
     assert (tmp_path / "01_three_dot_currents.png").stat().st_size > 50_000
     heat = data["heat_currents"].values

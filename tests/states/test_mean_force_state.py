@@ -312,6 +312,26 @@ def test_divergent_shift_when_traced():
     assert np.all(np.isnan(state.density_matrix)) and np.isnan(state.log_partition_function)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1e-4, 0.01, 0.1])
+def test_a_mode_that_nodes_may_miss(width):
+    """H* = H - ∫dω J/ω of a Lorentzian mode, found by itself; refused, or NaN with a flag, where it is not resolved."""
+
+    def density(marks):
+        mode = lambda w: 0.1 * w * width / ((w * w - 9.0) ** 2 + (w * width) ** 2)  # noqa: E731
+        return qdb.baths.Custom(mode, scale=1.0, landmarks=marks) if marks else qdb.baths.Custom(mode)
+
+    shift = 0.1 * np.pi / (2 * 9.0)
+    for marks in (None, (3.0,)):
+        found = states.weak_mean_force(0.5 * Z, qdb.Bath(Z, density(marks), temperature=0.7))
+        np.testing.assert_allclose(found.hamiltonian, 0.5 * Z - shift * np.eye(2), rtol=0, atol=1e-10 * shift)
+    blind = density((1e-3,))
+    with pytest.raises(ValueError, match=r"structure that integrals over it miss .* landmarks="):
+        states.weak_mean_force(Z, qdb.Bath(X, blind, temperature=0.7))
+    data = qdb.sweep(lambda t: states.weak_mean_force(Z, qdb.Bath(X, blind, temperature=t)).density_matrix, t=[0.7])
+    assert np.all(np.isnan(data["value"])) and int(data["status"][0]) == qdb.Status.INACCURATE_INTEGRAL
+
+
 OHMIC = qdb.Ohmic(0.1, 2.0)
 REFUSED = {
     "another kind of bath": (lambda: states.weak_mean_force(Z, qdb.Field(X, OHMIC, temperature=1.0)), "must be a Bath"),

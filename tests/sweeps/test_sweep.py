@@ -207,13 +207,13 @@ def positional(a, /):
             lambda a: {"x": jnp.stack([a]), "x_dim0": a},
             {"a": A},
             ValueError,
-            "output 'x_dim0' has the name of a dimension",
+            "dimension 'x_dim0' of x has the name of an axis or output",
         ),
         (
             lambda x_dim0: {"x": jnp.stack([x_dim0])},
             {"x_dim0": A},
             ValueError,
-            "axis 'x_dim0' has the name of a dimension",
+            "dimension 'x_dim0' of x has the name of an axis or output",
         ),
         (
             lambda a: {"status": a},

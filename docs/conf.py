@@ -1,0 +1,93 @@
+"""The documentation site: `python -m sphinx -W -n -b html docs docs/_build/html`, with the extra `docs`; no network."""
+
+import os
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent
+# The tree that the pages describe is the one they are run with, in the kernels and processes that they start as well.
+sys.path[:0] = [str(ROOT), str(HERE / "extensions")]
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["PATH"] = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+os.environ.setdefault("MPLBACKEND", "agg")
+# Building is mostly compiling: programs are compiled quickly, as in the tests (tests/conftest.py).
+FLAGS = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
+FLAGS.append("--xla_cpu_enable_concurrency_optimized_scheduler=false")  # see "Sharp bits" in the README
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS]).strip()
+
+import docstrings  # noqa: E402
+import example_figures  # noqa: E402
+
+import qdbjax  # noqa: E402
+
+project = "qdbjax"
+author = copyright = "the qdbjax developers"
+version = release = qdbjax.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "myst_nb",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "gallery/*.ipynb", "gallery/**/*.ipynb", "**/*.md5", "**/*.codeobj.json"]
+default_role = "code"
+nitpicky = True
+suppress_warnings = ["config.cache"]  # functions in sphinx_gallery_conf cannot be pickled
+
+html_theme = "pydata_sphinx_theme"
+html_title = "qdbjax"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "navbar_align": "left",
+    "header_links_before_dropdown": 6,
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 180
+nb_merge_streams = True
+
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autodoc_class_signature = "mixed"
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+sphinx_gallery_conf = {
+    "examples_dirs": [str(ROOT / "examples")],
+    "gallery_dirs": ["gallery"],
+    "filename_pattern": r"\.py$",
+    "image_scrapers": (example_figures.scraper,),
+    "reset_argv": example_figures.arguments,
+    "reset_modules": (example_figures.reset,),
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "show_memory": False,
+    "min_reported_time": 0,
+    "abort_on_example_error": True,
+    "only_warn_on_example_error": False,
+    "plot_gallery": "True",
+    "write_computation_times": False,
+}
+
+
+def setup(app):
+    """Docstrings are plain text with equations; autodoc reads reStructuredText."""
+    app.connect("autodoc-process-docstring", docstrings.to_restructuredtext)
