@@ -30,7 +30,7 @@ def loop_current(flux, temperature):
 def main(folder: pathlib.Path, points: int = 400) -> None:
     """A map of points × points."""
     axes = {"temperature": jnp.linspace(0.05, 4.0, points), "flux": jnp.linspace(0.0, 3.0, points)}
-    data = qdb.sweep(loop_current, **axes)
+    data = qdb.sweep(loop_current, axes=axes)
     data["loop_current"].attrs["long_name"] = "loop current in equilibrium"
     peak = data["loop_current"].argmax(["temperature", "flux"])
     place = ", ".join(f"{name} {float(data[name][index]):.2f}" for name, index in peak.items())

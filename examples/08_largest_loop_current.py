@@ -40,7 +40,8 @@ def ascend(start):
         x, state = carry
         current, slope = jax.value_and_grad(loop_current)(x)
         update, state = optimizer.update(-slope / jnp.abs(current), state)
-        return (jnp.clip(optax.apply_updates(x, update), LOWEST, HIGHEST), state), (x, current)
+        moved = jnp.asarray(optax.apply_updates(x, update))
+        return (jnp.clip(moved, LOWEST, HIGHEST), state), (x, current)
 
     return jax.lax.scan(step, (start, optimizer.init(start)), None, length=STEPS)[1]
 

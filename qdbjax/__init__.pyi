@@ -7,6 +7,7 @@ from . import (
     fitting as fitting,
     interop as interop,
     models as models,
+    plotting as plotting,
     solvers as solvers,
     states as states,
     thermodynamics as thermodynamics,

@@ -16,15 +16,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
-from qdbjax._types import Array, ArrayLike
+from qdbjax._types import Array, ArrayLike, DType
 
 HERMITICITY = 1e-12  # the least of what counts as rounding in a Hermitian matrix, relative to its largest entry
 
 
 def is_traced(*trees: Any) -> bool:
     """Whether any leaf is a tracer, whose value cannot be looked at."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees))
 
 
 def allowed(value: Array, condition: Any) -> Array:
@@ -41,9 +42,14 @@ def _warn_of_single_precision() -> None:
     )
 
 
+def setting(name: str) -> Any:
+    """A setting of JAX, which has them as attributes that no type checker sees."""
+    return getattr(jax.config, name)
+
+
 def warn_if_single_precision() -> None:
     """Warn, once a process, where JAX turns numbers into single precision."""
-    if not jax.config.jax_enable_x64:
+    if not setting("jax_enable_x64"):
         _warn_of_single_precision()
 
 
@@ -70,8 +76,8 @@ def _inexact(value: Any, name: str) -> np.ndarray | Array:
     if not jnp.issubdtype(value.dtype, jnp.inexact):
         value = value.astype(np.float64)
     width = value.dtype.itemsize // (2 if jnp.issubdtype(value.dtype, jnp.complexfloating) else 1)
-    if width != 4 and not (width == 8 and jax.config.jax_enable_x64):
-        wide = jax.config.jax_enable_x64
+    wide = setting("jax_enable_x64")
+    if width != 4 and not (width == 8 and wide):
         complex_ = jnp.issubdtype(value.dtype, jnp.complexfloating)
         kind, bits = ("complex", 128) if complex_ else ("float", 64)
         value = value.astype(f"{kind}{bits if wide else bits // 2}")
@@ -197,12 +203,12 @@ def as_matrix(value: ArrayLike, name: str, *, ndim: tuple[int, ...] = (2,)) -> n
         if not np.all(np.isfinite(concrete)):
             raise ValueError(f"{name} must be finite; got NaN or Inf in it.")
         # An operator that is real keeps real arithmetic all the way: eigh and products are 2-4 times cheaper.
-        if np.iscomplexobj(concrete) and not np.any(concrete.imag):
+        if np.iscomplexobj(concrete) and not np.any(np.imag(concrete)):
             value = value.real
     return value
 
 
-def hermiticity(dtype) -> float:
+def hermiticity(dtype: DType) -> float:
     """The largest anti-Hermitian part, relative to the largest entry, that is taken as rounding."""
     return max(HERMITICITY, 8 * float(jnp.finfo(dtype).eps))
 

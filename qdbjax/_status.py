@@ -10,7 +10,7 @@ import numpy as np
 from jax.extend.core import get_opaque_trace_state
 
 from qdbjax._checks import is_traced
-from qdbjax._types import Array, Bool, Int
+from qdbjax._types import Array, ArrayLike, Bool, Int
 
 
 class Status(enum.IntFlag):
@@ -31,6 +31,11 @@ class Status(enum.IntFlag):
     ILL_CONDITIONED = 2048
     UNPHYSICAL_STATE = 4096
     UNRESOLVED_LEVELS = 8192
+
+    @property
+    def label(self) -> str:
+        """The name of one flag as texts write it."""
+        return str(self.name).lower()
 
 
 NOT_COMPUTED = -1  # status of a grid point that a stored sweep has not come to
@@ -66,7 +71,7 @@ FATAL = (
 )
 
 
-def raise_flag(condition: Bool[Array, ""], flag: Status) -> Int[Array, ""]:
+def raise_flag(condition: Bool[Array, ""] | np.bool_, flag: Status) -> Int[Array, ""]:
     """The flag's bit where the condition holds, 0 elsewhere."""
     return jnp.where(condition, jnp.int32(int(flag)), jnp.int32(0))
 
@@ -76,13 +81,13 @@ def is_fatal(status: Int[Array, ""]) -> Bool[Array, ""]:
     return (status & jnp.int32(int(FATAL))) != 0
 
 
-def explain(status: int | Array) -> str:
+def explain(status: ArrayLike) -> str:
     """A status code in words, with the remedy of each flag."""
     codes = np.asarray(status).reshape(-1)
     if codes.dtype.kind not in "iu":
         raise TypeError(f"status must hold integers, the status of a result; got {type(status).__name__}.")
     code = int(np.bitwise_or.reduce(codes[codes != NOT_COMPUTED], initial=0))
-    said = [f"{flag.name.lower()}: {text}" for flag, text in REMEDIES.items() if code & flag]
+    said = [f"{flag.label}: {text}" for flag, text in REMEDIES.items() if code & flag]
     if np.any(codes == NOT_COMPUTED):
         said.append("not computed: the sweep was stopped before, go on with resume=True")
     return "; ".join(said) or "ok"

@@ -23,6 +23,10 @@ import jax
 import pytest
 
 pytest.register_assert_rewrite("reference", "generators.close_levels")
+if os.environ.get("QDBJAX_TEST_TYPES", "0") != "0":  # annotations of every call and record, shapes included
+    from jaxtyping import install_import_hook
+
+    install_import_hook("qdbjax", os.environ["QDBJAX_TEST_TYPES"])
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

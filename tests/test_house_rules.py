@@ -125,6 +125,30 @@ def test_size_and_docstring(path):
             assert length <= FUNCTION, f"{name_of(path)}: {node.name} has {length} lines"
 
 
+def public_functions(body):
+    """Functions and methods that a module or class shows: no leading underscore, not inside of a function."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+        if isinstance(node, ast.ClassDef):
+            yield from public_functions(node.body)
+
+
+@each_file
+def test_public_functions_are_typed(path):
+    """Every argument and result of a public function says what it is; what they say is checked by pyright."""
+    for node in public_functions(tree(path).body):
+        given = node.args
+        named = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+        bare = [each.arg for each in named if each and each.annotation is None and each.arg not in ("self", "cls")]
+        assert node.returns is not None and not bare, f"{name_of(path)}: {node.name} {bare}"
+
+
+def test_types_are_shipped():
+    """Type checkers read annotations of packages with this file only (PEP 561)."""
+    assert (ROOT / "py.typed").exists()
+
+
 def exported(package):
     """The names that a package re-exports."""
     stub = package / "__init__.pyi"

@@ -41,6 +41,7 @@ def excess(duration, optimal):
 
     run = qdb.evolve(protocol, np.diag([0.5, 0.5]), jnp.linspace(0.0, duration, 3), save="populations")
     free = TEMPERATURE * (np.log(2) - np.log1p(np.exp(-FINAL)))
+    assert run.account is not None  # of a driven evolution
     return float(run.account.work[-1] - free) * duration
 
 

@@ -27,9 +27,9 @@ TOLERANCE = 1e-10
 
 def by_trees(left, right):
     """Heat from the left bath: energy of a turn times its current, from the spanning trees of the cycle of four."""
-    state = list(itertools.product((1, -1), repeat=2))
+    state: list[tuple[int, ...]] = list(itertools.product((1, -1), repeat=2))
     energy = {s: 0.5 * (LEFT * s[0] + RIGHT * s[1]) + COUPLING * s[0] * s[1] for s in state}
-    turn = [(1, 1), (1, -1), (-1, -1), (-1, 1)]
+    turn: list[tuple[int, ...]] = [(1, 1), (1, -1), (-1, -1), (-1, 1)]
 
     def rate(a, b):
         w, temperature = energy[a] - energy[b], left if a[0] != b[0] else right

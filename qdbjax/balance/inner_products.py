@@ -12,7 +12,7 @@ import numpy as np
 
 from qdbjax._checks import as_hermitian, as_matrix
 from qdbjax._repr import number, summary
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
+from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, Superoperator
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, check_generator, dissipator_matrix, energy_liouvillian
@@ -29,7 +29,7 @@ def _check_product(product: str) -> None:
         raise ValueError(f"product must be one of {PRODUCTS}; got {product!r}.")
 
 
-def _derivative_matrix(function, at: Matrix) -> Matrix:
+def _derivative_matrix(function, at: Matrix) -> Superoperator:
     """The derivative of a matrix function as a (d², d²) matrix on row-major vec."""
     d = at.shape[0]
     units = jnp.eye(d * d, dtype=at.dtype).reshape(d * d, d, d)
@@ -39,7 +39,7 @@ def _derivative_matrix(function, at: Matrix) -> Matrix:
     return (slope(real) + 1j * slope(imaginary)).reshape(d * d, d * d).T
 
 
-def _metrics(rho: Matrix, product: str) -> tuple[Matrix, Matrix]:
+def _metrics(rho: Matrix, product: str) -> tuple[Superoperator, Superoperator]:
     """G with ⟨A, B⟩ = vec(A)† G vec(B), and its inverse."""
     unit = jnp.eye(rho.shape[0], dtype=rho.dtype)
     if product == "GNS":
@@ -80,7 +80,7 @@ def inner_product(a: ArrayLike, b: ArrayLike, state: ArrayLike, product: str = "
         if operator.shape != rho.shape:
             raise ValueError(f"{name} must have the shape of state, {rho.shape}; got {operator.shape}.")
         operators.append(operator)
-    return _inner(*operators, rho, product)
+    return _inner(operators[0], operators[1], rho, product)
 
 
 def _adjoint(heisenberg: Matrix, metric: Matrix, back: Matrix) -> Matrix:

@@ -8,7 +8,7 @@ import numpy as np
 
 from qdbjax._checks import as_real, as_scalar, is_traced
 from qdbjax._repr import summary
-from qdbjax._types import Array, ArrayLike, Float, RealVector, Scalar
+from qdbjax._types import Array, ArrayLike, Inexact, RealVector, Scalar
 
 HOLDS = 1e-9  # relative defect up to which the condition is said to hold
 
@@ -80,7 +80,7 @@ def kms_check(
     return KMSCheck(implied, defect / jnp.max(jnp.abs(down), axis=(0, 1)), 1 / beta)
 
 
-def _as_table(noise: Array) -> Float[Array, "k k n"]:
+def _as_table(noise: Array) -> Inexact[Array, "k k n"]:
     noise = jnp.asarray(noise)
     if noise.ndim == 1:
         return noise[None, None]

@@ -120,7 +120,7 @@ class BalanceReport(eqx.Module):
                 lines.append(f"{self.names[b]} moves the system {n} → {m}, net {currents[b, m, n]:.4g} per time")
         # A net heat current within the rounding of the traffic is shown as 0: a single bath that drives a cycle by
         # itself has traffic, and no net heat.
-        shown = np.asarray(zero_below_rounding(self.heat_currents, self.traffic))
+        shown = np.asarray(zero_below_rounding(jnp.asarray(self.heat_currents), jnp.asarray(self.traffic)))
         if self.verdict == "transient":
             rest = f"the system's energy changes by {self.energy_change:+.4g} per time"
         else:
@@ -143,7 +143,7 @@ class BalanceReport(eqx.Module):
         none = (
             self.verdict in ("equilibrium", "unbalanced") and abs(self.entropy_production) <= BALANCE_ROUNDING * carried
         )
-        shown = 0.0 if none else float(zero_below_rounding(np.asarray(self.entropy_production), carried))
+        shown = 0.0 if none else float(zero_below_rounding(jnp.asarray(self.entropy_production), jnp.asarray(carried)))
         words = [f"entropy production {shown:.4g} per time"]
         if shown < 0:
             words.append("against the second law: the rates are not those of baths at these temperatures")

@@ -10,29 +10,34 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, Matrix, Scalar
+from qdbjax._types import AnyArray, AnyMatrix, Array, Float, Inexact, Scalar
+from qdbjax.baths.spectral.abstract import AbstractSpectralDensity
 from qdbjax.baths.temperature import LocalTemperature, Temperature
 
 Noise = Float[Array, "..."]
+Operators = Inexact[AnyArray, "*operators d d"]  # one operator or several
+Correlation = Inexact[AnyArray, "k k"]
 
 
 class AbstractBath(eqx.Module):
     """A bath with H_I = Σ_a S_a ⊗ B_a: operators S_a of the system, noise spectra γ_ab(ω) = ∫dt e^{iωt}⟨B_a†(t)B_b(0)⟩.
 
+    spectral_density: J(ω), from which γ_ab is made.
     temperature: T, energy, or a LocalTemperature β(ω).
     chemical_potential: μ, energy; 0 for a bath that exchanges no particles.
     correlation: M (k, k) with γ_ab = γ M_ab, or None for independent couplings.
     name: label in results, or None.
     """
 
+    spectral_density: eqx.AbstractVar[AbstractSpectralDensity]
     temperature: eqx.AbstractVar[Temperature]
     chemical_potential: eqx.AbstractVar[Scalar]
-    correlation: eqx.AbstractVar[Matrix | None]
+    correlation: eqx.AbstractVar[Correlation | None]
     name: eqx.AbstractVar[str | None]
 
     @property
     @abc.abstractmethod
-    def operators(self) -> list[Matrix | np.ndarray]:
+    def operators(self) -> list[AnyMatrix]:
         """S_a, each (d, d); S_a(ω) lowers the energy by ω."""
 
     @property

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import allowed, as_hermitian, as_made, as_real, is_traced
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
-from qdbjax.baths.abstract import AbstractBath, diagonal_table
+from qdbjax._types import AnyArray, AnyMatrix, Array, ArrayLike, Float, Scalar
+from qdbjax.baths.abstract import AbstractBath, Correlation, Operators, diagonal_table
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, as_spectral_density
 from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
 from qdbjax.numerics.hermitian import is_positive
@@ -35,10 +35,10 @@ class Bath(AbstractBath):
     Fourier transform as γ.
     """
 
-    coupling: Matrix
+    coupling: Operators
     spectral_density: AbstractSpectralDensity
     temperature: Temperature
-    correlation: Matrix | None
+    correlation: Correlation | None
     name: str | None = eqx.field(static=True)
 
     def __init__(
@@ -60,7 +60,7 @@ class Bath(AbstractBath):
         self.name = None if name is None else str(name)
 
     @property
-    def operators(self) -> list[Matrix | np.ndarray]:
+    def operators(self) -> list[AnyMatrix]:
         return [self.coupling] if self.coupling.ndim == 2 else list(self.coupling)
 
     @property
@@ -144,7 +144,7 @@ class Bath(AbstractBath):
         return f"Bath({label}coupling {shape}, {density}, {describe(self.temperature)})"
 
 
-def _correlation(value: ArrayLike, coupling: Matrix) -> Matrix:
+def _correlation(value: ArrayLike, coupling: AnyArray) -> Correlation:
     value = as_hermitian(value, "correlation")
     channels = 1 if coupling.ndim == 2 else coupling.shape[0]
     if value.shape != (channels, channels):

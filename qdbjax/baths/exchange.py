@@ -7,14 +7,15 @@ energy by -ω, with noise 2πJ N at -ω; + and the Bose function for fields, - a
 
 import abc
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import as_matrix, as_scalar, is_traced
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
-from qdbjax.baths.abstract import AbstractBath, diagonal_table
+from qdbjax._types import AnyMatrix, Array, ArrayLike, Float, Scalar
+from qdbjax.baths.abstract import AbstractBath, Operators, diagonal_table
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, as_spectral_density
 from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
 from qdbjax.numerics.occupation import bose, fermi
@@ -22,7 +23,7 @@ from qdbjax.numerics.occupation import bose, fermi
 Frequencies = Float[Array, "..."]
 
 
-def _removal(value: ArrayLike) -> Matrix:
+def _removal(value: ArrayLike) -> Operators:
     value = as_matrix(value, "removal", ndim=(2, 3))
     if value.shape[0] == 0:
         raise ValueError(f"removal must hold at least one operator; got shape {value.shape}.")
@@ -32,7 +33,7 @@ def _removal(value: ArrayLike) -> Matrix:
 class AbstractExchange(AbstractBath):
     """Parameters shared by fields and leads, and the operators D_a and D_a† with their charges."""
 
-    removal: Matrix
+    removal: Operators
     spectral_density: AbstractSpectralDensity
     temperature: Temperature
     chemical_potential: Scalar
@@ -57,7 +58,7 @@ class AbstractExchange(AbstractBath):
         self.name = None if name is None else str(name)
 
     @property
-    def operators(self) -> list[Matrix | np.ndarray]:
+    def operators(self) -> list[AnyMatrix]:
         """D_a, then D_a†."""
         removals = [self.removal] if self.removal.ndim == 2 else list(self.removal)
         return [*removals, *(operator.conj().T for operator in removals)]
@@ -133,6 +134,9 @@ class Field(AbstractExchange):
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (17)-(23).
     """
 
+    if TYPE_CHECKING:  # which makes a constructor of the fields
+        __init__ = AbstractExchange.__init__
+
     @property
     def always_finite(self) -> bool:
         return False  # N(ω) is infinite at ω = μ
@@ -167,6 +171,9 @@ class Lead(AbstractExchange):
     Raises ValueError or TypeError for concrete input out of range; a negative J, and traced input, are flagged.
     *Source:* C. W. J. Beenakker, Phys. Rev. B 44, 1646 (1991), for rates of sequential tunnelling.
     """
+
+    if TYPE_CHECKING:  # which makes a constructor of the fields
+        __init__ = AbstractExchange.__init__
 
     @property
     def landmarks(self) -> list[Array]:

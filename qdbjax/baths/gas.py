@@ -4,7 +4,7 @@ import equinox as eqx
 import numpy as np
 
 from qdbjax._checks import as_hermitian, as_scalar, is_traced
-from qdbjax._types import ArrayLike, Matrix, Scalar
+from qdbjax._types import AnyMatrix, ArrayLike, Scalar
 from qdbjax.baths.temperature import positive_temperature
 
 
@@ -26,7 +26,7 @@ class Gas(eqx.Module):
     prints half of the rate that follows from (7).
     """
 
-    potential: Matrix
+    potential: AnyMatrix
     temperature: Scalar
     density: Scalar
     mass: Scalar

@@ -8,7 +8,7 @@ import numpy as np
 
 from qdbjax._checks import is_traced
 from qdbjax._status import Status, raise_flag, record
-from qdbjax._types import Array
+from qdbjax._types import Array, DType
 from qdbjax.baths.abstract import AbstractBath
 from qdbjax.numerics.filon import Panels, panels
 
@@ -50,6 +50,6 @@ def positive_scale(bath: AbstractBath) -> Array:
     return jnp.where(jnp.isinf(bath.scale) | (bath.scale == 0), 1.0, bath.scale)
 
 
-def noise_panels(bath: AbstractBath, dtype) -> Panels:
+def noise_panels(bath: AbstractBath, dtype: DType) -> Panels:
     """Panels of the whole line for integrals over γ(ω)."""
     return panels(bath.landmarks, positive_scale(bath).astype(dtype))

@@ -1,6 +1,7 @@
 """Functions of one real number that a user gives: J(ω), β(ω). They are looked at before they are used."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 from qdbjax._checks import is_traced
 
 
-def as_scalar_function(function: Callable, name: str) -> Callable:
+def as_scalar_function(function: Callable, name: str) -> Any:
     """The function as a pytree; TypeError, in one sentence, for what JAX cannot evaluate to one real number."""
     if not callable(function):
         raise TypeError(f"{name} must be callable; got {function!r}.")

@@ -1,6 +1,7 @@
 """The commands. What they need is imported when they run, so that `--help` answers at once."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -99,7 +100,7 @@ def run(
     Compiled programs are kept in the user's cache folder; QDBJAX_CACHE names another one, QDBJAX_CACHE=0 keeps none.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # terminals without ± or Greek letters
     options = {"out": out, "resume": resume, "verify": verify, "rank": rank, "world": world, "cluster": cluster}
     with stops() as heard, _said_in_a_line(out or output / f"{file.stem}.zarr"):

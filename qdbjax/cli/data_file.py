@@ -108,6 +108,7 @@ def _netcdf(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
     for name in wanted:
         if name not in known:
             raise _missing(path, name, known)
+    assert table is not None  # all that is wanted is there
     for name in wanted:
         if table[name].dtype.kind not in "iuf":
             raise InputError(f"{path}: {name!r} holds no real numbers (but {table[name].dtype}); choose another column")

@@ -8,15 +8,15 @@ from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.plan import Plan
 from qdbjax.cli.quantities import observable
-from qdbjax.cli.schema import Initial, RunFile
+from qdbjax.cli.schema import Evolution, Initial
 from qdbjax.generators import Generator
 from qdbjax.solvers import evolve
 from qdbjax.states.state import density_matrix
 
 
-def check_evolution(run: RunFile, levels: int) -> None:
+def check_evolution(evolution: Evolution, levels: int) -> None:
     """Raise InputError for an initial state that does not fit the system."""
-    table = run.evolution.initial
+    table = evolution.initial
     for name in ("level", "site"):
         number = getattr(table, name)
         if number is not None and number >= levels:
@@ -49,9 +49,10 @@ def quantities_in_time(
 
     mode: of differentiation, as `evolve` takes it.
     """
-    run = plan.run
+    run, evolution = plan.run, plan.run.evolution
+    assert evolution is not None
     observables = {name: observable(run, name, generator.dimension) for name in names if name in run.observables}
-    start = _initial(run.evolution.initial, generator)
+    start = _initial(evolution.initial, generator)
     found = evolve(generator, start, times, observables=observables, mode=mode)
     values = dict(found.expectations)
     for name in dict.fromkeys(each for each in names if each not in values):

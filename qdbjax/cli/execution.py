@@ -84,7 +84,7 @@ def _execute_sweep(
     with chosen(optimize):
         found = task.result(progress=progress, to=to)
     console, is_quiet = Console(), progress is False
-    done, blocks = blocks_done(to.path)
+    done, blocks = blocks_done(to.path) or (0, 1)
     if done < blocks:
         if not is_quiet:
             said = f"{done} of {blocks} blocks are in {data_file}; others compute the rest, or --resume does"
@@ -113,7 +113,7 @@ def _meaningless(found: "xarray.Dataset | Fit", data_file: Path) -> str | None:
     if isinstance(found, Fit):
         names, status = ["the loss of the fit"] * (not np.isfinite(found.loss)), found.status
     else:
-        names = [name for name, values in found.data_vars.items() if values.size and np.isnan(values.values).all()]
+        names = [str(name) for name, values in found.data_vars.items() if values.size and np.isnan(values.values).all()]
         status = int(np.bitwise_or.reduce(found["status"].values, axis=None))
     if not names:
         return None
@@ -151,6 +151,6 @@ def task_of(file: Path) -> SweepRun | FitRun:
     """What the file asks for, checked."""
     run, text = read(file)
     try:
-        return SweepRun(run, text) if run.fit is None else FitRun(run, file.parent)
+        return SweepRun(run, text) if run.fit is None else FitRun(run, run.fit, file.parent)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
     import xarray
 
-DPI = 200
+DPI = 300
 
 
 def selection(data: "xarray.Dataset", figure: Figure) -> dict:
@@ -38,7 +38,7 @@ def selection(data: "xarray.Dataset", figure: Figure) -> dict:
 
 def _axes_of(data: "xarray.Dataset", variable: str) -> list[str]:
     """The swept axes of a variable, and the time."""
-    return [name for name in data[variable].dims if name in data["status"].dims or name == "time"]
+    return [str(name) for name in data[variable].dims if name in data["status"].dims or name == "time"]
 
 
 def figure_files(task: SweepRun | FitRun, data_file: Path) -> list[Path]:
@@ -55,9 +55,12 @@ def draw(found: "xarray.Dataset | Fit", task: SweepRun | FitRun, data_file: Path
 
     targets = figure_files(task, data_file)
     with matplotlib.rc_context({"backend": "agg"}):
-        for target, figure in zip(targets, [None] if isinstance(found, Fit) else task.figures, strict=True):
-            is_fit = figure is None
-            save(plot_fit(found) if is_fit else drawn(found, figure, task.run.output.crossings, task.run.title), target)
+        if isinstance(found, Fit) or isinstance(task, FitRun):
+            assert isinstance(found, Fit)
+            save(plot_fit(found), targets[0])
+            return targets
+        for target, figure in zip(targets, task.figures, strict=True):
+            save(drawn(found, figure, task.run.output.crossings, task.run.title), target)
     return targets
 
 
@@ -78,7 +81,9 @@ def drawn(
         extra = _words({name: value for name, value in select.items() if data.sizes[name] > 1})
         title = f"{title} ({extra})" if title and extra else title
         ax = plot_map(data, variable, x=free[-1], y=free[0], select=select, crossings=crossings, title=title)
-    return ax.figure
+    whole = ax.get_figure(root=True)
+    assert whole is not None
+    return whole
 
 
 def save(figure: "matplotlib.figure.Figure", target: Path) -> None:

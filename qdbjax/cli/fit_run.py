@@ -12,7 +12,7 @@ from qdbjax._types import Array
 from qdbjax.cli.data_file import columns
 from qdbjax.cli.errors import InputError, nearest
 from qdbjax.cli.evolution_run import check_evolution, quantities_in_time
-from qdbjax.cli.fit_schema import Aim, FreeNumber
+from qdbjax.cli.fit_schema import Aim, FitTable, FreeNumber
 from qdbjax.cli.parameters import Parameters
 from qdbjax.cli.plan import Plan
 from qdbjax.cli.schema import RunFile
@@ -43,25 +43,26 @@ class FitRun:
     """The fit of a run file, checked: whatever can be known wrong is said before anything is computed.
 
     run: the file.
+    table: its [fit].
     folder: where its data lie.
     """
 
-    def __init__(self, run: RunFile, folder: Path):
-        self.run, self.table = run, run.fit
+    def __init__(self, run: RunFile, table: FitTable, folder: Path):
+        self.run, self.table = run, table
         parameters = Parameters(run)
         self.data = self._data(folder)
-        self.free = {name: _parameter(name, each, parameters) for name, each in run.fit.parameters.items()}
+        self.free = {name: _parameter(name, each, parameters) for name, each in table.parameters.items()}
         over = {
             name: np.asarray(each.values, float) if each.column is None else self.data[each.column]
-            for name, each in run.fit.over.items()
+            for name, each in table.over.items()
         }
         lengths = {name: len(values) for name, values in over.items()}
         if len(set(lengths.values())) > 1:
             raise InputError(f"fit.over: conditions must have the same length; got {lengths}")
         self.plan = Plan(run, parameters, over, {name: float(each.start) for name, each in self.free.items()})
         self._check_quantities()
-        self.indices = {name: self._index(name, aim) for name, aim in run.fit.aims.items()}
-        self.terms = {name: self._term(name, aim) for name, aim in run.fit.aims.items()}
+        self.indices = {name: self._index(name, aim) for name, aim in table.aims.items()}
+        self.terms = {name: self._term(name, aim) for name, aim in table.aims.items()}
 
     def result(self, *, progress: bool | None) -> Fit:
         """The fit itself. Raises InputError for what `fit` refuses."""
@@ -91,10 +92,11 @@ class FitRun:
         clock = next((name for name, each in self.table.over.items() if each.parameter == "time"), None)
         asked = [aim.quantity for aim in self.table.aims.values()]
         mode = "forward" if len(self.free) <= FORWARD_LIMIT else "reverse"
+        evolution = self.run.evolution
 
         def model(**values):
             generator = self.plan.generator(values)
-            if clock is None:
+            if clock is None or evolution is None:
                 found = self._stationary(generator, asked)
             else:
                 along = quantities_in_time(self.plan, generator, asked, values[clock][None], mode)
@@ -112,7 +114,7 @@ class FitRun:
         wanted = [each.column for each in (*self.table.over.values(), *self.table.aims.values())]
         wanted += [aim.error for aim in self.table.aims.values() if isinstance(aim.error, str)]
         wanted = [name for name in wanted if name is not None]
-        return columns(folder / self.table.data, wanted) if wanted else {}
+        return columns(folder / str(self.table.data), wanted) if wanted else {}
 
     def _check_quantities(self) -> None:
         known = list(self.plan.quantities)
@@ -123,7 +125,7 @@ class FitRun:
                 raise InputError(f"{key}: {aim.quantity!r} is unknown; allowed are {', '.join(known)}{hint}")
             self.plan.check_quantity(key, aim.quantity)
         if self.run.evolution is not None:
-            check_evolution(self.run, self.plan.levels)
+            check_evolution(self.run.evolution, self.plan.levels)
 
     def _index(self, name: str, aim: Aim) -> tuple:
         """Where the aim stands in its quantity; dimensions that are not selected stay whole."""
@@ -175,9 +177,9 @@ def _parameter(name: str, given: FreeNumber, parameters: Parameters) -> Paramete
         start = float(np.sqrt(low * high)) if given.kind == "positive" else 0.5 * (low + high)
     if start is None:
         raise InputError(f"fit.parameters.{name}: give a start, a range, or {first} itself")
-    span = None if given.range is None else tuple(given.range)
+    span = None if given.range is None else (given.range[0], given.range[1])
     try:
-        if given.kind == "bounded":
+        if given.kind == "bounded" and span is not None:
             return bounded(start, low=span[0], high=span[1])
         return (positive if given.kind == "positive" else real)(start, range=span)
     except ValueError as error:

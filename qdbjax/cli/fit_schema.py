@@ -61,7 +61,7 @@ class Aim(BaseModel, strict=True):
 
     _keys = KNOWN_KEYS
     quantity: str
-    select: dict[str, str | int] = Field({})
+    select: dict[str, str | int] = Field(default={})
     goal: Literal["match", "at_most", "at_least", "maximize", "minimize"] = "match"
     column: str | None = None
     value: float | list[float] | None = None
@@ -91,7 +91,7 @@ class FitTable(BaseModel, strict=True):
     _keys = KNOWN_KEYS
     data: str | None = None
     parameters: dict[str, FreeNumber] = Field(min_length=1)
-    over: dict[str, Condition] = Field({})
+    over: dict[str, Condition] = Field(default={})
     aims: dict[str, Aim] = Field(min_length=1)
     optimizer: Literal["levenberg_marquardt", "bfgs", "adam"] | None = None
     learning_rate: float = Field(default=0.02, gt=0, allow_inf_nan=False)

@@ -78,7 +78,7 @@ def _paths_of(run: RunFile, known: Mapping[str, float | None]) -> dict[str, list
     paths: dict[str, list[str]] = {}
     for section, tables in sections.items():
         for name, table in tables.items():
-            paths[name] = [table.parameter] if isinstance(table.parameter, str) else table.parameter
+            paths[name] = [table.parameter] if isinstance(table.parameter, str) else list(table.parameter or ())
             for path in paths[name]:
                 if path not in known:
                     hint = nearest(path, known) or f"; parameters are {', '.join(known)}"

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from qdbjax.baths import Gas
+from qdbjax.baths import AbstractBath
 from qdbjax.cli.errors import InputError
 from qdbjax.cli.factory import generator_of, parts_of
 from qdbjax.cli.parameters import Parameters
@@ -44,9 +44,10 @@ class Plan:
             ends = {name: float(end(values)) for name, values in axes.items()}
             system, baths = parts_of(parameters.tree_with({**(starts or {}), **ends}))
             self.levels: int = system.dimension
-            self.baths: list[str] = [bath.name for bath in baths]
-            if not isinstance(baths[0], Gas):
-                self._refusing(lambda system=system, baths=baths: checked_baths(system, baths))
+            self.baths: list[str] = [str(bath.name) for bath in baths]
+            coupled = [bath for bath in baths if isinstance(bath, AbstractBath)]
+            if coupled:
+                self._refusing(lambda system=system, baths=coupled: checked_baths(system, baths))
         check_observables(run, self.levels)
         check_roles(run, self.baths)
         number = jax.ShapeDtypeStruct((), float)

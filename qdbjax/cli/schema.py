@@ -8,7 +8,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field, create_model, field_validator, model_validator
@@ -78,13 +78,13 @@ def table_of(key: str, kind: str, thing: Callable, types: Mapping[str, Any]) -> 
         elif written is inspect.Parameter.empty:
             written = None  # a number left out, which is allowed where it is swept
         fields[name] = (types.get(name, NumberOrList), written)
-    return create_model(
-        thing.__name__,
-        __config__={"strict": True},
-        __module__=__name__,
-        __validators__={"known_keys": KNOWN_KEYS},
-        **fields,
-    )
+    settings: dict[str, Any] = {
+        "config": {"strict": True},
+        "module": __name__,
+        "validators": {"known_keys": KNOWN_KEYS},
+    }
+    fields |= {f"__{name}__": value for name, value in settings.items()}
+    return create_model(thing.__name__, **fields)
 
 
 class Term(BaseModel, strict=True):
@@ -101,7 +101,7 @@ class Custom(BaseModel, strict=True):
     _keys = KNOWN_KEYS
     model: Literal["custom"] = "custom"
     hamiltonian: Matrix
-    terms: dict[str, Term] = Field({})
+    terms: dict[str, Term] = Field(default={})
 
 
 def tables_of(key: str, things: Mapping[str, Callable], types: Mapping[str, Any]) -> dict[str, type[BaseModel]]:
@@ -109,15 +109,22 @@ def tables_of(key: str, things: Mapping[str, Callable], types: Mapping[str, Any]
     return {kind: table_of(key, kind, thing, types) for kind, thing in things.items()}
 
 
-Density = one_of("kind", tables_of("kind", DENSITIES, ARGUMENTS))
-BathTable = one_of("kind", tables_of("kind", BATHS, ARGUMENTS), default=lambda _: "bath")
-SystemTable = one_of(
-    "model",
-    {**tables_of("model", MODELS, SPINS), "custom": Custom},
-    default=lambda table: "custom" if "hamiltonian" in table else None,
-)
-
-GeneratorTable = one_of("kind", tables_of("kind", MAKERS, OPTIONS), default=lambda _: "davies")
+if TYPE_CHECKING:  # made from the signatures of classes, which a type checker does not follow
+    Density: TypeAlias = Any
+    BathTable: TypeAlias = Any
+    SystemTable: TypeAlias = Any
+    GeneratorTable: TypeAlias = Any
+    Counted: TypeAlias = str
+else:
+    GeneratorTable = one_of("kind", tables_of("kind", MAKERS, OPTIONS), default=lambda _: "davies")
+    Counted = Literal[COUNTED]
+    Density = one_of("kind", tables_of("kind", DENSITIES, ARGUMENTS))
+    BathTable = one_of("kind", tables_of("kind", BATHS, ARGUMENTS), default=lambda _: "bath")
+    SystemTable = one_of(
+        "model",
+        {**tables_of("model", MODELS, SPINS), "custom": Custom},
+        default=lambda table: "custom" if "hamiltonian" in table else None,
+    )
 
 
 class Axis(BaseModel, strict=True):
@@ -135,23 +142,28 @@ class Axis(BaseModel, strict=True):
 
     @model_validator(mode="after")
     def _one_kind(self):
-        span = [self.start, self.stop, self.points]
-        complete = None not in span if self.values is None else span == [None] * 3
-        if not complete:
+        span = self._span() if self.values is None else None
+        is_complete = span is not None or (self.start, self.stop, self.points) == (None,) * 3
+        numbers = self.values if span is None else [*span[:2]]
+        if not is_complete or numbers is None:
             raise ValueError("give either start, stop and points, or values = [...]")
-        numbers = self.values if self.values is not None else [self.start, self.stop]
         if not all(math.isfinite(number) for number in numbers):
             raise ValueError(f"values must be finite; got {numbers}")
         if self.scale == "log" and self.values is None and min(numbers) <= 0:
             raise ValueError(f"a logarithmic axis needs start and stop > 0; got {numbers}")
         return self
 
+    def _span(self) -> tuple[float, float, int] | None:
+        if self.start is None or self.stop is None or self.points is None:
+            return None
+        return self.start, self.stop, self.points
+
     def coordinates(self) -> np.ndarray:
         """The values, (n,)."""
-        if self.values is not None:
+        span = self._span()
+        if span is None:
             return np.asarray(self.values, float)
-        space = np.geomspace if self.scale == "log" else np.linspace
-        return space(self.start, self.stop, self.points)
+        return np.geomspace(*span) if self.scale == "log" else np.linspace(*span)
 
 
 class Initial(BaseModel, strict=True):
@@ -177,6 +189,11 @@ class Evolution(BaseModel, strict=True):
     initial: Initial
     times: Axis | None = None
 
+    def moments(self) -> Axis:
+        """The times, which only the evolution of a fit is without."""
+        assert self.times is not None
+        return self.times
+
     @field_validator("times")
     @classmethod
     def _ascending(cls, times: Axis | None) -> Axis | None:
@@ -184,7 +201,7 @@ class Evolution(BaseModel, strict=True):
             return None
         if times.parameter is not None:
             raise ValueError("times move no parameter")
-        points = times.values if times.values is not None else [times.start, times.stop]
+        points = times.values or [end for end in (times.start, times.stop) if end is not None]
         if points[0] < 0 or any(b < a for a, b in itertools.pairwise(points)):
             raise ValueError(f"times must be >= 0 and ascend; got {points}")
         return times
@@ -195,7 +212,7 @@ class CumulantsTable(BaseModel, strict=True):
 
     _keys = KNOWN_KEYS
     bath: str | None = None
-    of: Literal[COUNTED] = "energy"
+    of: Counted = "energy"
     order: int = Field(default=4, ge=1, le=20)
 
 
@@ -205,7 +222,7 @@ class PerformanceTable(BaseModel, strict=True):
     _keys = KNOWN_KEYS
     cold: str | None = None
     hot: str | None = None
-    work: Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)] = Field([])
+    work: Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)] = []
 
 
 class Plot(BaseModel, strict=True):
@@ -213,7 +230,7 @@ class Plot(BaseModel, strict=True):
 
     _keys = KNOWN_KEYS
     quantity: str
-    select: dict[str, str | float] = Field({})
+    select: dict[str, str | float] = Field(default={})
 
 
 def _plots(given: Any) -> Any:
@@ -230,9 +247,9 @@ class Output(BaseModel, strict=True):
 
     _keys = KNOWN_KEYS
     quantities: list[str] = Field(default=["heat_currents", "entropy_production", "populations"], min_length=1)
-    plot: Plots = Field([])
-    select: dict[str, str | float] = Field({})
-    crossings: dict[str, list[float]] = Field({})
+    plot: Plots = Field(default=[])
+    select: dict[str, str | float] = Field(default={})
+    crossings: dict[str, list[float]] = Field(default={})
 
 
 class RunFile(BaseModel, strict=True):
@@ -241,12 +258,12 @@ class RunFile(BaseModel, strict=True):
     _keys = KNOWN_KEYS
     title: str | None = None
     system: SystemTable
-    baths: list[BathTable] = Field([])
+    baths: list[BathTable] = Field(default=[])
     generator: GeneratorTable = None  # as system and baths ask for
-    observables: dict[str, Operator] = Field({})
+    observables: dict[str, Operator] = Field(default={})
     cumulants: CumulantsTable = CumulantsTable()
     performance: PerformanceTable = PerformanceTable()
-    sweep: dict[str, Axis] = Field({})
+    sweep: dict[str, Axis] = Field(default={})
     evolution: Evolution | None = None
     fit: FitTable | None = None
     output: Output = Output()

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 STOPPED = 128  # exit codes of a process stopped by a signal lie above, by convention of the shell
 
@@ -20,10 +21,10 @@ class Stops:
     """
 
     def __init__(self):
-        self.number = None
+        self.number: int | None = None
         self.report = sys.unraisablehook
 
-    def swallowed(self, unraisable) -> None:
+    def swallowed(self, unraisable: Any) -> None:
         """Hook for exceptions that could not be raised where they occurred."""
         if self.number is None or not issubclass(unraisable.exc_type, KeyboardInterrupt | Terminated):
             self.report(unraisable)
@@ -31,7 +32,7 @@ class Stops:
             signal.signal(signal.SIGALRM, lambda *_: self.check())
             signal.setitimer(signal.ITIMER_REAL, 0.02)
 
-    def heard(self, number, frame) -> None:
+    def heard(self, number: int, frame: Any) -> None:
         """Signal handler."""
         self.number = number
         self.check()

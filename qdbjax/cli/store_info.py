@@ -76,5 +76,5 @@ def _flags(store: SweepStore) -> Iterator[tuple[str, str]]:
             counts.update({flag: int(np.count_nonzero(codes & int(flag))) for flag in Status if flag.value})
     size = " × ".join(map(str, store.chunk)) or "1"
     yield "blocks", f"{done} of {len(blocks)} done of {size} points"
-    each = ", ".join(f"{count} {flag.name.lower()}" for flag, count in counts.items() if count)
+    each = ", ".join(f"{count} {flag.label}" for flag, count in counts.items() if count)
     yield "flagged", f"{flagged / max(1, points):.2%} of {points} points{f': {each}' if each else ''}"

@@ -24,6 +24,7 @@ def print_summary(found: "xarray.Dataset | Fit", task: SweepRun | FitRun, files:
         console.print("\n".join([*title, repr(found)]), highlight=False, markup=False, soft_wrap=True)
         lines = []
     else:
+        assert isinstance(task, SweepRun)  # only these give a dataset
         _print_extremes(found, task.figures[0].variable, console)
         lines = _about(found)
     kept = cache_use()
@@ -86,4 +87,4 @@ def _largest(values: np.ndarray) -> str:
 
 
 def _words(flag: Status) -> str:
-    return flag.name.lower().replace("_", " ")
+    return flag.label.replace("_", " ")

@@ -51,7 +51,7 @@ class SweepRun:
         for name in run.output.quantities:
             self.plan.check_quantity("output.quantities", name)
         if run.evolution is not None:
-            check_evolution(run, self.plan.levels)
+            check_evolution(run.evolution, self.plan.levels)
         self.outputs = [*dict.fromkeys([*run.output.quantities, *run.observables])]
         if run.evolution is None:
             self.outputs = [*dict.fromkeys([*self.outputs, "residual"])]
@@ -69,7 +69,7 @@ class SweepRun:
         def quantities(**values):
             generator = plan.generator(values)
             if run.evolution is not None:
-                return quantities_in_time(plan, generator, self.outputs, run.evolution.times.coordinates())
+                return quantities_in_time(plan, generator, self.outputs, run.evolution.moments().coordinates())
             steady = steady_state(generator)
             return {name: plan.quantities[name].compute(generator, steady) for name in self.outputs}
 
@@ -103,13 +103,13 @@ class SweepRun:
         dims = {name: (*self.axes_of(name)[len(axes) :], *self.plan.dims_of(name)) for name in self.outputs}
         attributes = {name: each.described() for name, each in self.plan.quantities.items()}
         named = {each for name in self.outputs for each in dims[name]}
-        coordinates = {name: self.plan.coordinates(name) for name in ("bath", "order") if name in named}
+        coordinates: dict[str, Any] = {name: self.plan.coordinates(name) for name in ("bath", "order") if name in named}
         if run.evolution is not None:
-            times = run.evolution.times
+            times = run.evolution.moments()
             coordinates["time"] = times.coordinates()
             attributes["time"] = _described(times.label or "time", times.unit or "inverse energy")
         for name, axis in run.sweep.items():
-            parameter = axis.parameter if isinstance(axis.parameter, str) else ", ".join(axis.parameter)
+            parameter = axis.parameter if isinstance(axis.parameter, str) else ", ".join(axis.parameter or ())
             attributes[name] = _described(axis.label or parameter, axis.unit)
         general = {"title": run.title or "", "run_file": self.text}
         return Labels(dims, coordinates, attributes, general, origin_of(run))

@@ -17,7 +17,7 @@ def _known_keys(cls: type[BaseModel], given: Any) -> Any:
 
 
 # Stands in every table: unknown keys are refused together with the known ones.
-KNOWN_KEYS = model_validator(mode="before")(classmethod(_known_keys))
+KNOWN_KEYS: Any = model_validator(mode="before")(classmethod(_known_keys))  # pyright: ignore[reportArgumentType]  Any is a class, too
 
 
 def one_of(key: str, tables: Mapping[str, Any], default: Callable[[dict], str | None] = lambda _: None) -> Any:
@@ -28,13 +28,13 @@ def one_of(key: str, tables: Mapping[str, Any], default: Callable[[dict], str | 
         return f"<{named}>" if isinstance(named, str) and named in tables else None
 
     union = Union[tuple(Annotated[table, Tag(f"<{name}>")] for name, table in tables.items())]  # noqa: UP007
-    context = {"key": key, "allowed": ", ".join(tables)}
+    context: dict[str, str | int | float] = {"key": key, "allowed": ", ".join(tables)}
     return Annotated[union, Discriminator(tag, "unknown_kind", "unknown kind", context)]
 
 
 def one_or_several(one: Any, several: Any) -> Any:
     """The type of what is a list or not. Tags in < > are left out of the path that an error names."""
-    union = Annotated[one, Tag("<one>")] | Annotated[several, Tag("<several>")]
+    union = Union[Annotated[one, Tag("<one>")], Annotated[several, Tag("<several>")]]  # noqa: UP007
     return Annotated[union, Discriminator(lambda given: "<several>" if isinstance(given, list) else "<one>")]
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import jax
 
+from qdbjax._checks import setting
+
 SWITCH = "QDBJAX_CACHE"
 LIMIT = 512 * 2**20  # bytes; a program takes 10 to 100 kB
 _events = {"requests": 0, "hits": 0, "misses": 0}
@@ -21,7 +23,7 @@ class CacheUse(NamedTuple):
     rejected: int
 
     def __str__(self) -> str:
-        text = f"{self.hits} of {self.requests} programs were read from {jax.config.jax_compilation_cache_dir}"
+        text = f"{self.hits} of {self.requests} programs were read from {setting('jax_compilation_cache_dir')}"
         if not self.rejected:
             return text
         return (
@@ -78,7 +80,7 @@ def cache_use() -> CacheUse | None:
     A program that is stored and yet compiled again was rejected when it was read: on some processors jaxlib takes every
     stored program for one of another machine.
     """
-    directory = jax.config.jax_compilation_cache_dir
+    directory = setting("jax_compilation_cache_dir")
     if directory is None or Path(directory) not in _before:
         return None
     before = _before[Path(directory)]

@@ -9,16 +9,17 @@ import contextlib
 import functools as ft
 import gc
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import equinox as eqx
 import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.interpreters import ad, batching, mlir, partial_eval as pe
 
-from qdbjax._checks import is_traced
+from qdbjax._checks import is_traced, setting
 from qdbjax.compilation.flat_function import FlatFunction, dependence
 from qdbjax.compilation.tiers import compiler_options
 
@@ -35,7 +36,7 @@ SETTINGS = (  # of JAX, that a trace depends on
 
 def _in_a_program() -> bool:
     """Whether what is computed now becomes part of a program (jit, scan, make_jaxpr): a constant is a tracer there."""
-    return isinstance(jnp.zeros((), bool), jax.core.Tracer)
+    return isinstance(jnp.zeros((), bool), Tracer)
 
 
 @contextlib.contextmanager
@@ -54,6 +55,10 @@ _HERE = object()  # marks the place of an array among what is static
 KEPT = 1024  # programs of one function
 
 
+def _jit_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    return {"compiler_options": options} if options else {}
+
+
 class Tiered:
     """A function compiled quickly for few cells and optimised for many; arrays are traced, all else is static.
 
@@ -70,12 +75,15 @@ class Tiered:
         options = compiler_options(cells, (args, kwargs))
         key = tuple(options.items())
         if key not in self._programs:
-            self._programs[key] = eqx.filter_jit(self._function, **({"compiler_options": options} if options else {}))
+            self._programs[key] = eqx.filter_jit(self._function, **_jit_arguments(options))
         return self._programs[key](*args, **kwargs)
 
 
 class _Program:
     """An eager function for arguments of one kind: its flat form, and how its results are put together again."""
+
+    static: Any  # what of the results is no array, and their structure: known once the function has been traced
+    tree: Any
 
     def __init__(self, function: Callable, tree: Any, leaves: list, arrays: list):
         places = [n for n, leaf in enumerate(leaves) if _is_array(leaf)]
@@ -126,7 +134,7 @@ def jit_if_eager(function: Function) -> Function:
         leaves, tree = jax.tree.flatten((args, kwargs))
         arrays = [leaf for leaf in leaves if _is_array(leaf)]
         kinds = tuple(jax.typeof(leaf) if _is_array(leaf) else (type(leaf), leaf) for leaf in leaves)
-        key = (tree, kinds, *(getattr(jax.config, name) for name in SETTINGS))
+        key = (tree, kinds, *(setting(name) for name in SETTINGS))
         program = programs.get(key)
         if program is None:
             with _uncollected():
@@ -137,7 +145,7 @@ def jit_if_eager(function: Function) -> Function:
                     del programs[next(iter(programs))]
         return program.run(arrays)
 
-    return call
+    return cast(Function, call)
 
 
 program_p = jex.Primitive("program")
@@ -147,7 +155,7 @@ program_p.multiple_results = True
 def _compiled(*arrays, function: FlatFunction, cells: int) -> list:
     """Compiled at the first call of its kind, by the tier for so many cells."""
     options = compiler_options(cells, arrays)
-    made = {"compiler_options": options} if options else {}
+    made = _jit_arguments(options)
     key = ("program", *options.items())
     with contextlib.nullcontext() if function.has(key) else _uncollected():
         return function.kept(key, lambda: jax.jit(function.source, **made))(*arrays)
@@ -216,4 +224,4 @@ def eval_at_trace_time(function: Function) -> Function:
         with jax.ensure_compile_time_eval():
             return function(*args, **kwargs)
 
-    return call
+    return cast(Function, call)

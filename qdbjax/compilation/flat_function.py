@@ -10,8 +10,9 @@ from typing import Any
 import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
+from jax.core import ShapedArray
 
-Avals = Sequence[jax.core.ShapedArray]
+Avals = Sequence[Any]  # shapes and types: ShapedArray, ShapeDtypeStruct
 
 
 class FlatFunction:
@@ -169,7 +170,7 @@ class FlatFunction:
     def _batched(self, axes: tuple[int | None, ...], size: int) -> "FlatFunction":
         def wider(aval, axis):
             shape = aval.shape if axis is None else (*aval.shape[:axis], size, *aval.shape[axis:])
-            return jax.core.ShapedArray(shape, aval.dtype, weak_type=aval.weak_type)
+            return ShapedArray(shape, aval.dtype, weak_type=aval.weak_type)
 
         def transposed(active):
             rest = [axes[n] for n in range(len(axes)) if n not in self.linear]
@@ -177,7 +178,7 @@ class FlatFunction:
 
             def back(*values):
                 found = zip(self.linear, each.call(*values), strict=True)
-                return [jnp.sum(x, axis=0) if axes[n] is None else jnp.moveaxis(x, 0, axes[n]) for n, x in found]
+                return [jnp.sum(x, axis=0) if (axis := axes[n]) is None else jnp.moveaxis(x, 0, axis) for n, x in found]
 
             results = [arguments[n] for n in self.linear]
             return FlatFunction(back, each.arguments, results, each.linear)

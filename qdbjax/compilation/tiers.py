@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+from jax.core import Tracer
+
+from qdbjax._checks import setting
 
 # Level 1 in place of 0 ends the process inside LLVM for some gradients (jaxlib 0.10.2, AVX-512: "Cannot select").
 QUICK = {
@@ -83,12 +86,12 @@ def unfolded_options(wanted: bool) -> dict[str, Any]:
 def _platforms(arguments: tuple) -> set[str]:
     """Where a program with these arguments will run."""
     arrays = [leaf for leaf in jax.tree.leaves(arguments) if isinstance(leaf, jax.Array)]
-    known = {device.platform for x in arrays if not isinstance(x, jax.core.Tracer) for device in x.devices()}
+    known = {device.platform for x in arrays if not isinstance(x, Tracer) for device in x.devices()}
     return known or {_default_platform()}
 
 
 def _default_platform() -> str:
-    chosen = jax.config.jax_default_device
+    chosen = setting("jax_default_device")
     if chosen is None:
         return jax.default_backend()
     return chosen if isinstance(chosen, str) else chosen.platform
@@ -117,12 +120,12 @@ def cells_of(tree: Any) -> int:
 
     A batched array knows its own shape and, inside, that of the whole batch.
     """
-    return max((_cells(leaf) for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.core.Tracer)), default=1)
+    return max((_cells(leaf) for leaf in jax.tree.leaves(tree) if isinstance(leaf, Tracer)), default=1)
 
 
-def _cells(tracer: jax.core.Tracer) -> int:
+def _cells(tracer: Tracer) -> int:
     size, whole = max(1, tracer.size), tracer
-    while isinstance(whole, jax.core.Tracer):
+    while isinstance(whole, Tracer):
         inner = getattr(whole, "val", getattr(whole, "primal", None))
         if inner is None:  # a tracer of a kind that is not known here
             break

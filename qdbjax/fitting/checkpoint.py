@@ -59,7 +59,7 @@ class Checkpoint:
 
     def store(self, states: SearchState, history: list[np.ndarray], steps_made: int) -> None:
         """Write the states of a search, whole or not at all."""
-        arrays = {f"leaf{n}": np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(states))}
+        arrays: dict[str, Any] = {f"leaf{n}": np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(states))}
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.npz")
         np.savez(
             temporary,

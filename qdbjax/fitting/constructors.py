@@ -11,11 +11,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array
+from qdbjax._types import AnyArray
 from qdbjax.fitting.transforms import AbstractTransform, Complex, Hermitian, Positive, Real, Symmetric
 
 
-def allowed_transform(tree: Any, leaf: Array) -> AbstractTransform:
+def allowed_transform(tree: Any, leaf: AnyArray) -> AbstractTransform:
     """The transform that keeps an array of a tree where the constructor that holds it allows it to be.
 
     Positive where its negative is refused, Hermitian (or symmetric) where an anti-Hermitian part is; free otherwise,
@@ -42,7 +42,7 @@ def _tilt(value: np.ndarray) -> np.ndarray:
     return (np.abs(value).max() or 1.0) * (upper - upper.T)
 
 
-def _holder(tree: Any, leaf: Array) -> tuple[Any, str] | None:
+def _holder(tree: Any, leaf: AnyArray) -> tuple[Any, str] | None:
     """The module of a tree that holds an array as a field, and the name of that field."""
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         for field in dataclasses.fields(tree):
@@ -56,7 +56,7 @@ def _holder(tree: Any, leaf: Array) -> tuple[Any, str] | None:
     return next((found for child in children if (found := _holder(child, leaf)) is not None), None)
 
 
-def _accepts(module: Any, name: str, value: np.ndarray) -> bool:
+def _accepts(module: Any, name: str, value: np.ndarray | np.generic) -> bool:
     """Whether a module like this one can be made with another value of one field."""
     wanted = inspect.signature(type(module)).parameters
     given = {key: getattr(module, key) for key in wanted if hasattr(module, key)}

@@ -98,14 +98,14 @@ def fit(
 
     points = _starting_points(problem, keys)
     cells = steps * starts * next(iter(problem.conditions), 1)
-    tolerance = jnp.asarray(tolerance, points.dtype)
+    least = jnp.asarray(tolerance, points.dtype)
 
     def search(problem):
         empty = problem.empty_evaluation(shapes, problem.forward or _solves_least_squares(optimizer))
         begin = lambda points: _states_at(problem, optimizer, empty, points)  # noqa: E731
-        step = lambda states, most: advance(cells, problem, optimizer, states, tolerance, jnp.asarray(most, jnp.int32))  # noqa: E731
+        step = lambda states, most: advance(cells, problem, optimizer, states, least, jnp.asarray(most, jnp.int32))  # noqa: E731
         look = lambda points: step(begin(points), 1)[0].evaluation  # noqa: E731
-        settings = {"optimizer": optimizer, "tolerance": tolerance, "starts": starts, "seed": seed}
+        settings = {"optimizer": optimizer, "tolerance": least, "starts": starts, "seed": seed}
         file = None if checkpoint is None else Checkpoint(checkpoint, problem, settings, look, points)
         return *_search(step, begin(points), steps, progress, file), look
 

@@ -277,9 +277,8 @@ class Objective(eqx.Module):
     def residuals(self, outputs: dict[str, Array]) -> Array | None:
         """The residuals of all terms in one vector, None if any term has none."""
         parts = [term.residuals(outputs[name]) for name, term in self.terms.items()]
-        if self.function is not None or any(part is None for part in parts):
-            return None
-        return jnp.concatenate(parts)
+        known = [part for part in parts if part is not None]
+        return None if self.function is not None or len(known) < len(parts) else jnp.concatenate(known)
 
     def excess(self, outputs: dict[str, Array]) -> Float[Array, " k"]:
         """By how much the outputs are beyond the bounds, negative within."""

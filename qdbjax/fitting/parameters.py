@@ -10,7 +10,7 @@ import numpy as np
 
 from qdbjax._checks import as_matrix, as_real, spreads_over
 from qdbjax._repr import number, summary
-from qdbjax._types import Array, ArrayLike
+from qdbjax._types import AnyArray, Array, ArrayLike
 from qdbjax.fitting.constructors import allowed_transform
 from qdbjax.fitting.transforms import (
     AbstractEntrywiseTransform,
@@ -65,7 +65,7 @@ class Parameter(eqx.Module):
 
 def _parameter(transform: AbstractTransform, start: Any, range: Range | None) -> Parameter:
     start = jnp.asarray(start)
-    ends = None if range is None else tuple(_end(end, name, start) for end, name in zip(range, ENDS, strict=True))
+    ends = None if range is None else (_end(range[0], ENDS[0], start), _end(range[1], ENDS[1], start))
     for value, name in ((start, "start"), *zip(ends or (), ENDS, strict=False)):
         wrong = transform.invalid_reason(np.asarray(value))
         if wrong:
@@ -121,12 +121,11 @@ def bounded(start: ArrayLike | None = None, *, low: ArrayLike, high: ArrayLike) 
     if not all(np.all(np.isfinite(end)) for end in ends) or not np.all(ends[0] < ends[1]):
         raise ValueError(f"low must be below high, both finite; got {number(low)} and {number(high)}.")
     middle = 0.5 * (low + high)
-    start = middle if start is None else as_real(start, "start")
-    if start.ndim == 0:
-        start = jnp.broadcast_to(start, middle.shape)
-    low, high = _end(low, "low", start), _end(high, "high", start)
+    given = middle if start is None else as_real(start, "start")
+    begin = jnp.broadcast_to(given, middle.shape) if given.ndim == 0 else given
+    low, high = _end(low, "low", begin), _end(high, "high", begin)
     edge = 1e-3 * (high - low)
-    return _parameter(Bounded(low, high), start, (low + edge, high - edge))
+    return _parameter(Bounded(low, high), begin, (low + edge, high - edge))
 
 
 def simplex(start: ArrayLike) -> Parameter:
@@ -156,7 +155,7 @@ class ParameterTree(eqx.Module):
     parameters: tuple[Parameter, ...]
 
 
-def allowed(tree: Any, leaf: Array) -> Parameter:
+def allowed(tree: Any, leaf: AnyArray) -> Parameter:
     """A free array of a tree, kept where the constructor that holds it allows it to be."""
     return _parameter(allowed_transform(tree, leaf), leaf, None)
 

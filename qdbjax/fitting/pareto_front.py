@@ -59,7 +59,8 @@ def pareto(
     if len(objectives) != 2 or not all(isinstance(term, LinearTerm) for term in objectives.values()):
         raise ValueError(f"objectives must be two outputs, each with maximize() or minimize(); got {dict(objectives)}.")
     points = as_integer(points, "points", 1)
-    names = tuple(objectives)
+    first, second = objectives
+    names = first, second
     weights = np.linspace(0.0, 1.0, points)
     fits = []
     for w in weights:

@@ -149,7 +149,8 @@ class Problem(eqx.Module):
         loss, features, excess = jax.eval_shape(read, shapes)
         jacobian = jax.ShapeDtypeStruct((features.size + excess.size, *free.shape), features.dtype)
         status = jax.ShapeDtypeStruct(self.conditions, jnp.int32)
-        found = Evaluation(free, loss, loss, excess, status, shapes, free, jacobian if with_jacobian else None)
+        shaped = free, loss, loss, excess, status, shapes, free, jacobian if with_jacobian else None
+        found = jax.eval_shape(Evaluation, *shaped)
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), found)
 
     @property
@@ -164,7 +165,12 @@ class Problem(eqx.Module):
         the Jacobian there has a null space, though the optimum fixes every parameter. bounds: number of them.
         """
         merit = first_merit(bounds, free.dtype, True)
-        here = lambda free: self.evaluate_with_jacobian(free, merit)[0].jacobian  # noqa: E731
+
+        def here(free: Free) -> Array:
+            found = self.evaluate_with_jacobian(free, merit)[0].jacobian
+            assert found is not None  # of this way of evaluating
+            return found
+
         if self.has_targets:
             return here(free)
         return jax.lax.map(lambda free: here(free)[: -bounds or None], around(free)).reshape(-1, free.shape[0])

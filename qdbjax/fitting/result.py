@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from qdbjax._repr import html_table
 from qdbjax._status import Status, explain
 from qdbjax.fitting.uncertainty import SHOWN_DIRECTIONS, Identifiability, identifiability
 
@@ -80,6 +81,16 @@ class Fit:
             lines.append(f"  {explain(self.status)}")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        shown = lambda x: np.array2string(np.asarray(x), precision=6, threshold=SHOWN_REALS)  # noqa: E731
+        between = {name: " … ".join(map(shown, ends)) for name, ends in self.intervals.items()}
+        errors = {name: shown(error) for name, error in self.standard_errors.items()}
+        rows = [(name, shown(x), errors.get(name, ""), between.get(name, "")) for name, x in self.values.items()]
+        notes = list(self.table.items())
+        notes += [("loss", f"{self.loss:.4g} after {self.steps} steps"), ("status", explain(self.status))]
+        header = ("parameter", "value", "standard error", "95 % interval")
+        return html_table(f"Fit: {FIT_VERDICTS[self.verdict]}", header, rows, notes)
+
     def _value_lines(self) -> list[str]:
         """Every value with its error; of a tree with many reals only their number, and how many the data do not see."""
         trees: dict[str, list[str]] = {}
@@ -104,7 +115,7 @@ class Fit:
         flagged = self.condition_status != 0
         if not np.any(flagged):
             return []
-        names = ", ".join(flag.name.lower() for flag in Status if flag and np.any(self.condition_status & int(flag)))
+        names = ", ".join(flag.label for flag in Status if flag and np.any(self.condition_status & int(flag)))
         where = f"{int(flagged.sum())} of {flagged.size} conditions" if flagged.ndim else "the model"
         return [f"{where} flagged: {names}"]
 
@@ -161,8 +172,7 @@ def load_fit(path: str | pathlib.Path) -> Fit:
         }
         matrix = None if found["covariance"] is None else np.array(found["covariance"])
         single = {name: np.array(found[name]) for name in ("losses", "history", "condition_status")}
-        single["covariance"] = matrix
-        return Fit(**{**found, **arrays, **pairs, **single, "identifiability": report})
+        return Fit(**{**found, **arrays, **pairs, **single, "covariance": matrix, "identifiability": report})
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} does not hold a fit that was saved with Fit.save: {error!r}.") from None
 

@@ -124,7 +124,7 @@ def _optax_step(
         updates, optimizer_state = extra.update(
             safe_gradient, state.optimizer_state, state.free, value=value, grad=safe_gradient, value_fn=value_fn
         )
-        updated = optax.apply_updates(state.free, updates)
+        updated = jnp.asarray(optax.apply_updates(state.free, updates))
     # From a point without a finite merit and gradient: halfway back to the best point, with the old optimizer state.
     halfway = 0.5 * (state.free + best)
     free = jnp.where(is_accepted & jnp.all(jnp.isfinite(updated)), updated, jnp.where(converged, state.free, halfway))
@@ -186,7 +186,7 @@ class _OptimistixStepper:
         self.solver, self.fn = solver, ft.partial(_linearized, problem, least_squares, merit)
         self.options = {"jac": "fwd"} if least_squares else {"autodiff_mode": "fwd"}
         shapes = jax.eval_shape(self.fn, free, None)
-        state = solver.init(self.fn, free, None, self.options, *shapes, frozenset())
+        state = solver.init(self.fn, free, None, self.options, shapes[0], shapes[1], frozenset())
         if not hasattr(state, "f_info"):
             raise TypeError(f"optimizer {type(solver).__name__} does without derivatives; take one that uses them.")
         dynamic, self.static = eqx.partition(state, eqx.is_array)
@@ -290,7 +290,7 @@ def _evaluate(problem: Problem, free: Free, merit: Merit) -> tuple[Evaluation, F
     return problem.evaluate(free, merit)
 
 
-def _linearized(problem: Problem, least_squares: bool, merit: Merit, free: Free, _: None) -> tuple[Array, tuple]:
+def _linearized(problem: Problem, least_squares: bool, merit: Merit, free: Free, _: Any) -> tuple[Array, tuple]:
     """f(z₀) + f'(z₀)(z - z₀) at z = z₀, with z₀ a constant; f: residuals, or the merit.
 
     Value and first derivative are those of f, and however often a solver differentiates it, the program holds the model
@@ -299,6 +299,7 @@ def _linearized(problem: Problem, least_squares: bool, merit: Merit, free: Free,
     here = jax.lax.stop_gradient(free)
     if least_squares:
         found, _, residuals, units = _evaluate_with_jacobian(problem, here, merit)
+        assert found.jacobian is not None  # of this way of evaluating
         count, excess = residuals.shape[0], found.excess
         slopes = merit.residual_slopes(found.jacobian[:count], found.jacobian[count:], excess)
         value = merit.residuals(residuals, excess)

@@ -1,6 +1,7 @@
 """Maps from free reals (unconstrained parameters, which an optimizer changes at will) to values that mean something."""
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -9,10 +10,11 @@ import numpy as np
 
 from qdbjax._checks import hermiticity
 from qdbjax._repr import number
-from qdbjax._types import Array, Float, Matrix
+from qdbjax._types import Array, Float, Inexact
 from qdbjax.numerics.hermitian import pack, unpack
 
 Free = Float[Array, " n"]
+Stack = Inexact[Array, "*stack d d"]
 
 
 class AbstractTransform(eqx.Module):
@@ -55,7 +57,7 @@ class AbstractEntrywiseTransform(AbstractTransform):
 class Real(AbstractEntrywiseTransform):
     """Any real number, v = z."""
 
-    label_prefix = ""
+    label_prefix: ClassVar[str] = ""
 
     def forward(self, free: Free, shape: tuple[int, ...]) -> Array:
         return free.reshape(shape)
@@ -70,7 +72,7 @@ class Real(AbstractEntrywiseTransform):
 class Positive(AbstractEntrywiseTransform):
     """Positive numbers, v = e^z: steps are relative."""
 
-    label_prefix = "ln "
+    label_prefix: ClassVar[str] = "ln "
 
     def forward(self, free: Free, shape: tuple[int, ...]) -> Array:
         return jnp.exp(free).reshape(shape)
@@ -88,7 +90,7 @@ class Bounded(AbstractEntrywiseTransform):
     low, high: numbers, or arrays of the shape of the value.
     """
 
-    label_prefix = ""
+    label_prefix: ClassVar[str] = ""
     low: Array
     high: Array
 
@@ -144,10 +146,10 @@ class Hermitian(AbstractTransform):
     def size(self, shape: tuple[int, ...]) -> int:
         return int(np.prod(shape))
 
-    def forward(self, free: Free, shape: tuple[int, ...]) -> Matrix:
+    def forward(self, free: Free, shape: tuple[int, ...]) -> Stack:
         return jax.vmap(unpack)(free.reshape(-1, *shape[-2:])).reshape(shape)
 
-    def inverse(self, value: Matrix) -> Free:
+    def inverse(self, value: Stack) -> Free:
         return jax.vmap(pack)(value.reshape(-1, *value.shape[-2:])).reshape(-1)
 
     def invalid_reason(self, value: np.ndarray) -> str | None:
@@ -166,13 +168,13 @@ class Symmetric(AbstractTransform):
     def size(self, shape: tuple[int, ...]) -> int:
         return int(np.prod(shape[:-1])) * (shape[-1] + 1) // 2
 
-    def forward(self, free: Free, shape: tuple[int, ...]) -> Matrix:
+    def forward(self, free: Free, shape: tuple[int, ...]) -> Stack:
         rows, columns = np.triu_indices(shape[-1])
         place = np.zeros(shape[-2:], int)
         place[rows, columns] = place[columns, rows] = np.arange(len(rows))
         return free.reshape(-1, len(rows))[:, place].reshape(shape)
 
-    def inverse(self, value: Matrix) -> Free:
+    def inverse(self, value: Stack) -> Free:
         rows, columns = np.triu_indices(value.shape[-1])
         return value[..., rows, columns].reshape(-1)
 

@@ -82,7 +82,7 @@ def _triangle(matrix: np.ndarray) -> np.ndarray:
     """R of M = QR, at most (n, n): the singular values and right vectors of M (m, n), in room for ROWS of its rows."""
     found = np.zeros((0, matrix.shape[1]))
     for begin in range(0, matrix.shape[0], ROWS):
-        found = np.linalg.qr(np.concatenate([found, matrix[begin : begin + ROWS]]), mode="r")
+        found = np.asarray(np.linalg.qr(np.concatenate([found, matrix[begin : begin + ROWS]]), mode="r"))
     return found
 
 

@@ -33,7 +33,8 @@ class AbstractBathJumps(AbstractJumps):
             [bath.chemical_potential for bath in self.baths],
         )
         dtype = np.result_type(*(value.dtype for column in columns for value in column))
-        return tuple(stack([value.astype(dtype) for value in column]) for column in columns)
+        temperatures, potentials = (stack([value.astype(dtype) for value in column]) for column in columns)
+        return temperatures, potentials
 
     def with_reservoirs(self, temperatures: PerBath, chemical_potentials: PerBath) -> "AbstractBathJumps":
         pairs = zip(unstack(temperatures), unstack(chemical_potentials), strict=True)

@@ -25,7 +25,7 @@ class AllEntries(eqx.Module):
         return np.ones(self.dimension**2, bool)
 
     @property
-    def populations(self) -> Array:
+    def populations(self) -> np.ndarray:
         """The number of the population that each place holds, -1 for coherences, (n,)."""
         level = np.arange(self.dimension)
         return np.where(level[:, None] == level[None, :], level[:, None], -1).reshape(-1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from qdbjax._checks import as_scalar, is_traced
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates, StatusCode
+from qdbjax._types import Array, ArrayLike, BathRates, Bool, Inexact, Matrix, Rates, StatusCode
 from qdbjax.baths import AbstractBath, LocalTemperature, lamb_matrix, map_stacked, noise_roots, value_and_slope_at_level
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.generators.bath_jumps import AbstractBathJumps, bath_operators, commutator_with_mixing
@@ -97,7 +97,7 @@ def driven_transitions(spectrum: Spectrum, baths: Sequence[AbstractBath]) -> Boo
     return jnp.concatenate(found)
 
 
-def bath_rates(spectrum: Spectrum, bath: AbstractBath, *, entries: bool | None = None) -> Rates:
+def bath_rates(spectrum: Spectrum, bath: AbstractBath, *, entries: bool | None = None) -> BathRates:
     """Σ_a γ_a(E_from - E_to) |⟨to|S_a|from⟩|² of one bath, zero diagonal. entries: see `LayoutMatrix.of`."""
     V = LayoutMatrix.of(spectrum.basis, entries=entries)
     size, dtype = V.abs2(), spectrum.energies.dtype
@@ -113,7 +113,7 @@ def bath_rates(spectrum: Spectrum, bath: AbstractBath, *, entries: bool | None =
     return total.array(dtype)
 
 
-def correlated_rates(spectrum: Spectrum, bath: AbstractBath) -> Rates:
+def correlated_rates(spectrum: Spectrum, bath: AbstractBath) -> BathRates:
     """Σ_ab γ_ab(E_from - E_to) ⟨to|S_b|from⟩⟨to|S_a|from⟩* of one bath with correlated couplings, zero diagonal."""
     framed, size = bath_operators(bath, spectrum), squared(jnp.asarray(spectrum.basis))
     operators = jnp.stack([squared(jnp.asarray(operator)) for operator in bath.operators])
@@ -160,7 +160,7 @@ class DaviesJumps(AbstractBathJumps):
     baths: tuple[AbstractBath, ...]
     shifted: bool = eqx.field(static=True)
 
-    def _rates(self, spectrum: Spectrum, bath: AbstractBath, entries: bool | None = None) -> Rates:
+    def _rates(self, spectrum: Spectrum, bath: AbstractBath, entries: bool | None = None) -> BathRates:
         return (
             bath_rates(spectrum, bath, entries=entries)
             if bath.correlation is None
@@ -237,7 +237,7 @@ class DaviesJumps(AbstractBathJumps):
         return framed, _dressed(framed, noise, slope, spectrum)
 
 
-def _independent(framed: Channels, correlation: Matrix, frequencies: Array) -> Channels:
+def _independent(framed: Channels, correlation: Inexact[Array, "k k"], frequencies: Array) -> Channels:
     """√m_c Σ_b U*_bc S_b, with the weights M = U m U† of the correlation, and its conjugate at negative frequencies."""
     weights, vectors = jnp.linalg.eigh(correlation)
     root = vectors.conj().T * jnp.sqrt(jnp.maximum(weights, 0.0)).astype(vectors.dtype)[:, None]

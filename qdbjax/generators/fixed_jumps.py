@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from qdbjax._checks import as_real
-from qdbjax._types import ArrayLike
+from qdbjax._types import ArrayLike, DType
 from qdbjax.generators.jumps import AbstractJumps, PerBath
 
 
@@ -28,7 +28,7 @@ class AbstractFixedJumps(AbstractJumps):
         )
 
 
-def given_temperatures(value: ArrayLike | None, count: int, dtype) -> PerBath:
+def given_temperatures(value: ArrayLike | None, count: int, dtype: DType) -> PerBath:
     """Temperatures (bath,), energy; NaN for every bath if none are given."""
     if value is None:
         return jnp.full((count,), jnp.nan, dtype)

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import as_matrix, as_real, check_kind, is_traced
-from qdbjax._status import record
-from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode
+from qdbjax._repr import html_table, html_text, is_single, number
+from qdbjax._status import explain, record
+from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode, Superoperator
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense, whole_block
 from qdbjax.generators.jumps import (
@@ -160,6 +161,19 @@ class Generator(eqx.Module):
     def __repr__(self) -> str:
         return f"Generator(dimension={self.dimension}, baths={', '.join(self.names)})"
 
+    def _repr_html_(self) -> str:
+        if not is_single(self.rates, 3):
+            return html_text(self)
+        fastest = np.asarray(self.rates).max(axis=(1, 2))
+        columns = {"bath": self.names, "temperature": map(number, self.temperatures)}
+        if self.exchanges_particles:
+            columns["chemical potential"] = map(number, self.chemical_potentials)
+        columns["fastest rate"] = (number(rate, 3) for rate in fastest)
+        rows = list(zip(*columns.values(), strict=True))
+        return html_table(
+            f"Generator on {self.dimension} levels", tuple(columns), rows, [("status", explain(self.status))]
+        )
+
 
 @jit_if_eager
 def _apply(generator: Generator, rho: Matrix) -> Matrix:
@@ -196,7 +210,7 @@ def energy_liouvillian(spectrum: Spectrum, jumps: AbstractJumps) -> Matrix:
     return total
 
 
-def dissipator_matrix(operators: Channels, dressed: Channels, spectrum: Spectrum) -> Matrix:
+def dissipator_matrix(operators: Channels, dressed: Channels, spectrum: Spectrum) -> Superoperator:
     """D of one bath as a (d², d²) matrix in the energy eigenbasis, every Bohr frequency included."""
     d = operators.shape[-1]
     dtype = complex_type(operators.dtype)

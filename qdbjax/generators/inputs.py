@@ -15,11 +15,11 @@ from qdbjax.systems import Spectrum, System
 
 def checked_baths(system: System, baths: AbstractBath | Sequence[AbstractBath]) -> tuple[tuple, tuple[str, ...]]:
     """The baths as a tuple, and a name for each; raises where they do not fit the system."""
-    baths = (baths,) if isinstance(baths, AbstractBath) else as_tuple(baths, "baths", "a Bath or a list of baths")
-    baths = as_made(baths)
-    names = checked_names(system, baths, AbstractBath, "baths")
-    _check_charges(system, baths)
-    return baths, names
+    given = (baths,) if isinstance(baths, AbstractBath) else as_tuple(baths, "baths", "a Bath or a list of baths")
+    made = as_made(given)
+    names = checked_names(system, made, AbstractBath, "baths")
+    _check_charges(system, made)
+    return made, names
 
 
 def checked_names(system: System, parts: tuple, kinds: type, called: str) -> tuple[str, ...]:

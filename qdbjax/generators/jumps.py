@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, Float, Inexact, Matrix, Rates, StatusCode
+from qdbjax._types import Array, DType, Float, Inexact, Matrix, Rates, StatusCode
 from qdbjax.systems import Spectrum
 
-Channels = Inexact[Array, "channel d d"]
+Channels = Inexact[Array, "_channel d d"]  # as many as a bath has
 PerBath = Float[Array, " bath"]
 
 
@@ -108,6 +108,6 @@ def jump_superoperator(operators: Channels, dressed: Channels) -> Array:
     return jax.lax.complex(*jump_tables(operators, dressed))
 
 
-def complex_type(dtype) -> np.dtype:
+def complex_type(dtype: DType) -> np.dtype:
     """The complex type of the same precision."""
     return np.promote_types(dtype, jnp.complex64)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from qdbjax._checks import as_matrix
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import ArrayLike, Matrix, Rates, StatusCode
+from qdbjax._types import ArrayLike, Rates, StatusCode
 from qdbjax.generators.fixed_jumps import AbstractFixedJumps, given_temperatures
 from qdbjax.generators.generator import Generator, assemble
 from qdbjax.generators.jumps import Channels, PerBath
@@ -45,15 +45,15 @@ def lindblad(
         if given.shape[-1] != system.dimension:
             raise ValueError(f"jumps[{name!r}] must act on {system.dimension} levels; got shape {given.shape}.")
         operators.append(given if given.ndim == 3 else given[None])
-    temperatures = given_temperatures(temperatures, len(named), jnp.real(operators[0]).dtype)
-    return assemble(system, diagonalize(system, math.inf), LindbladJumps(tuple(operators), temperatures), tuple(named))
+    given = given_temperatures(temperatures, len(named), jnp.real(operators[0]).dtype)
+    return assemble(system, diagonalize(system, math.inf), LindbladJumps(given, tuple(operators)), tuple(named))
 
 
 class LindbladJumps(AbstractFixedJumps):
     """Jump operators that were given: S = R = K in the equation of `jumps`."""
 
-    operators: tuple[Matrix, ...]
     temperatures: PerBath
+    operators: tuple[Channels, ...]
 
     @property
     def charges(self) -> tuple[tuple[int, ...], ...]:

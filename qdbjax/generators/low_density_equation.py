@@ -1,7 +1,7 @@
 """Low-density limit: a system in a dilute gas, generator from single collisions, detailed balance not assumed."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 
 from qdbjax._checks import as_made, as_tuple
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode
+from qdbjax._types import Array, ArrayLike, BathRates, Matrix, Rates, Scalar, StatusCode
 from qdbjax.baths import Gas
 from qdbjax.generators.energy_panels import Nodes, nodes_between, resonances
 from qdbjax.generators.generator import Generator, assemble
@@ -53,12 +53,12 @@ def low_density(
     forward scattering; (20) there is half of what (7) gives. R. Dümcke, Commun. Math. Phys. 97, 331 (1985).
     """
     system = as_system(system)
-    gases = as_made((gases,) if isinstance(gases, Gas) else as_tuple(gases, "gases", "a Gas or a list of gases"))
-    names = checked_names(system, gases, Gas, "gases")
-    return assemble(system, diagonalize(system), GasJumps(gases, forward_scattering), names)
+    given = as_made((gases,) if isinstance(gases, Gas) else as_tuple(gases, "gases", "a Gas or a list of gases"))
+    names = checked_names(system, given, Gas, "gases")
+    return assemble(system, diagonalize(system), GasJumps(given, forward_scattering), names)
 
 
-def collision_rates(spectrum: Spectrum, gas: Gas) -> tuple[Rates, Scalar]:
+def collision_rates(spectrum: Spectrum, gas: Gas) -> tuple[BathRates, Scalar]:
     """2πν R_kl (to, from), zero diagonal, inverse time, and the estimated largest relative error.
 
     Halving the step of a double-exponential rule squares its error (H. Takahasi and M. Mori, Publ. RIMS 9, 721 (1974)).
@@ -122,7 +122,7 @@ class GasJumps(AbstractJumps):
         """Δ = ½(ν/2π) ∫dp G(p) (t + t†) between equal levels, summed over gases."""
         if not self.forward:
             return None
-        half = sum(_forward(spectrum, gas) for gas in self.gases)
+        half = cast(Matrix, sum(_forward(spectrum, gas) for gas in self.gases))
         return (half + half.conj().T) * spectrum.same_level.astype(half.dtype)
 
     def channels(self, spectrum: Spectrum) -> tuple[tuple[Channels, Channels], ...]:
@@ -203,7 +203,8 @@ def _roots(excess: Array, mass: Array, dtype) -> tuple[Array, Array]:
     eighth = float(np.sqrt(0.5))
     is_open = excess > 0
     cosine, sine = jnp.where(is_open, 1.0, eighth), jnp.where(is_open, 0.0, eighth)
-    return tuple(jax.lax.complex(x * cosine, x * s).astype(dtype) for x, s in ((size, sine), (inverse, -sine)))
+    root, back = (jax.lax.complex(x * cosine, x * s).astype(dtype) for x, s in ((size, sine), (inverse, -sine)))
+    return root, back
 
 
 def _product(a: Array, b: Array) -> Array:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import equinox as eqx
 import jax
@@ -71,7 +71,7 @@ class UniversalJumps(AbstractBathJumps):
     def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
         if not self.shifted:
             return None
-        half = sum(_half_shift(bath, spectrum) for bath in self.baths)
+        half = cast(Matrix, sum(_half_shift(bath, spectrum) for bath in self.baths))
         return half + half.conj().T
 
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import as_real, as_scalar
-from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar
+from qdbjax._types import Array, ArrayLike, Inexact, RealVector, Scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.operators import embed, sigma_x, sigma_y, sigma_z
 from qdbjax.systems import System
@@ -28,7 +28,7 @@ def xxz_chain(fields: ArrayLike, exchange: ArrayLike, anisotropy: ArrayLike) -> 
 
 
 @jit_if_eager
-def _chain(fields: RealVector, exchange: Scalar, anisotropy: Scalar) -> Matrix:
+def _chain(fields: RealVector, exchange: Scalar, anisotropy: Scalar) -> Inexact[Array, "n n"]:
     sites = [2] * fields.shape[0]
     count = len(sites)
     pair = lambda a, i: embed(a, i, sites) @ embed(a, i + 1, sites)  # noqa: E731

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import as_real, as_scalar
-from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar
+from qdbjax._types import AnyArray, ArrayLike, Matrix, RealVector, Scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.matrix import stack
 from qdbjax.operators import fermion_destroy
@@ -70,7 +70,7 @@ def double_dot(levels: ArrayLike, tunneling: ArrayLike, interaction: ArrayLike =
 
 
 @jit_if_eager
-def _combined(values: list[Scalar], operators: list[Matrix]) -> Matrix:
+def _combined(values: list[Scalar], operators: list[AnyArray]) -> Matrix:
     """Σ value·operator."""
     terms = [value * jnp.asarray(operator, value.dtype) for value, operator in zip(values, operators, strict=True)]
     return sum(terms[1:], terms[0])

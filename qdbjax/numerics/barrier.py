@@ -5,6 +5,7 @@ one barrier that it keeps on a CPU; under vmap its predicate is one for the batc
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox.internal as eqxi
 import jax
@@ -16,7 +17,7 @@ from qdbjax.numerics.entries import UNROLL, stack_entries, unstack
 LARGE_TENSOR = 8**4  # number of entries up to which a barrier gains nothing
 
 
-def optimization_barrier_cond(function: Callable, not_nan: Bool[Array, ""], *operands):
+def optimization_barrier_cond(function: Callable, not_nan: Bool[Array, ""], *operands: Any) -> Any:
     """function(*operands), behind a barrier.
 
     not_nan: whether the result of a cell is a number; must be traced, so that XLA cannot decide the conditional. A
@@ -30,7 +31,7 @@ def optimization_barrier_cond(function: Callable, not_nan: Bool[Array, ""], *ope
     return jax.lax.cond(eqxi.unvmap_any(not_nan), function, dead, *operands)
 
 
-def barrier_where_large(function: Callable, not_nan: Bool[Array, ""], *operands):
+def barrier_where_large(function: Callable, not_nan: Bool[Array, ""], *operands: Any) -> Array:
     """function(*operands), an array, behind a barrier if it is large; to reshape it is free then.
 
     With four indices computed from two the compiler fills no vector (matrix of L, d = 16: 720 µs in place of 160).

@@ -11,14 +11,15 @@ What has no rule below goes through `jax.vmap`, right and slower.
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
 from jax import lax
 
-Value = tuple[jax.Array, bool]  # an array, and whether its last axis is that of the cells
+Value = tuple[Any, bool]  # an array, and whether its last axis is that of the cells
+Each = TypeVar("Each")  # what stands for each operand: a Value, or whether it has that axis
 
 ELEMENTWISE = """
     abs acos add add_any and asin atan atan2 cbrt ceil clamp complex conj convert_element_type copy cos cosh div eq erf
@@ -76,9 +77,10 @@ def _evaluate(traced: Any, values: Sequence[Value], cells: int) -> list[Value]:
     known = dict(zip(traced.jaxpr.constvars, ((x, False) for x in traced.consts), strict=True))
     known |= dict(zip(traced.jaxpr.invars, values, strict=True))
 
-    def read(variable):
+    def read(variable: Any) -> Value:
         if isinstance(variable, jex.Literal):
-            return jnp.asarray(variable.val, variable.aval.dtype), False
+            shaped: Any = variable.aval
+            return jnp.asarray(variable.val, shaped.dtype), False
         return known[variable]
 
     for equation in traced.jaxpr.eqns:
@@ -206,7 +208,7 @@ def _closed(names: dict) -> Any:
     return inner if hasattr(inner, "consts") else jex.ClosedJaxpr(inner, ())
 
 
-def _of_solve(names: dict, values: list) -> list:
+def _of_solve(names: dict, values: list[Each]) -> list[Each]:
     """Those arguments of a linear solve that its solution reads."""
     lengths = names["const_lengths"]
     start = lengths.matvec + lengths.vecmat
@@ -278,7 +280,7 @@ def _while(names: dict, values: list[Value], cells: int) -> list[Value]:
     return list(zip(found, wide, strict=True))
 
 
-def _scan_parts(names: dict, values: list[Value]) -> list[list[Value]]:
+def _scan_parts(names: dict, values: list[Each]) -> list[list[Each]]:
     """Constants, carried values and what is gone over; JAX keeps numbers of them up to 0.11, trees from 0.12 on."""
     if "num_consts" not in names:
         return [list(part.vals) for part in names["ft_in"].update(values).unpack()]

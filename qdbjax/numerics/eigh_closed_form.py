@@ -12,6 +12,8 @@ vectors off by order one at double levels). Hence two rules here: thresholds sit
 matrices give, and the 2x2 problem, which at a double level is nothing but rounding, is computed once (`barrier`).
 """
 
+from typing import cast
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -135,7 +137,7 @@ def _deflate(re: list[Array], im: list[Array]) -> tuple:
     q = (m00 + m11 + m22) / 3
     centred = (m00 - q, m11 - q, m22 - q, m01, m02, m12)
     isolated, top = _isolated_eigenvalue(centred)
-    v = _isolated_vector((*(x - isolated for x in centred[:3]), *centred[3:]))
+    v = _isolated_vector((centred[0] - isolated, centred[1] - isolated, centred[2] - isolated, m01, m02, m12))
     u, w = _complement(v)
     frame = [[x.re for x in vector] for vector in (v, u, w)], [[x.im for x in vector] for vector in (v, u, w)]
     uw = _between(u, centred, w)
@@ -147,7 +149,7 @@ def eigh3(matrix: Matrix) -> tuple[RealVector, Matrix]:
     """Ascending eigenvalues and eigenvectors (columns) of a Hermitian 3x3 matrix."""
     (m00, m01, m02), (_, m11, m12), (_, _, m22) = split(matrix)
     re, im = [x.re for x in (m00, m11, m22, m01, m02, m12)], [x.im for x in (m01, m02, m12)]
-    total = sum(x * x for x in (*re, *im))
+    total = cast(Array, sum(x * x for x in (*re, *im)))
     q, isolated, top, (uu, ww, *uw), (frame, frame_im) = optimization_barrier_cond(_deflate, total == total, re, im)
     if not jnp.iscomplexobj(matrix):
         uw, frame_im = (uw[0], 0.0), [[0.0] * 3] * 3

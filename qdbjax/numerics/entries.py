@@ -6,29 +6,31 @@ Numbers known while tracing (NumPy matrices: site projectors, Pauli matrices) co
 """
 
 import functools as ft
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array
+from qdbjax._types import AnyArray, Array, DType
 
 UNROLL = 3  # largest dimension written out; compile time grows with its cube
 
 
-def is_known(x) -> bool:
+def is_known(x: Any) -> bool:
     """Whether a part of an entry is a number known while tracing."""
     return isinstance(x, (int, float))
 
 
-def add(x, y):
+def add(x: Any, y: Any) -> Any:
     """x + y of reals, traced or known."""
     if is_known(x) and x == 0:
         return y
     return x if is_known(y) and y == 0 else x + y
 
 
-def multiply(x, y):
+def multiply(x: Any, y: Any) -> Any:
     """x · y of reals, traced or known."""
     if (is_known(x) and x == 0) or (is_known(y) and y == 0):
         return 0.0
@@ -46,7 +48,7 @@ class Entry:
 
     __slots__ = ("im", "re")
 
-    def __init__(self, re, im=0.0):
+    def __init__(self, re: Any, im: Any = 0.0):
         self.re = re
         self.im = im
 
@@ -63,7 +65,7 @@ class Entry:
         re = add(multiply(self.re, other.re), _minus(multiply(self.im, other.im)))
         return Entry(re, add(multiply(self.re, other.im), multiply(self.im, other.re)))
 
-    def scaled(self, factor) -> "Entry":
+    def scaled(self, factor: Any) -> "Entry":
         """Product with a real number."""
         return Entry(multiply(self.re, factor), multiply(self.im, factor))
 
@@ -71,7 +73,7 @@ class Entry:
         """Complex conjugate."""
         return Entry(self.re, _minus(self.im))
 
-    def squared(self):
+    def squared(self) -> Any:
         """|z|²."""
         return add(multiply(self.re, self.re), multiply(self.im, self.im))
 
@@ -104,11 +106,12 @@ def split(matrix: Array | np.ndarray) -> list[list[Entry]]:
     """The entries of a (d, d) matrix as nested lists of `Entry`."""
     if not jnp.issubdtype(matrix.dtype, jnp.complexfloating):
         return [[Entry(x) for x in row] for row in matrix_entries(matrix)]
-    re, im = matrix_entries(matrix.real), matrix_entries(matrix.imag)
+    parts: Any = matrix  # NumPy types .real by the dtype
+    re, im = matrix_entries(parts.real), matrix_entries(parts.imag)
     return [[Entry(x, y) for x, y in zip(row, row_im, strict=True)] for row, row_im in zip(re, im, strict=True)]
 
 
-def stack(parts: list[Array]) -> Array:
+def stack(parts: Sequence[AnyArray]) -> Array:
     """Arrays of one shape along a new first axis.
 
     As jnp.stack, whose batching rule (jax 0.10) puts the batch last: reading an entry of the stack then goes through a
@@ -117,17 +120,17 @@ def stack(parts: list[Array]) -> Array:
     return jax.lax.concatenate([jax.lax.expand_dims(part, (0,)) for part in parts], 0)
 
 
-def stack_real(rows: list[list], dtype) -> Array:
+def stack_real(rows: list[list], dtype: DType) -> Array:
     """A real matrix from nested lists of reals, which are numbers or arrays of one shape."""
     shape = next((x.shape for row in rows for x in row if not is_known(x)), ())
     return stack([stack([_whole(x, shape, dtype) for x in row]) for row in rows])
 
 
-def _whole(x, shape: tuple[int, ...], dtype) -> Array:
+def _whole(x, shape: tuple[int, ...], dtype: DType) -> Array:
     return jnp.full(shape, x, dtype) if is_known(x) else jnp.asarray(x, dtype)
 
 
-def join(rows: list[list[Entry]], dtype) -> Array:
+def join(rows: list[list[Entry]], dtype: DType) -> Array:
     """A matrix from nested lists of `Entry`."""
     if not jnp.issubdtype(dtype, jnp.complexfloating):
         return stack_real([[entry.re for entry in row] for row in rows], dtype)
@@ -166,7 +169,7 @@ def inverse(x: list[list[Entry]]) -> list[list[Entry]]:
     return [[entry * back for entry in row] for row in adjugate]
 
 
-def flat_entries(array: Array) -> list:
+def flat_entries(array: Any) -> list:
     """The entries of an array of any shape, in row-major order."""
     rows = [array]
     for _ in range(array.ndim):

@@ -48,7 +48,7 @@ def _times(matrix: Square, vector: Vector) -> Vector:
     return jnp.sum(matrix * vector[None, :], axis=1)
 
 
-def _entry(values: Array, at: Scalar) -> Array:
+def _entry(values: Array, at: Int[Array, ""]) -> Array:
     """values[at], a place for each matrix of a batch: a chain of choices, which needs no gather."""
     found = values[0]
     for n in range(1, values.shape[0]):

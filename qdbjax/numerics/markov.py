@@ -87,7 +87,7 @@ def _factor_unrolled(rates: RateMatrix) -> tuple[list[list], list]:
     """Elimination entry by entry: f[k][j] = W_kj/s_k when state k is eliminated (j < k), and the pivots s_k."""
     w = matrix_entries(rates)
     d = len(w)
-    factors = [[None] * d for _ in range(d)]
+    factors: list[list] = [[None] * d for _ in range(d)]
     pivots: list = [None] * d
     for k in range(d - 1, 0, -1):
         pivots[k] = sum(w[j][k] for j in range(1, k)) + w[0][k] if k > 1 else w[0][k]
@@ -138,7 +138,8 @@ def _by_states(rates: RateMatrix) -> tuple[RealVector, RealVector]:
     factors, pivots = _factor_unrolled(rates)
     x = [jnp.ones((), rates.dtype)]
     for k in range(1, d):
-        x.append(sum((factors[k][j] * x[j] for j in range(1, k)), factors[k][0] * x[0]))
+        terms: list[Array] = [factors[k][j] * x[j] for j in range(k)]
+        x.append(sum(terms[1:], terms[0]))
     return stack(x), stack([jnp.ones((), rates.dtype), *pivots[1:]])
 
 
@@ -178,7 +179,7 @@ def _solve_panel(block: RateMatrix, rows: Array, columns: Array) -> tuple[Array,
     return _dot(response, _ratio(rows, entering[:, None] * jnp.ones_like(rows))), pivots
 
 
-def _cut(w: RateMatrix, start: Array, width: int) -> tuple[RateMatrix, Array, Array]:
+def _cut(w: RateMatrix, start: Array, width: int) -> tuple[Float[Array, "n n"], Array, Array]:
     """W_KK, W_KR and W_RK of the panel of states from `start` on."""
     before = jnp.arange(w.shape[0]) < start
     rows = jax.lax.dynamic_slice_in_dim(w, start, width, axis=0)
@@ -188,7 +189,7 @@ def _cut(w: RateMatrix, start: Array, width: int) -> tuple[RateMatrix, Array, Ar
 
 
 @ft.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _eliminate_panels(rates: RateMatrix, width: int) -> tuple[RateMatrix, Array, Array]:
+def _eliminate_panels(rates: RateMatrix, width: int) -> tuple[Float[Array, "n n"], Array, Array]:
     """What is left of the first panel, and X (panel, n, d) and pivots (panel, n) of the others."""
     w, _, solved = _eliminate_and_keep(rates, width)
     return w, *solved

@@ -73,7 +73,7 @@ def _is_shape(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
-def masked_map(active: jax.Array, function: Callable, operands: tuple, blocks: Blocks) -> Any:
+def masked_map(active: jax.Array | np.bool_, function: Callable, operands: tuple, blocks: Blocks) -> Any:
     """function(*operands) in active cells of a batch, zeros in all others, where neither it nor its derivatives cost.
 
     active: whether this cell is active, a scalar.

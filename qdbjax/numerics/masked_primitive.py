@@ -15,6 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.interpreters import ad, batching, mlir
 
 from qdbjax.compilation.flat_function import FlatFunction
@@ -39,7 +40,7 @@ class Blocks(NamedTuple):
 
 def _abstract(active, *operands, function, blocks, batched):
     """`active` is a scalar, or (cells,); results and batched operands then have the cells as their first axis."""
-    return [jax.core.ShapedArray((*active.shape, *result.shape), result.dtype) for result in function.results]
+    return [ShapedArray((*active.shape, *result.shape), result.dtype) for result in function.results]
 
 
 def _evaluate(active, *operands, function, blocks, batched):

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array, RealVector
+from qdbjax._types import AnyArray, Array, DType, RealVector
 from qdbjax.numerics.entries import (
     UNROLL,
     Entry,
@@ -45,11 +45,11 @@ class LayoutMatrix:
     __slots__ = ("rows", "whole")
 
     def __init__(self, rows: list[list[Entry]] | None, whole: Array | None = None):
-        self.rows = rows
-        self.whole = whole
+        self.rows: Any = rows  # one of the two is there, which no type checker knows
+        self.whole: Any = whole
 
     @staticmethod
-    def of(array: Array | np.ndarray, *, samples: int = 0, entries: bool | None = None) -> "LayoutMatrix":
+    def of(array: AnyArray, *, samples: int = 0, entries: bool | None = None) -> "LayoutMatrix":
         """A LayoutMatrix from an array (d, d).
 
         samples: number of sample axes of the matrices that it is to be combined with.
@@ -62,7 +62,7 @@ class LayoutMatrix:
         return LayoutMatrix(None, whole.reshape(*whole.shape, *[1] * samples))
 
     @staticmethod
-    def zeros(like: "LayoutMatrix", dtype) -> "LayoutMatrix":
+    def zeros(like: "LayoutMatrix", dtype: DType) -> "LayoutMatrix":
         """Zeros in the layout of another matrix; entries are zeros known while tracing, which cost nothing."""
         if like.rows is None:
             return LayoutMatrix(None, jnp.zeros(like.whole.shape, dtype))
@@ -103,7 +103,7 @@ class LayoutMatrix:
                 table[n][m], table[m][n] = Entry(forward), Entry(backward)
         return [LayoutMatrix(table) for table in tables]
 
-    def array(self, dtype) -> Array:
+    def array(self, dtype: DType) -> Array:
         """The array (d, d, *samples)."""
         return self.whole.astype(dtype) if self.rows is None else join(self.rows, dtype)
 
@@ -235,7 +235,7 @@ def squared(z: Array) -> Array:
     return jnp.real(z) ** 2 + jnp.imag(z) ** 2 if jnp.iscomplexobj(z) else z * z
 
 
-def matmul(a: Array | np.ndarray, b: Array | np.ndarray) -> Array:
+def matmul(a: AnyArray, b: AnyArray) -> Array:
     """a @ b for square matrices of one size; written out for d <= 3."""
     dtype = np.promote_types(a.dtype, b.dtype)
     if a.shape[0] > UNROLL:
@@ -243,7 +243,7 @@ def matmul(a: Array | np.ndarray, b: Array | np.ndarray) -> Array:
     return join(product(split(a), split(b)), dtype)
 
 
-def batched_matmul(a: Array, b: Array) -> Array:
+def batched_matmul(a: AnyArray, b: AnyArray) -> Array:
     """a @ b for stacks of matrices (..., d, d) that broadcast; sums of products up to d = 8.
 
     For every matrix of a batch XLA makes one small `dot` on a CPU, slower than the fused loop of the sum.
@@ -253,16 +253,16 @@ def batched_matmul(a: Array, b: Array) -> Array:
     if a.shape[-1] > DIRECT:
         return jnp.matmul(a, b, precision="highest")
     rank = max(a.ndim, b.ndim)
-    a, b = (jnp.expand_dims(x, tuple(range(rank - x.ndim))) for x in (a, b))
-    return jnp.sum(a[..., :, :, None] * b[..., None, :, :], axis=-2)
+    left, right = (jnp.expand_dims(x, tuple(range(rank - x.ndim))) for x in (a, b))
+    return jnp.sum(left[..., :, :, None] * right[..., None, :, :], axis=-2)
 
 
-def dagger(a: Array) -> Array:
+def dagger(a: AnyArray) -> Array:
     """Hermitian conjugate of a matrix, or of each in a stack (..., d, d)."""
     return jnp.swapaxes(a.conj(), -1, -2)
 
 
-def in_frame(basis: Array | np.ndarray, operator: Array | np.ndarray) -> Array:
+def in_frame(basis: AnyArray, operator: AnyArray) -> Array:
     """V† A V, the operator (or each of a stack) in the basis whose vectors are the columns of V."""
     if operator.ndim > 2:
         basis = jnp.asarray(basis)

@@ -13,7 +13,7 @@ eigenvalue λ.
 import jax
 import jax.numpy as jnp
 
-from qdbjax._types import Array, Float
+from qdbjax._types import Array, DType, Float
 
 Square = Float[Array, "n n"]
 
@@ -76,7 +76,7 @@ def _inverse_jvp(primals, tangents):
     return value, -product(value, product(tangents[0], value))
 
 
-def null_vectors(matrix: Square, tolerance: float) -> tuple[Square, Square, Float[Array, " n"]]:
+def null_vectors(matrix: Square, tolerance: float | Float[Array, ""]) -> tuple[Square, Square, Float[Array, " n"]]:
     """Right and left null vectors as columns, padded with zeros, and the singular values in descending order.
 
     A singular value counts as zero below `tolerance` times the largest one.
@@ -113,6 +113,6 @@ def _nullspace_projector_jvp(primals, tangents):
     return projector, projector_tangent(projector, group_inverse, change)
 
 
-def kernel_tolerance(dtype) -> float:
+def kernel_tolerance(dtype: DType) -> float:
     """Singular values below this fraction of the largest count as zero."""
     return float(jnp.finfo(dtype).eps) ** 0.75

@@ -134,8 +134,8 @@ def _layout(ends: int, nearest: float) -> _Layout:
     steps = np.concatenate([np.arange(len(part[0]))[::-1] for part in parts])
     inward = [(start, 1) for start in starts[1:-1]] + [(start - 1, -1) for start in starts[1:]]
     series = np.array([[last + way * n for last, way in inward] for n in range(3)])
-    panel, end, *rest = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _Layout(panel.astype(int), end.astype(int), *rest, steps, series)
+    panel, end, near, gap, fixed, moving = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Layout(panel.astype(int), end.astype(int), near, gap, fixed, moving, steps, series)
 
 
 def _nodes(poles: Array, ends: list[_End], unit: Array, layout: _Layout) -> tuple[Array, Array, Array]:

@@ -1,17 +1,34 @@
 """What every plot shares: axes to draw on, labels from attributes, the choice of one slice, marks at crossings."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import functools
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from qdbjax._status import FATAL, Status
 
-STYLE = {"font.size": 11, "axes.titlesize": 12, "axes.labelsize": 12, "axes.linewidth": 0.8, "figure.dpi": 100}
-BATH_COLOURS = ("#c0392b", "#2471a3", "#d68910", "#1e8449", "#7d3c98", "#616a6b")
+if TYPE_CHECKING:
+    import matplotlib.axes
+
+Function = TypeVar("Function", bound=Callable)
+COLUMN = 3.4  # inches, one column of a journal
+STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3,
+    "figure.dpi": 150,
+}
+# M. Okabe and K. Ito, Color Universal Design (2008): told apart without red or green cones too.
+BATH_COLOURS = ("#d55e00", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#4d4d4d")
 
 
-def pyplot():
+def pyplot() -> Any:
     """matplotlib.pyplot, or an error that says how to get it."""
     try:
         import matplotlib.pyplot as plt
@@ -20,21 +37,53 @@ def pyplot():
     return plt
 
 
-def axes_to_draw_on(ax: Any, size: tuple[float, float]) -> Any:
+def in_style(draw: Function) -> Function:
+    """Draw on new axes in `STYLE`; on axes that are given, in the style that they were made in."""
+
+    @functools.wraps(draw)
+    def drawn(*args, **kwargs):
+        with pyplot().rc_context(STYLE if kwargs.get("ax") is None else {}):
+            return draw(*args, **kwargs)
+
+    return cast(Function, drawn)
+
+
+def axes_to_draw_on(ax: "matplotlib.axes.Axes | None", size: tuple[float, float]) -> "matplotlib.axes.Axes":
     """The given matplotlib Axes, or those of a new figure of this size in inches."""
     if ax is not None:
         return ax
-    plt = pyplot()
-    with plt.rc_context(STYLE):
-        return plt.subplots(figsize=size, layout="constrained")[1]
+    return pyplot().subplots(figsize=size, layout="constrained")[1]
 
 
-def label_of(array: Any, name: str) -> str:
-    """`long_name (units)` of a variable or coordinate, its name where it has none."""
+def label_of(array: Any, name: str, power: int = 0) -> str:
+    """`long_name (units)` of a variable or coordinate, its name where it has none; power: of ten in the units."""
     attributes = getattr(array, "attrs", {})
     text = attributes.get("long_name", str(name))
-    units = attributes.get("units")
+    units = " ".join(filter(None, (rf"$10^{{{power}}}$" if power else "", attributes.get("units"))))
     return f"{text} ({units})" if units else text
+
+
+TITLE, SIDE = 44, 36  # characters that fit over axes of one column, and beside them
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text in lines of so many characters."""
+    return "\n".join(textwrap.wrap(text, width))
+
+
+def tens_of(values: np.ndarray) -> int:
+    """The power of ten that numbers are written without, 0 for those from 0.01 to 1000."""
+    largest = np.abs(values[np.isfinite(values)]).max(initial=0.0)
+    power = int(np.floor(np.log10(largest))) if largest > 0 else 0
+    return 0 if -2 <= power < 3 else power
+
+
+def write_without(axis: Any, power: int) -> None:
+    """Ticks of an axis without a power of ten, which stands in its label: above the axis is the legend's place."""
+    from matplotlib.ticker import FuncFormatter
+
+    if power:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 10.0**power:.4g}"))
 
 
 def unassigned_dims(
@@ -105,7 +154,7 @@ def flags_on(dataset: Any, array: Any) -> tuple[np.ndarray, np.ndarray]:
 def flag_names(dataset: Any, mask: np.ndarray, array: Any) -> str:
     """The flags of the entries of a mask, in words."""
     codes = int(np.bitwise_or.reduce(_status_codes(dataset, array)[mask], initial=0))
-    return ", ".join(flag.name.lower().replace("_", " ") for flag in Status if flag.value & codes)
+    return ", ".join(flag.label.replace("_", " ") for flag in Status if flag.value & codes)
 
 
 def mark_crossings(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qdbjax.fitting import Fit
-from qdbjax.plotting.figure import BATH_COLOURS, pyplot
+from qdbjax.plotting.figure import BATH_COLOURS, COLUMN, in_style, pyplot
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MAX_LINES = 6  # one for each value of the further conditions
 
 
+@in_style
 def plot_fit(fit: Fit) -> "matplotlib.figure.Figure":
     """Loss of every start over the search, and each matched output beside its data.
 
@@ -23,12 +24,11 @@ def plot_fit(fit: Fit) -> "matplotlib.figure.Figure":
     than six.
     """
     matched = [name for name in fit.targets if fit.targets[name][0].ndim == 1]
-    figure, axes = pyplot().subplots(
-        1, 1 + len(matched), figsize=(4.2 * (1 + len(matched)), 3.4), layout="constrained", squeeze=False
-    )
+    size = COLUMN * (1 + len(matched)), 2.6
+    figure, axes = pyplot().subplots(1, 1 + len(matched), figsize=size, layout="constrained", squeeze=False)
     left, *others = axes[0]
     left.semilogy(np.arange(1, len(fit.history) + 1), _shift_to_positive(fit.history))
-    left.set(xlabel="step", ylabel="loss", title=f"Fit: {fit.verdict}")
+    left.set(xlabel="step", ylabel="loss", title=f"Loss of every start: {fit.verdict}")
     for ax, name in zip(others, matched, strict=True):
         _draw_comparison(ax, fit, name)
     for ax in axes[0]:
@@ -45,9 +45,9 @@ def _draw_comparison(ax: "matplotlib.axes.Axes", fit: Fit, name: str) -> None:
     x, positions = next(iter(over.items()), ("entry", np.arange(len(value))))
     others = np.stack([values for key, values in over.items() if key != x] or [np.zeros(len(value))])
     distinct, group = np.unique(others, axis=1, return_inverse=True)
-    ax.set(title=name)
+    ax.set(title=f"{name}: data and fit")
     if distinct.shape[1] > MAX_LINES:
-        ax.errorbar(fit.outputs[name], value, bars, fmt="o", ms=4, color="0.5")
+        ax.errorbar(fit.outputs[name], value, bars, fmt="o", color="0.5")
         ends = [min(value.min(), fit.outputs[name].min()), max(value.max(), fit.outputs[name].max())]
         ax.plot(ends, ends, color=BATH_COLOURS[0])
         ax.set(xlabel="fit", ylabel="data")
@@ -56,9 +56,7 @@ def _draw_comparison(ax: "matplotlib.axes.Axes", fit: Fit, name: str) -> None:
         rows = np.flatnonzero(group.reshape(-1) == n)
         rows = rows[np.argsort(positions[rows])]
         line_label = ", ".join(f"{key} = {values[rows[0]]:g}" for key, values in over.items() if key != x)
-        ax.errorbar(
-            positions[rows], value[rows], bars[rows] if measured else None, fmt="o", ms=4, color=colour, alpha=0.5
-        )
+        ax.errorbar(positions[rows], value[rows], bars[rows] if measured else None, fmt="o", color=colour, alpha=0.5)
         ax.plot(positions[rows], fit.outputs[name][rows], color=colour, label=line_label or None)
     if distinct.shape[1] > 1:
         ax.legend(frameon=False)

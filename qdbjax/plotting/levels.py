@@ -6,7 +6,7 @@ import numpy as np
 
 from qdbjax.generators import Generator
 from qdbjax.generators.generator import check_generator
-from qdbjax.plotting.figure import BATH_COLOURS, axes_to_draw_on
+from qdbjax.plotting.figure import BATH_COLOURS, COLUMN, axes_to_draw_on, in_style
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -15,6 +15,7 @@ SMALLEST_RATE = 1e-6  # of the largest; slower transitions are left out
 MAX_TRANSITIONS = 24  # pairs of levels drawn, the fastest ones
 
 
+@in_style
 def plot_levels(generator: Generator, *, ax: "matplotlib.axes.Axes | None" = None) -> "matplotlib.axes.Axes":
     """Level diagram: a line for each level, a pair of arrows for each transition and bath.
 
@@ -29,16 +30,16 @@ def plot_levels(generator: Generator, *, ax: "matplotlib.axes.Axes | None" = Non
         raise ValueError(f"plot_levels draws one generator; got a batch of shape {generator.rates.shape[:-3]}.")
     energies, rates = np.asarray(generator.spectrum.energies), np.asarray(generator.rates)
     pairs = _transitions_to_draw(energies, rates)
-    ax = axes_to_draw_on(ax, (max(6.4, 1.8 + 1.05 * len(pairs)), 5.0))
+    ax = axes_to_draw_on(ax, (max(COLUMN, 0.9 + 0.55 * len(pairs)), 2.8))
     right = max(1, len(pairs)) - 0.4
-    ax.hlines(energies, -0.6, right, color="#1c2833", lw=2.0, zorder=3, capstyle="round")
+    ax.hlines(energies, -0.6, right, color="#1c2833", lw=1.4, zorder=3, capstyle="round")
     _name_levels(ax, energies, right)
     for column, (bath, low, high) in enumerate(pairs):
         down_up = rates[bath, low, high], rates[bath, high, low]
         _draw_transition(ax, column, bath, energies[[low, high]], down_up, rates.max())
     for n, name in enumerate(generator.names):
         ax.plot([], [], color=BATH_COLOURS[n % len(BATH_COLOURS)], lw=3, label=_bath_label(generator, n, name))
-    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 4, "frameon": False}
+    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 3, "frameon": False, "fontsize": "small"}
     ax.legend(**place, borderaxespad=0.2, handlelength=1.2)
     ax.set_ylabel("energy")
     span = np.ptp(energies) or 1.0
@@ -46,7 +47,7 @@ def plot_levels(generator: Generator, *, ax: "matplotlib.axes.Axes | None" = Non
     ax.set_xlim(-0.75, right + 0.75)
     ax.set_xticks([])
     ax.spines[["top", "right", "bottom"]].set_visible(False)
-    ax.set_title("Levels and transition rates", loc="left", pad=28)
+    ax.set_title("Levels and transition rates", loc="left", pad=18)
     return ax
 
 
@@ -54,14 +55,17 @@ def _transitions_to_draw(energies: np.ndarray, rates: np.ndarray) -> list[tuple[
     """(bath, lower level, upper level) of the fastest transitions, bath by bath, longest arrows last."""
     same = np.asarray(energies[:, None] == energies[None, :])
     found = [
-        (max(rates[b, m, n], rates[b, n, m]), b, *sorted((m, n), key=lambda k: energies[k]))
+        (max(rates[b, m, n], rates[b, n, m]), b, *((m, n) if energies[m] <= energies[n] else (n, m)))
         for b in range(rates.shape[0])
         for m in range(len(energies))
         for n in range(m)
         if not same[m, n] and max(rates[b, m, n], rates[b, n, m]) > SMALLEST_RATE * rates.max()
     ]
     found = sorted(found, reverse=True)[:MAX_TRANSITIONS]
-    return sorted([pair[1:] for pair in found], key=lambda p: (p[0], energies[p[2]] - energies[p[1]], energies[p[1]]))
+    return sorted(
+        [(b, low, high) for _, b, low, high in found],
+        key=lambda p: (p[0], energies[p[2]] - energies[p[1]], energies[p[1]]),
+    )
 
 
 def _name_levels(ax, energies: np.ndarray, right: float) -> None:
@@ -75,7 +79,7 @@ def _name_levels(ax, energies: np.ndarray, right: float) -> None:
             groups.append([int(n)])
     for group in groups:
         names = ", ".join(f"$E_{{{n}}}$" for n in group)
-        ax.text(right + 0.1, np.mean(energies[group]), names, va="center", ha="left", fontsize=12)
+        ax.text(right + 0.1, np.mean(energies[group]), names, va="center", ha="left")
 
 
 def _draw_transition(
@@ -86,13 +90,13 @@ def _draw_transition(
     for shift, start, stop, rate, side in ((-0.13, high, low, down, "right"), (0.13, low, high, up, "left")):
         if rate <= SMALLEST_RATE * largest:
             continue
-        width = 0.7 + 2.8 * max(0.0, 1 + np.log10(rate / largest) / 6)
-        head = {"arrowstyle": "-|>", "mutation_scale": 9 + 2.5 * width}
+        width = 0.5 + 1.6 * max(0.0, 1 + np.log10(rate / largest) / 6)
+        head = {"arrowstyle": "-|>", "mutation_scale": 5 + 2 * width}
         style = {**head, "color": colour, "lw": width, "shrinkA": 2, "shrinkB": 1}
         ax.annotate("", xy=(column + shift, stop), xytext=(column + shift, start), arrowprops=style, zorder=2)
         offset = -0.1 if side == "right" else 0.1
         middle = low + (0.5 if high > low else 0.0) * (high - low)
-        text = {"rotation": 90, "va": "center", "ha": side, "fontsize": 8.5, "color": colour}
+        text = {"rotation": 90, "va": "center", "ha": side, "fontsize": "x-small", "color": colour}
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
         ax.text(column + shift + offset, middle, _format_rate(rate), **text, bbox=box, zorder=4)
 

@@ -7,14 +7,21 @@ import numpy as np
 
 from qdbjax.plotting.figure import (
     BATH_COLOURS,
+    COLUMN,
+    SIDE,
+    TITLE,
     axes_to_draw_on,
     flags_on,
+    in_style,
     label_of,
     mark_crossings,
     pyplot,
     slice_of,
+    tens_of,
     title_of,
     unassigned_dims,
+    wrapped,
+    write_without,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 MAX_LEGEND = 6  # above this many lines: a colour scale instead of single colours and a legend
 
 
+@in_style
 def plot_lines(
     dataset: "xarray.Dataset",
     variable: str,
@@ -51,15 +59,15 @@ def plot_lines(
     select = dict(select or {})
     x, hue = _x_and_hue(dataset, variable, select, x, hue)
     array = slice_of(dataset, variable, (x,) if hue is None else (hue, x), select)
-    ax = axes_to_draw_on(ax, (7.2, 4.4))
+    ax = axes_to_draw_on(ax, (COLUMN, 2.5))
     positions = array[x].values
     is_fatal, has_warning = (np.atleast_2d(mask) for mask in flags_on(dataset, array))
     rows = np.atleast_2d(array.values)
     colours = _colours(len(rows))
     for n, (row, gap, doubtful) in enumerate(zip(rows, is_fatal, has_warning, strict=True)):
         label = _line_label(array, hue, n, len(rows))
-        ax.plot(positions, np.where(gap, np.nan, row), color=colours[n], lw=1.6, label=label)
-        ax.plot(positions[doubtful], row[doubtful], "o", mfc="none", mec=colours[n], ms=4, mew=0.8)
+        ax.plot(positions, np.where(gap, np.nan, row), color=colours[n], label=label)
+        ax.plot(positions[doubtful], row[doubtful], "o", mfc="none", mec=colours[n], ms=3, mew=0.6)
     values = rows[~is_fatal]
     if values.size and values.min() < 0 < values.max():
         ax.axhline(0.0, color="#7b7d7d", lw=0.7, zorder=0)
@@ -67,17 +75,19 @@ def plot_lines(
         low, high = positions.min(), positions.max()
         ax.set_xlim(low, high if high > low else low + 1)
     ax.set_xlabel(label_of(array[x], x))
-    ax.set_ylabel(label_of(dataset[variable], variable))
-    ax.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
+    power = tens_of(values)
+    ax.set_ylabel(wrapped(label_of(dataset[variable], variable, power), SIDE))
+    write_without(ax.yaxis, power)
     mark_crossings(ax, crossings or {}, x, None)
-    if len(rows) > MAX_LEGEND and hue in array.coords:
+    if len(rows) > MAX_LEGEND and hue is not None and hue in array.coords:
         _colour_scale(ax, array[hue], hue)
     title = title_of(dataset[variable], variable, select) if title is None else title
     labels = len(ax.get_legend_handles_labels()[0])
-    ax.set_title(title, loc="left", pad=8 + 18 * -(-labels // 3))
+    ax.set_title(wrapped(title, TITLE), loc="left", pad=5 + 11 * -(-labels // 3))
     if labels:
         place = {"loc": "lower left", "bbox_to_anchor": (-0.005, 1.0), "ncols": 3, "frameon": False}
-        ax.legend(**place, fontsize=9, borderaxespad=0.2, columnspacing=1.4)
+        legend = ax.legend(**place, fontsize="small", borderaxespad=0.2, columnspacing=1.0, handlelength=1.4)
+        legend.set_in_layout(False)  # else a long one makes the axes narrow
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

@@ -6,15 +6,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qdbjax.plotting.figure import (
+    COLUMN,
+    SIDE,
+    TITLE,
     axes_to_draw_on,
     flag_names,
     flags_on,
+    in_style,
     label_of,
     mark_crossings,
     pyplot,
     slice_of,
+    tens_of,
     title_of,
     unassigned_dims,
+    wrapped,
+    write_without,
 )
 
 if TYPE_CHECKING:
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
     import xarray
 
 
+@in_style
 def plot_map(
     dataset: "xarray.Dataset",
     variable: str,
@@ -50,7 +58,7 @@ def plot_map(
     select = dict(select or {})
     x, y = _x_and_y(dataset, variable, select, x, y)
     array = slice_of(dataset, variable, (y, x), select)
-    ax = axes_to_draw_on(ax, (7.2, 4.8))
+    ax = axes_to_draw_on(ax, (COLUMN, 2.6))
     columns, rows = array[x].values, array[y].values
     is_fatal, has_warning = flags_on(dataset, array)
     values = np.ma.masked_where(is_fatal, array.values)
@@ -59,19 +67,20 @@ def plot_map(
     handles = _hatch(ax, columns, rows, is_fatal, "xxxx", "#7b7d7d", "no valid result")
     handles += _hatch(ax, columns, rows, has_warning, "......", "#85898f", flag_names(dataset, has_warning, array))
     ax.set_xlabel(label_of(array[x], x))
-    ax.set_ylabel(label_of(array[y], y))
+    ax.set_ylabel(wrapped(label_of(array[y], y), SIDE))
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
-    bar.set_label(label_of(dataset[variable], variable))
+    power = tens_of(values.compressed())
+    bar.set_label(wrapped(label_of(dataset[variable], variable, power), SIDE))
+    write_without(bar.ax.yaxis, power)
     bar.outline.set_linewidth(0.6)
-    bar.formatter.set_powerlimits((-2, 3))
-    bar.formatter.set_useMathText(True)
     mark_crossings(ax, crossings or {}, x, y, outlined=True)
     handles += ax.get_legend_handles_labels()[0]
     title = title_of(dataset[variable], variable, select) if title is None else title
-    ax.set_title(title, loc="left", pad=26 if handles else 8)
+    ax.set_title(wrapped(title, TITLE), loc="left", pad=16 if handles else 5)
     if handles:
         place = {"loc": "lower left", "bbox_to_anchor": (-0.005, 1.0), "ncols": 3, "frameon": False}
-        ax.legend(handles=handles, **place, fontsize=9, handlelength=2.0, borderaxespad=0.2, columnspacing=1.4)
+        style = {"fontsize": "small", "handlelength": 1.4, "borderaxespad": 0.2, "columnspacing": 1.0}
+        ax.legend(handles=handles, **place, **style).set_in_layout(False)  # else a long one makes the axes narrow
     return ax
 
 

@@ -1,7 +1,5 @@
 """The default solver for the stationary state: the rate matrix, or the ω = 0 block where levels are degenerate."""
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -34,8 +32,7 @@ class Auto(AbstractSolver):
         # A pivot 0: some state has no path to state 0. Not finite: state 0 is so rare that ratios to it overflow.
         stuck = ~every(lambda s: s > 0, pivots) | ~every(jnp.isfinite, plain.populations)
         none = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)  # noqa: E731  zeros
-        zeros = {name: none(getattr(plain, name)) for name in ("coherences", "negativity", "level_width")}
-        plain = dataclasses.replace(plain, **zeros)
+        plain = eqx.tree_at(lambda s: (s.coherences, s.negativity, s.level_width), plain, replace_fn=none)
         if not block_possible(spectrum, jumps):
             return in_cells(stuck, _of_graph, (spectrum, jumps), plain)
         asked = stuck | (spectrum.degenerate & every(jnp.isfinite, rates))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._status import Status, is_fatal, raise_flag
-from qdbjax._types import Array, Matrix
+from qdbjax._types import AnyMatrix, Array, Float, Matrix
 from qdbjax.compilation.closures import closed
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
@@ -47,7 +47,7 @@ def _trace(operator: Matrix, rho: Matrix) -> Array:
     return jnp.real(jnp.sum(operator.astype(rho.dtype).T * rho))
 
 
-def _seen(protocol: Protocol, time: Array, rho: Matrix, observables: dict[str, Matrix]) -> tuple:
+def _seen(protocol: Protocol, time: Array, rho: Matrix, observables: dict[str, AnyMatrix]) -> tuple:
     """Results at one time: populations, Tr[A ρ], heat currents, power, energy, which baths have T > 0, status."""
     generator = protocol(time)
     populations = jnp.real(jnp.diagonal(generator.spectrum.to_eigenbasis(rho)))
@@ -61,8 +61,8 @@ class _Ledger(eqx.Module):
     """The variables that are integrated: packed ρ, and heat, entropy flow and work since the start."""
 
     rho: Array
-    heat: PerBath
-    entropy: PerBath
+    heat: Float[Array, "*time bath"]
+    entropy: Float[Array, "*time bath"]
     work: Array
     chemical: Array
 
@@ -100,7 +100,7 @@ def _evolve_driven(
     rho: Matrix,
     times: Times,
     start: Array,
-    observables: dict[str, Matrix],
+    observables: dict[str, AnyMatrix],
     how: Integration,
     save: str,
     breakpoints: Array | None,

@@ -14,7 +14,7 @@ import numpy as np
 
 from qdbjax._checks import allowed, as_hermitian, as_integer, as_real, as_tuple, is_traced
 from qdbjax._status import Status, is_fatal, raise_flag, record, throw_if_flagged
-from qdbjax._types import Array, ArrayLike, Bool, Matrix, Rates
+from qdbjax._types import AnyMatrix, Array, ArrayLike, Bool, Matrix, Rates
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.generators.block import CAPACITY, DENSE_LIMIT, in_cells, whole_block
 from qdbjax.generators.generator import Generator
@@ -156,7 +156,7 @@ def _evolve(
     rho: Matrix,
     times: Times,
     start: Array,
-    observables: dict[str, Matrix],
+    observables: dict[str, AnyMatrix],
     how: Integration,
     save: str,
 ) -> Evolution:
@@ -206,7 +206,7 @@ def checked_times(times: ArrayLike, start: ArrayLike) -> tuple[Times, Array, Boo
     return jnp.where(in_order, times, start), start, in_order
 
 
-def as_observables(value: Any, dimension: int) -> dict[str, Matrix]:
+def as_observables(value: Any, dimension: int) -> dict[str, AnyMatrix]:
     """Named Hermitian operators from a mapping, a sequence (named 0, 1, …) or nothing."""
     if value is None:
         return {}
@@ -284,7 +284,7 @@ def evolve(
     dimension = (generator(start) if driven else generator).dimension
     rho, operators = density_matrix(rho0, dimension), as_observables(observables, dimension)
     if is_traced(breakpoints):
-        in_order = in_order & ~jnp.any(jnp.isnan(breakpoints))
+        in_order = in_order & ~jnp.any(jnp.isnan(jnp.asarray(breakpoints)))
     rho = rho if in_order is np.True_ else allowed(rho, in_order)
     meter = diffrax.TextProgressMeter() if progress else diffrax.NoProgressMeter()
     how = Integration(diffrax.Dopri8() if solver is None else solver, adjoint_of(mode), rtol, atol, max_steps, meter)

@@ -7,9 +7,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._repr import summary
+from qdbjax._repr import html_table, html_text, is_single, number, summary
 from qdbjax._status import Status, explain, raise_flag
-from qdbjax._types import Array, Bool, Float, Matrix, StatusCode
+from qdbjax._types import AnyMatrix, Array, Bool, Float, Matrix, StatusCode
 from qdbjax.systems import Spectrum
 
 if TYPE_CHECKING:
@@ -135,8 +135,20 @@ class Evolution(eqx.Module):
         fields["status"] = lambda: explain(self.status)
         return summary(self, self.populations, fields, rank=2, known={"dimension": self.populations.shape[-1]})
 
+    def _repr_html_(self) -> str:
+        if not is_single(self.populations, 2) or not len(self.times):
+            return html_text(self)
+        ends = np.asarray(self.populations[0]), np.asarray(self.populations[-1])
+        rows = [(f"population of level {n}", *map(number, pair)) for n, pair in enumerate(zip(*ends, strict=True))]
+        rows += [(f"⟨{name}⟩", number(x[0]), number(x[-1])) for name, x in self.expectations.items()]
+        times = [f"t = {float(time):g}" for time in (self.times[0], self.times[-1])]
+        notes = [("times", f"{len(self.times)}"), ("status", explain(self.status))]
+        if self.account is not None:
+            notes.insert(1, ("since the start", repr(self.account)))
+        return html_table("Evolution", ("", *times), rows, notes)
 
-def expectation_weights(observable: Matrix, spectrum: Spectrum) -> Array:
+
+def expectation_weights(observable: AnyMatrix, spectrum: Spectrum) -> Array:
     """Reals w (d, d) with Tr[A ρ] = Σ w·pack(ρ), ρ in the energy eigenbasis.
 
     Tr[A ρ] = Σ_m A_mm ρ_mm + 2 Σ_{m<n} (Re A_mn Re ρ_mn + Im A_mn Im ρ_mn) for Hermitian A and ρ.

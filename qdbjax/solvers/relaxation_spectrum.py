@@ -89,8 +89,8 @@ def relaxation(generator: Generator) -> Relaxation:
         raise TypeError("relaxation does not run inside jit, grad or vmap: call it with concrete numbers.")
     d = generator.dimension
     eigenvalues, vectors = np.linalg.eig(np.asarray(generator.liouvillian()))
-    decay = np.maximum(-eigenvalues.real, 0.0)
-    order = np.lexsort((np.abs(eigenvalues.imag), decay))
+    decay = np.maximum(-np.real(eigenvalues), 0.0)
+    order = np.lexsort((np.abs(np.imag(eigenvalues)), decay))
     eigenvalues, decay = eigenvalues[order], decay[order]
     scale = max(float(generator.fastest_rate), np.finfo(float).tiny)
     stays = np.abs(eigenvalues) <= kernel_tolerance(generator.rates.dtype) * max(scale, np.abs(eigenvalues).max())

@@ -5,10 +5,11 @@ import dataclasses
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from qdbjax._checks import check_kind
 from qdbjax._labels import named
-from qdbjax._repr import summary
+from qdbjax._repr import html_table, html_text, is_single, number, summary
 from qdbjax._status import Status, explain, is_fatal, raise_flag, record, throw_if_flagged
 from qdbjax._types import Matrix, RealVector, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
@@ -61,7 +62,7 @@ class SteadyState(eqx.Module):
         return self.state.coherences
 
     @property
-    def spectrum(self) -> Spectrum:
+    def spectrum(self) -> Spectrum | None:
         """The eigensystem that populations and coherences refer to."""
         return self.state.spectrum
 
@@ -88,6 +89,19 @@ class SteadyState(eqx.Module):
             "status": lambda: explain(self.status),
         }
         return summary(self, self.populations, fields, rank=1, known={"dimension": self.populations.shape[-1]})
+
+    def _repr_html_(self) -> str:
+        if not is_single(self.populations, 1):
+            return html_text(self)
+        energies = [""] * len(self.populations) if self.spectrum is None else map(number, self.spectrum.energies)
+        rows = [(f"{n}", *row) for n, row in enumerate(zip(energies, map(number, self.populations), strict=True))]
+        notes = [
+            ("largest coherence", number(np.abs(np.asarray(self.coherences)).max(), 3)),
+            ("residual", f"{float(self.residual):.1e} of the largest rate"),
+            ("secular error", number(self.secular_error, 2)),
+            ("status", explain(self.status)),
+        ]
+        return html_table("Stationary state", ("level", "energy", "population"), rows, notes)
 
 
 def _coldest(generator: Generator) -> Scalar:

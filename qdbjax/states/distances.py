@@ -104,7 +104,8 @@ def _root_and_slopes(rho: Matrix, sigma: Matrix) -> tuple[Scalar, Matrix, Matrix
     values, left, right = _singular_values(rho, sigma)
     weights = jnp.where(values > 0, 1 / jnp.where(values > 0, values, 1.0), 0.0).astype(left.dtype)
     roots = _root(sigma) @ right, _root(rho) @ left
-    return jnp.sum(values), *((x * weights[None, :]) @ dagger(x) for x in roots)
+    toward_rho, toward_sigma = ((x * weights[None, :]) @ dagger(x) for x in roots)
+    return jnp.sum(values), toward_rho, toward_sigma
 
 
 @_root_and_slopes.defjvp

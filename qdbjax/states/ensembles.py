@@ -45,7 +45,7 @@ class GrandCanonicalState(eqx.Module):
 
 
 def grand_canonical(
-    system: System,
+    system: System | ArrayLike,
     *,
     temperature: ArrayLike | None = None,
     inverse_temperature: ArrayLike | None = None,

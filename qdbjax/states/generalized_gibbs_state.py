@@ -10,14 +10,14 @@ import numpy as np
 from qdbjax._checks import as_hermitian, as_real, is_traced
 from qdbjax._repr import summary
 from qdbjax._status import Status, explain, raise_flag, record
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, StatusCode
+from qdbjax._types import Array, ArrayLike, Float, Inexact, Matrix, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.matrix import dagger
 from qdbjax.numerics.matrix_functions import expm_hermitian
 from qdbjax.systems import System
 
-Charges = Float[Array, "charge d d"]
+Charges = Inexact[Array, "charge d d"]
 Numbers = Float[Array, " charge"]
 
 STEPS = 80  # Newton steps; ten are enough unless an average lies within e^-10 of what is reachable

@@ -6,7 +6,7 @@ import numpy as np
 
 from qdbjax._checks import as_hermitian
 from qdbjax._repr import summary
-from qdbjax._types import ArrayLike, Matrix, Scalar
+from qdbjax._types import Array, ArrayLike, Inexact, Matrix, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.matrix_functions import logm_hermitian
@@ -65,7 +65,7 @@ def mean_force(
 
 
 @jit_if_eager
-def _mean_force(hamiltonian: Matrix, environment: Matrix, beta: Scalar) -> MeanForce:
+def _mean_force(hamiltonian: Inexact[Array, "n n"], environment: Inexact[Array, "r r"], beta: Scalar) -> MeanForce:
     rest = environment.shape[0]
     d = hamiltonian.shape[0] // rest
     whole, log_whole, _ = normalized_exponential(-beta.astype(hamiltonian.dtype) * hamiltonian)

@@ -84,7 +84,7 @@ def _damped_oscillator(
     return DampedOscillator(x2, p2, dressed_frequency, jnp.sqrt(p2 / x2) / dressed_frequency)
 
 
-def _value(coefficients: list[Scalar], x: Float[Array, " n"]) -> Float[Array, " n"]:
+def _value(coefficients: list[Scalar], x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     total = jnp.zeros_like(x)
     for coefficient in reversed(coefficients):
         total = total * x + coefficient

@@ -57,6 +57,10 @@ class State(eqx.Module):
 @jit_if_eager
 def _in_given_basis(state: State) -> Matrix:
     rho = state.energy_density_matrix
+    if state.spectrum is None:
+        raise ValueError(
+            "a State without a spectrum has no basis of the Hamiltonian; give it to a reader with its generator."
+        )
     return state.spectrum.from_eigenbasis(rho)
 
 
@@ -77,9 +81,9 @@ def density_matrix(value: ArrayLike, dimension: int, name: str = "rho0") -> Matr
         raise ValueError(f"{name} must have dimension {dimension}; got shape {rho.shape}.")
     slack = 1e-9 if jnp.finfo(rho.dtype).bits == 64 else 1e-5
     if is_traced(rho):
-        fixed = jax.lax.stop_gradient(rho)
+        fixed = jax.lax.stop_gradient(jnp.asarray(rho))
         miss = jnp.abs(jnp.real(jnp.trace(fixed)) - 1)
-        rho = allowed(rho, (miss <= slack) & is_positive(fixed, slack))
+        rho = allowed(jnp.asarray(rho), (miss <= slack) & is_positive(fixed, slack))
     else:
         concrete = np.asarray(rho)
         miss = np.trace(concrete).real - 1

@@ -81,7 +81,7 @@ def _reach(bath: Bath) -> tuple[Scalar, Scalar]:
 
 @jit_if_eager
 def _weak_mean_force(system: System, bath: Bath) -> tuple[MeanForce, Scalar]:
-    levels, beta = diagonalize(system), 1 / bath.temperature
+    levels, beta = diagonalize(system), 1 / bath.single_temperature
     ground = jax.lax.stop_gradient(jnp.min(levels.energies))
     exponents = -beta * (levels.energies - ground)
     change = _change(levels, exponents, beta, bath)

@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
+from qdbjax._checks import setting
 from qdbjax.compilation.tiers import is_optimized
 from qdbjax.sweeps.blocks import Region
 from qdbjax.sweeps.configuration import difference
@@ -89,7 +89,8 @@ class Workers:
 
     def __init__(self, client: "Client", content: bytes):
         self.client, self.content = client, content
-        self.address = client.scheduler.address
+        scheduler: Any = client.scheduler
+        self.address = scheduler.address
         own, said = said_of_itself(), self._greeting()
         found = difference({name: own[name] for name in SAME}, {name: said[name] for name in SAME})
         if found is not None:
@@ -139,7 +140,7 @@ class Workers:
             store.path,
             store.configuration,
             store.chunk,
-            bool(jax.config.jax_enable_x64),
+            bool(setting("jax_enable_x64")),
             is_optimized(math.prod(store.shape)),
             self.versions,
         )

@@ -8,11 +8,13 @@ import math
 import platform
 import sys
 from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any
 
 import jax
-import jaxlib
 import numpy as np
 
+from qdbjax._checks import setting
 from qdbjax.compilation.description import describe, describe_function, where_they_differ
 from qdbjax.compilation.tiers import is_optimized
 
@@ -30,7 +32,7 @@ def configuration_of(
     found = {
         "qdbjax version": sys.modules["qdbjax"].__version__,
         "JAX version": jax.__version__,
-        "precision": "float64" if jax.config.jax_enable_x64 else "float32",
+        "precision": "float64" if setting("jax_enable_x64") else "float32",
         "platform": device.platform,
         "compilation": "optimised" if is_optimized(points) else "quick",
         "order of axes": ", ".join(axes),
@@ -41,15 +43,18 @@ def configuration_of(
 
 def source_of(fn: Callable | None) -> str:
     """The text of a function as it is written, or nothing."""
-    while hasattr(fn, "func") or hasattr(fn, "__wrapped__"):
-        fn = fn.func if hasattr(fn, "func") else fn.__wrapped__
+    inner: Any = fn
+    while hasattr(inner, "func") or hasattr(inner, "__wrapped__"):
+        inner = inner.func if hasattr(inner, "func") else inner.__wrapped__
     try:
-        return inspect.getsource(fn)
+        return inspect.getsource(inner)
     except (OSError, TypeError):
         return ""
 
 
-def provenance(name: str, fn: Callable, axes: Mapping[str, np.ndarray], configuration: Mapping[str, str]) -> dict:
+def provenance(
+    name: str, fn: Callable | None, axes: Mapping[str, np.ndarray], configuration: Mapping[str, str]
+) -> dict:
     """Attributes that say what was computed, by what, on what and when."""
     device = jax.devices()[0]
     return {
@@ -57,10 +62,10 @@ def provenance(name: str, fn: Callable, axes: Mapping[str, np.ndarray], configur
         "function_source": source_of(fn),
         "qdbjax_version": sys.modules["qdbjax"].__version__,
         "jax_version": jax.__version__,
-        "jaxlib_version": jaxlib.__version__,
+        "jaxlib_version": metadata.version("jaxlib"),
         "python_version": platform.python_version(),
         "device": f"{device.platform}: {device.device_kind}",
-        "dtype": str(np.result_type(float if jax.config.jax_enable_x64 else np.float32, *axes.values())),
+        "dtype": str(np.result_type(float if setting("jax_enable_x64") else np.float32, *axes.values())),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "points": math.prod(len(values) for values in axes.values()),
         **as_attributes(configuration),
@@ -86,4 +91,5 @@ def difference(here: Mapping[str, str], there: Mapping[str, str]) -> str | None:
 def _lines_that_differ(here: str, there: str) -> tuple[str, str]:
     own, other = here.splitlines(), there.splitlines()
     number = next((n for n, (a, b) in enumerate(zip(own, other, strict=False)) if a != b), min(len(own), len(other)))
-    return tuple(repr(lines[number].strip()) if number < len(lines) else "at its end" for lines in (own, other))
+    shown = [repr(lines[number].strip()) if number < len(lines) else "at its end" for lines in (own, other)]
+    return shown[0], shown[1]

@@ -14,7 +14,7 @@ import numpy as np
 
 from qdbjax._labels import Named, collect_names
 from qdbjax._status import Status, collect, raise_flag
-from qdbjax._types import Array, ArrayLike, Int
+from qdbjax._types import AnyArray, Array, ArrayLike, Int
 from qdbjax.sweeps.labels import STATUS as STATUS
 
 
@@ -30,8 +30,8 @@ class PointResult(eqx.Module):
 
     names: tuple[str, ...] = eqx.field(static=True)
     told: tuple[Told | None, ...] = eqx.field(static=True)
-    values: tuple[Array, ...]
-    status: Int[Array, "..."]
+    values: tuple[AnyArray, ...]
+    status: Int[AnyArray, "..."]
 
 
 def without_jit(fn: Callable) -> Callable:

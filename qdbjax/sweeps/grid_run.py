@@ -8,11 +8,14 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
 
+from qdbjax._checks import setting
 from qdbjax._progress import ReportProgress
+from qdbjax._types import AnyArray
 from qdbjax.compilation.deadlock import warn_if_exposed
 from qdbjax.compilation.programs import programs_of
 from qdbjax.compilation.tiers import LARGE, compiler_options, unfolded_options
@@ -21,6 +24,8 @@ from qdbjax.sweeps.blocks import Region, block_shape, pad_part, split_region
 from qdbjax.sweeps.grid import PointResult, map_over_grid, point_function, without_jit
 
 MAX_FIRST_BLOCK = 2**22  # grid points; a larger grid is first compiled for a block of this size
+
+Device: TypeAlias = Any  # jax.Device, which is a variable to type checkers
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,8 @@ class GridResults:
     """Variables over the whole grid as NumPy arrays, what is known of them, and how long they took."""
 
     outputs: PointResult
-    values: tuple[np.ndarray, ...]
-    status: np.ndarray
+    values: tuple[AnyArray, ...]
+    status: AnyArray
     seconds: float
     compile_seconds: float
     block: tuple[int, ...]
@@ -63,15 +68,15 @@ class Compiler:
         self.seconds = 0.0
         self.traces: dict[tuple[int, ...], jax.stages.Traced] = {}
         self.programs = programs_of(fn)
-        settings = (jax.config.jax_enable_x64, jax.config.jax_default_device, jax.default_backend())
+        settings = (setting("jax_enable_x64"), setting("jax_default_device"), jax.default_backend())
         self.key = (names, name, dtypes, *settings, *self.options.items())
 
-    def program(self, block: tuple[int, ...], device: jax.Device | None = None) -> Program:
+    def program(self, block: tuple[int, ...], device: Device | None = None) -> Program:
         """The program for blocks of this shape; device: where it runs, None for JAX's own choice."""
         self.compile(block, [device])
         return self.programs[*self.key, block, device]
 
-    def compile(self, block: tuple[int, ...], devices: Sequence[jax.Device | None]) -> None:
+    def compile(self, block: tuple[int, ...], devices: Sequence[Device | None]) -> None:
         """Make the programs of several devices that are not there yet, at the same time."""
         missing = [device for device in devices if (*self.key, block, device) not in self.programs]
         if not missing:
@@ -103,12 +108,12 @@ class Compiler:
         program = self.programs.get((*self.key, block, None))
         return self._traced(block).out_info if program is None else program.outputs
 
-    def seconds_to_compile(self, block: tuple[int, ...], devices: Sequence[jax.Device | None]) -> float:
+    def seconds_to_compile(self, block: tuple[int, ...], devices: Sequence[Device | None]) -> float:
         """What `compile` will take for these devices, going by the first one of them."""
         is_there = all((*self.key, block, device) in self.programs for device in devices)
         return 0.0 if is_there else self.program(block, devices[0]).seconds
 
-    def _lowered(self, block: tuple[int, ...], device: jax.Device | None) -> jax.stages.Lowered:
+    def _lowered(self, block: tuple[int, ...], device: Device | None) -> jax.stages.Lowered:
         with contextlib.nullcontext() if device is None else jax.default_device(device):
             lowered = self._traced(block).lower()
         warn_if_exposed(lowered.as_text())
@@ -144,7 +149,7 @@ class BlockRunner:
 
     def __init__(self, compiler: Compiler, axes: dict[str, np.ndarray], block: tuple[int, ...]):
         self.compiler, self.axes, self.block = compiler, axes, block
-        self.devices: list[jax.Device | None] = [None]
+        self.devices: list[Device | None] = [None]
         self.others = other_devices()
         self.calls = 0
 
@@ -204,9 +209,9 @@ class BlockRunner:
             self.devices, self.others = devices, []
 
 
-def other_devices() -> list[jax.Device]:
+def other_devices() -> list[Device]:
     """The devices of this process beside JAX's default one; none where the user has chosen that one."""
-    return [] if jax.config.jax_default_device is not None else jax.local_devices()[1:]
+    return [] if setting("jax_default_device") is not None else jax.local_devices()[1:]
 
 
 def _joined(whole: PointResult | None, region: Region, part: Region, found: PointResult) -> PointResult:
@@ -218,6 +223,7 @@ def _joined(whole: PointResult | None, region: Region, part: Region, found: Poin
     if whole is None:
         size = tuple(piece.stop - piece.start for piece in region)
         whole = jax.tree.map(lambda leaf: np.empty(size + leaf.shape[len(size) :], leaf.dtype), found)
+    assert whole is not None
     place = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, region, strict=True))
     for array, values in zip(jax.tree.leaves(whole), jax.tree.leaves(found), strict=True):
         array[place] = values
@@ -282,7 +288,7 @@ class FlaggedShare:
     def __init__(self):
         self.flagged = self.points = 0
 
-    def with_more(self, status: np.ndarray) -> str:
+    def with_more(self, status: AnyArray) -> str:
         """What to say of the share when these points have joined."""
         return self.with_counts(status.size, int(np.count_nonzero(status)))
 

@@ -54,11 +54,11 @@ class Labels:
         for (name, shape), told in zip(further.items(), outputs.told, strict=True):
             if name in dims:
                 continue
-            fits = told is not None and _fits(told, shape, taken, sizes, found)
-            dims[name] = told.dims if fits else self.dims_of(name, len(shape))
+            fits = told if told is not None and _fits(told, shape, taken, sizes, found) else None
+            dims[name] = self.dims_of(name, len(shape)) if fits is None else fits.dims
             _checked_dims(name, dims[name], shape, taken)
             _agree(sizes, name, dims[name], shape)
-            found |= dict(told.coordinates if fits else ())
+            found |= dict(() if fits is None else fits.coordinates)
         _refuse_unknown(
             "coords", self.coordinates, {each for name in dims for each in dims[name]}, "dimension of an output"
         )
@@ -144,7 +144,7 @@ def status_attributes() -> dict:
     return {
         "long_name": "status flags",
         "flag_masks": [int(flag) for flag in flags],
-        "flag_meanings": " ".join(flag.name.lower() for flag in flags),
+        "flag_meanings": " ".join(flag.label for flag in flags),
     }
 
 

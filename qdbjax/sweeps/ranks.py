@@ -25,6 +25,7 @@ def share(rank: int | str | None, world: int | None, variables: Mapping[str, str
         if isinstance(value, bool) or not isinstance(value, int):
             hint = " or rank='auto'" if name == "rank" else ""
             raise ValueError(f"{name} must be an integer, given with the other one{hint}; got {value!r}.")
+    assert isinstance(rank, int) and isinstance(world, int)
     if not 0 <= rank < world:
         raise ValueError(f"rank must be from 0 to world - 1 = {world - 1}; got {rank}.")
     return rank, world

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from qdbjax.sweeps.errors import StoreError
 from qdbjax.sweeps.grid import STATUS, PointResult
 from qdbjax.sweeps.labels import Labels, array_of, status_attributes
 from qdbjax.sweeps.lock import holders, passing_path
+
+if TYPE_CHECKING:
+    import xarray
 
 CHUNK_BYTES = 2**26  # of a block, at most
 # Of a store at least, and 16 for every process that shares it: a kill loses a block or three. With 64, blocks of 10⁷
@@ -48,6 +51,7 @@ def make_template(
 ) -> None:
     """A store without results, made beside its place and renamed; nothing if another process was faster."""
     import zarr
+    import zarr.storage
 
     partial = passing_path(path, "template")
     shutil.rmtree(partial, ignore_errors=True)
@@ -118,8 +122,9 @@ class SweepStore:
     Raises StoreError for what is no store of a sweep.
     """
 
-    def __init__(self, path: Path, mode: str = "r"):
+    def __init__(self, path: Path, mode: Literal["r", "r+"] = "r"):
         import zarr
+        import zarr.storage
 
         self.path = path
         try:
@@ -128,7 +133,7 @@ class SweepStore:
                 arrays = dict(group.arrays())
             self.attributes = dict(group.attrs)
             self.status = arrays[STATUS]
-            self.configuration = json.loads(self.attributes[CONFIGURATION])
+            self.configuration = json.loads(str(self.attributes[CONFIGURATION]))
             self.shape, self.chunk = self.status.shape, self.status.chunks
             self.axes = _dims(self.status)
             self.coordinates = {name: each for name, each in arrays.items() if _dims(each) == (name,)}
@@ -149,7 +154,7 @@ class SweepStore:
         if not self.is_done(region):
             return None
         try:
-            return self.status[region]
+            return np.asarray(self.status[region])
         except Exception:  # a damaged chunk fails in as many ways as it can be damaged
             return None
 
@@ -208,7 +213,7 @@ class SweepStore:
         return self.path / array.path / array.metadata.encode_chunk_key((*place, *further))
 
 
-def open_dataset(path: Path):
+def open_dataset(path: Path) -> "xarray.Dataset":
     """The store as an xarray.Dataset whose variables are read when they are used."""
     import xarray
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import allowed, hermiticity, is_traced
-from qdbjax._types import Array, Bool, BoolMatrix, Int, Matrix, RealVector, Scalar
+from qdbjax._types import AnyArray, AnyMatrix, Array, Bool, BoolMatrix, Inexact, Int, Matrix, RealVector, Scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.barrier import materialize
 from qdbjax.numerics.eigensystem import eigensystem
@@ -17,6 +17,8 @@ from qdbjax.numerics.hermitian import is_hermitian
 from qdbjax.numerics.matrix import diagonal_matrix, entrywise, in_frame, largest
 from qdbjax.systems import degeneracy
 from qdbjax.systems.system import System
+
+Stack = Inexact[AnyArray, "*stack d d"]
 
 
 class Spectrum(eqx.Module):
@@ -37,8 +39,8 @@ class Spectrum(eqx.Module):
     """
 
     energies: RealVector
-    basis: Matrix
-    mixing: Matrix
+    basis: AnyMatrix
+    mixing: AnyMatrix
     window: Scalar | float | None = None
     coupled: Bool[Array, "channel d d"] | None = None
     known_block_size: int | Int[Array, ""] = 0
@@ -138,11 +140,11 @@ class Spectrum(eqx.Module):
         """Cluster number of each Bohr frequency, (to, from)."""
         return degeneracy.frequency_labels(self.energies, self.window, self.coupled)
 
-    def to_eigenbasis(self, operator: Matrix) -> Matrix:
+    def to_eigenbasis(self, operator: Stack) -> Inexact[Array, "*stack d d"]:
         """V† A V of an operator (d, d), or of each of a stack (k, d, d)."""
         return in_frame(self.basis, operator)
 
-    def from_eigenbasis(self, operator: Matrix) -> Matrix:
+    def from_eigenbasis(self, operator: Stack) -> Inexact[Array, "*stack d d"]:
         """V A V† of an operator (d, d), or of each of a stack (k, d, d)."""
         return in_frame(self.basis.conj().T, operator)
 
@@ -157,7 +159,7 @@ class Spectrum(eqx.Module):
 
 
 @jit_if_eager
-def _equals(spectrum: Spectrum) -> tuple[Int[Array, ""], Bool[Array, ""]]:
+def _equals(spectrum: Spectrum) -> tuple[Int[Array, ""], Bool[Array, ""] | np.bool_]:
     return jnp.sum(spectrum.same_level), spectrum.any_equal_frequencies
 
 

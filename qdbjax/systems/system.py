@@ -4,7 +4,7 @@ import equinox as eqx
 import numpy as np
 
 from qdbjax._checks import as_hermitian, as_made, as_matrix, as_real, is_traced, warn_if_single_precision
-from qdbjax._types import ArrayLike, Matrix, RealVector
+from qdbjax._types import AnyMatrix, ArrayLike, RealVector
 
 
 class System(eqx.Module):
@@ -22,9 +22,9 @@ class System(eqx.Module):
     another shape, or does not obey the equations; traced input that is not finite is flagged by solvers.
     """
 
-    hamiltonian: Matrix
-    number: Matrix | None
-    eigenbasis: Matrix | None
+    hamiltonian: AnyMatrix
+    number: AnyMatrix | None
+    eigenbasis: AnyMatrix | None
     energies: RealVector | None
 
     def __init__(

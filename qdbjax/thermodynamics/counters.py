@@ -7,8 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import Array
-from qdbjax.generators.generator import Generator, PerBath, check_generator
+from qdbjax._types import Array, Float
+from qdbjax.generators.generator import Generator, check_generator
 
 COUNTED = ("energy", "particles", "heat", "entropy")
 
@@ -20,8 +20,8 @@ class Counter(eqx.Module):
     particles: v, (bath,), weight of its particles.
     """
 
-    energy: PerBath
-    particles: PerBath
+    energy: Float[Array, "*counter bath"]
+    particles: Float[Array, "*counter bath"]
 
 
 def bath_index(generator: Generator, bath: str | int, argument: str = "bath") -> int:

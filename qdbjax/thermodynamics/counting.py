@@ -30,13 +30,14 @@ from qdbjax.thermodynamics.counting_space import CountingSpace, block_space, jum
 from qdbjax.thermodynamics.currents import of_state_where_degenerate
 
 Powers = tuple[int, ...]
+Classes = tuple[np.ndarray, np.ndarray]  # bath and charge of every class of jumps
 
 
 def _apply(matrix: Array, vector: Array) -> Array:
     return jnp.matmul(matrix, vector, precision="highest")
 
 
-def _derivative(space: CountingSpace, classes: tuple, counters: Counter, powers: Powers) -> Array:
+def _derivative(space: CountingSpace, classes: Classes, counters: Counter, powers: Powers) -> Array:
     """The derivative of L(χ) at χ = 0, of a given order in each field."""
     weights = weight_polynomial(counters, *classes, powers)
     n = space.state.shape[0]
@@ -49,12 +50,13 @@ def _powers_up_to(powers: Powers) -> list[Powers]:
     return list(itertools.product(*(range(power + 1) for power in powers)))
 
 
-def _recursion(space: CountingSpace, classes: tuple, counters: Counter, powers: Powers) -> Array:
+def _recursion(space: CountingSpace, classes: Classes, counters: Counter, powers: Powers) -> Array:
     """Cumulants of every power up to the given ones, shape (*powers + 1), by the recursion of the module docstring."""
     resolvent = inverse(space.bordered)
-    zero = (0,) * len(powers)
+    zero: Powers = (0,) * len(powers)
     terms = {k: _derivative(space, classes, counters, k) for k in _powers_up_to(powers) if k != zero}
-    states, cumulants = {zero: space.state}, {zero: jnp.zeros((), space.state.dtype)}
+    states: dict[Powers, Array] = {zero: space.state}
+    cumulants: dict[Powers, Array] = {zero: jnp.zeros((), space.state.dtype)}
     for n in sorted(_powers_up_to(powers), key=sum)[1:]:
         steps = [k for k in _powers_up_to(n) if k != zero]
         weights = np.array([math.prod(map(math.comb, n, k)) for k in steps], float)[:, None]
@@ -156,7 +158,7 @@ def joint_cumulants(
     return _cumulants(generator, state_of(generator, state), stack_counters(list(counters)), powers)
 
 
-def _current_covariance(space: CountingSpace, classes: tuple, counters: Counter, resolvent: Callable) -> Array:
+def _current_covariance(space: CountingSpace, classes: Classes, counters: Counter, resolvent: Callable) -> Array:
     """C_ij = Tr[L_ij ρ] - Tr[L_i R L_j ρ] - Tr[L_j R* L_i ρ] with R = (L + iω)⁻¹, as [Re C, Im C].
 
     resolvent: x ↦ (Re R x, Im R x) for columns x of trace zero.

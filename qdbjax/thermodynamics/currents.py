@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from qdbjax._checks import as_hermitian, is_traced
 from qdbjax._labels import named
-from qdbjax._types import Array, ArrayLike, Bool, Float, Matrix
+from qdbjax._types import AnyMatrix, Array, ArrayLike, Bool, Float, Matrix
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import where_degenerate, whole_block
 from qdbjax.generators.flows import charge_flows, pair_flows, quanta_flows
@@ -21,6 +21,7 @@ from qdbjax.numerics.entries import stack, unstack
 from qdbjax.numerics.hermitian import unpack
 from qdbjax.numerics.markov import rate_matrix_vector
 from qdbjax.numerics.matrix import LayoutMatrix
+from qdbjax.solvers import SteadyState
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.entropy import logarithm
 from qdbjax.states.state import State, StateLike
@@ -158,7 +159,7 @@ def _quanta(generator: Generator, state: State) -> PerBath:
 
 
 @jit_if_eager
-def _particle_currents(generator: Generator, state: State, number: Matrix) -> PerBath:
+def _particle_currents(generator: Generator, state: State, number: AnyMatrix) -> PerBath:
     charge = generator.spectrum.to_eigenbasis(number)
     flows = charge_flows(generator.spectrum, generator.jumps, state.energy_density_matrix, charge)
     return jnp.where(_mixes_levels(generator, charge), jnp.nan, flows)
@@ -270,7 +271,7 @@ def _energy_and_entropy(generator: Generator, state: State) -> tuple[PerBath, Fl
 
 
 @jit_if_eager
-def gross_currents(generator: Generator, state: State) -> PerBath:
+def gross_currents(generator: Generator, state: State | SteadyState) -> PerBath:
     """Energy that each bath carries in both directions, Σ (|ω| + |μ|) Γ p, (bath,), energy per time.
 
     A net current far below it is rounding.

@@ -6,11 +6,13 @@ import jax.numpy as jnp
 
 from qdbjax._checks import as_scalar
 from qdbjax._repr import summary
-from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
+from qdbjax._types import Array, ArrayLike, Float, Inexact, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.solvers import Account, Evolution
 from qdbjax.solvers.evolution import Times
 from qdbjax.states.entropy import von_neumann_entropy
+
+States = Inexact[Array, "time d d"]
 
 
 class SecondLaw(eqx.Module):
@@ -42,8 +44,9 @@ class SecondLaw(eqx.Module):
             "work": lambda: self.work[-1],
             "entropy produced": lambda: self.entropy_produced[-1],
         }
-        if self.dissipated_work is not None:
-            fields["dissipated work"] = lambda: self.dissipated_work[-1]
+        lost = self.dissipated_work
+        if lost is not None:
+            fields["dissipated work"] = lambda: lost[-1]
         return summary(self, self.energy, fields, rank=1)
 
 
@@ -76,7 +79,7 @@ def second_law(evolution: Evolution, *, temperature: ArrayLike | None = None) ->
 
 
 @jit_if_eager
-def _second_law(times: Times, states: Matrix, account: Account, temperature: Scalar | None) -> SecondLaw:
+def _second_law(times: Times, states: States, account: Account, temperature: Scalar | None) -> SecondLaw:
     entropy = jax.vmap(von_neumann_entropy)(states)
     heat, flow, work, chemical = (
         x - x[:1] for x in (account.heat, account.entropy_flow, account.work, account.chemical_work)

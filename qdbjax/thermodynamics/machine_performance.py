@@ -66,7 +66,7 @@ class Performance(eqx.Module):
     @property
     def operation(self) -> str | np.ndarray:
         """The mode in words; an array of words for a batch."""
-        word = np.vectorize(lambda code: Mode(code).name.lower().replace("_", " "), otypes=[object])
+        word = np.vectorize(lambda code: str(Mode(code).name).lower().replace("_", " "), otypes=[object])
         words = word(np.asarray(self.mode))
         return words if words.ndim else str(words[()])
 

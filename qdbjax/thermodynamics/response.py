@@ -13,6 +13,7 @@ from qdbjax._types import Array, Float, Matrix, RealVector
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import blocks
 from qdbjax.generators.generator import Generator, check_generator
+from qdbjax.generators.jumps import PerBath
 from qdbjax.numerics.matrix import batched_matmul, dagger
 from qdbjax.solvers import correlation_spectrum
 from qdbjax.solvers.stationary import state_of
@@ -26,7 +27,7 @@ from qdbjax.thermodynamics.currents import (
 )
 
 
-def _interleaved(generator: Generator, particles: RealVector | None, energy: RealVector) -> RealVector:
+def _interleaved(generator: Generator, particles: PerBath | None, energy: PerBath) -> Float[Array, " counter"]:
     """Numbers of the particles and the energy of each bath in one vector, in the order of `all_counters`."""
     return energy if particles is None else jnp.stack([particles, energy], axis=1).reshape(-1)
 

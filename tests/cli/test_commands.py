@@ -52,7 +52,7 @@ def nothing_runs(monkeypatch):
     def fail(*_):
         raise AssertionError("computed")
 
-    monkeypatch.setattr(grid_run.Compiler, "_compile", fail)
+    monkeypatch.setattr(grid_run.Compiler, "compile", fail)
     monkeypatch.setattr(grid_run, "execute", fail)
 
 

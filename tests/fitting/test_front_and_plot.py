@@ -40,7 +40,7 @@ def test_plot():
     found = qdb.fit(decay, fitting.match(data, error=0.01 + 0.01 * data), {"rate": fitting.positive(2.0)}, over=GRID)
     np.testing.assert_allclose(found.values["rate"], 0.7, rtol=1e-6)
     loss, panel = qdb.plot_fit(found).axes
-    assert loss.get_title() == "Fit: converged"
+    assert loss.get_title() == "Loss of every start: converged"
     curve = next(line for line in panel.get_lines() if len(line.get_xdata()) == 9 and line.get_linestyle() == "-")
     np.testing.assert_allclose(curve.get_ydata(), data, rtol=1e-5)
     matplotlib.pyplot.close("all")

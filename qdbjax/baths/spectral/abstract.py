@@ -7,7 +7,7 @@ which pure dephasing and the degenerate levels rest: finite (Ohmic), zero (super
 import abc
 import functools as ft
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -21,7 +21,7 @@ from qdbjax.baths.spectral.structure import scale_and_landmarks
 Frequencies = Float[Array, "..."]
 
 
-def number(**limits) -> Array:
+def number(**limits: Any) -> Any:
     """A field that holds one real number; `limits` as `as_scalar` takes them, `default` as a field does."""
     default = {"default": limits.pop("default")} if "default" in limits else {}
 
@@ -59,7 +59,7 @@ class AbstractSpectralDensity(eqx.Module):
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         """J(ω)/ω at ω >= 0; its limit at ω = 0, possibly infinite."""
 
-    def __call__(self, frequency: Frequencies) -> Frequencies:
+    def __call__(self, frequency: ArrayLike) -> Array:
         """J(ω) at ω > 0."""
         return frequency * self.over_frequency(frequency)
 
@@ -118,7 +118,7 @@ class Custom(AbstractSpectralDensity):
 
         return _elementwise(scalar, frequency)
 
-    def __call__(self, frequency: Frequencies) -> Frequencies:
+    def __call__(self, frequency: ArrayLike) -> Array:
         return _elementwise(self.function, frequency)
 
 
@@ -163,7 +163,7 @@ class Sum(AbstractSpectralDensity):
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         return ft.reduce(jnp.add, [part.over_frequency(frequency) for part in self.parts])
 
-    def __call__(self, frequency: Frequencies) -> Frequencies:
+    def __call__(self, frequency: ArrayLike) -> Array:
         return ft.reduce(jnp.add, [part(frequency) for part in self.parts])
 
 

@@ -1,11 +1,11 @@
 """Spectral densities with a formula: the parameters with their range, J(ω)/ω, and the scale."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
-from qdbjax._types import Array
+from qdbjax._types import Array, Converted
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, Frequencies, number
 
 
@@ -26,7 +26,12 @@ def _over(value: Array, frequency: Array) -> Array:
 class AbstractCutoffDensity(AbstractSpectralDensity):
     """A density that falls off beyond its parameter `cutoff`."""
 
-    cutoff: eqx.AbstractVar[Array]
+    if TYPE_CHECKING:  # which takes it for the first argument of every constructor
+
+        @property
+        def cutoff(self) -> Array: ...
+    else:
+        cutoff: eqx.AbstractVar[Array]
 
     @property
     def scale(self) -> Array:
@@ -42,8 +47,8 @@ class Ohmic(AbstractCutoffDensity):
 
     finite_at_zero: ClassVar[bool] = True
 
-    strength: Array = number(low=0)
-    cutoff: Array = number(low=0, strict=True, infinite=True)
+    strength: Converted = number(low=0)
+    cutoff: Converted = number(low=0, strict=True, infinite=True)
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         return self.strength * jnp.exp(-frequency / self.cutoff)
@@ -60,9 +65,9 @@ class PowerLaw(AbstractCutoffDensity):
     exponent: s > 0.
     """
 
-    strength: Array = number(low=0)
-    cutoff: Array = number(low=0, strict=True)
-    exponent: Array = number(low=0, strict=True)
+    strength: Converted = number(low=0)
+    cutoff: Converted = number(low=0, strict=True)
+    exponent: Converted = number(low=0, strict=True)
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         x = frequency / self.cutoff
@@ -78,8 +83,8 @@ class DrudeLorentz(AbstractCutoffDensity):
 
     finite_at_zero: ClassVar[bool] = True
 
-    strength: Array = number(low=0)
-    cutoff: Array = number(low=0, strict=True, infinite=True)
+    strength: Converted = number(low=0)
+    cutoff: Converted = number(low=0, strict=True, infinite=True)
 
     def over_frequency(self, frequency: Frequencies) -> Frequencies:
         x = frequency / self.cutoff
@@ -96,9 +101,9 @@ class Algebraic(AbstractCutoffDensity):
 
     finite_at_zero: ClassVar[bool] = True
 
-    strength: Array = number(low=0)
-    cutoff: Array = number(low=0, strict=True, infinite=True)
-    power: Array = number(low=0, strict=True, default=2.0)
+    strength: Converted = number(low=0)
+    cutoff: Converted = number(low=0, strict=True, infinite=True)
+    power: Converted = number(low=0, strict=True, default=2.0)
 
     @property
     def scale(self) -> Array:
@@ -120,9 +125,9 @@ class UnderdampedLorentzian(AbstractSpectralDensity):
 
     finite_at_zero: ClassVar[bool] = True
 
-    strength: Array = number(low=0)
-    frequency: Array = number(low=0, strict=True)
-    width: Array = number(low=0, strict=True)
+    strength: Converted = number(low=0)
+    frequency: Converted = number(low=0, strict=True)
+    width: Converted = number(low=0, strict=True)
 
     @property
     def scale(self) -> Array:
@@ -148,7 +153,7 @@ class Flat(AbstractSpectralDensity):
     strength: κ >= 0, energy; a lead tunnels at Γ = 2πκ.
     """
 
-    strength: Array = number(low=0)
+    strength: Converted = number(low=0)
 
     @property
     def scale(self) -> Array:
@@ -171,9 +176,9 @@ class LorentzianBand(AbstractSpectralDensity):
     width: w > 0, energy.
     """
 
-    strength: Array = number(low=0)
-    center: Array = number()
-    width: Array = number(low=0, strict=True)
+    strength: Converted = number(low=0)
+    center: Converted = number()
+    width: Converted = number(low=0, strict=True)
 
     @property
     def scale(self) -> Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import allowed, as_real, is_traced
-from qdbjax._types import Array
+from qdbjax._types import Array, Converted
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, Frequencies
 
 
@@ -30,8 +30,8 @@ class Tabulated(AbstractSpectralDensity):
 
     finite_at_zero: ClassVar[bool] = True
 
-    frequencies: Array = eqx.field(converter=lambda given: _traced(as_real(given, "frequencies"), _ascends))
-    values: Array = eqx.field(converter=lambda given: _traced(as_real(given, "values"), lambda x: jnp.all(x >= 0)))
+    frequencies: Converted = eqx.field(converter=lambda given: _traced(as_real(given, "frequencies"), _ascends))
+    values: Converted = eqx.field(converter=lambda given: _traced(as_real(given, "values"), lambda x: jnp.all(x >= 0)))
 
     def __check_init__(self):
         if self.frequencies.ndim != 1 or self.frequencies.shape != self.values.shape or self.frequencies.size == 0:
