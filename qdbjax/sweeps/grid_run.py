@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import contextlib
+import functools as ft
 import itertools
 import math
 import time
@@ -79,8 +80,12 @@ class Compiler:
         start, before = time.perf_counter(), self.seconds
         lowered = [self._lowered(block, device) for device in missing]
         options = self.options | unfolded_options(self._has_large_constants(block)) or None
-        with concurrent.futures.ThreadPoolExecutor(len(missing)) as pool:
-            compiled = list(pool.map(lambda each: each.compile(compiler_options=options), lowered))
+        compile_one = ft.partial(jax.stages.Lowered.compile, compiler_options=options)
+        if len(missing) == 1:
+            compiled = [compile_one(lowered[0])]
+        else:
+            with concurrent.futures.ThreadPoolExecutor(len(missing)) as pool:
+                compiled = list(pool.map(compile_one, lowered))
         seconds = time.perf_counter() - start
         for device, each in zip(missing, compiled, strict=True):
             self.programs[*self.key, block, device] = self._described(block, each, seconds)
