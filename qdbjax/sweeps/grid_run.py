@@ -69,8 +69,10 @@ class Compiler:
 
     def program(self, block: tuple[int, ...], device: jax.Device | None = None) -> Program:
         """The program for blocks of this shape; device: where it runs, None for JAX's own choice."""
-        self.compile(block, [device])
-        return self.programs[*self.key, block, device]
+        key = (*self.key, block, device)
+        if key not in self.programs:
+            self.compile(block, [device])
+        return self.programs[key]
 
     def compile(self, block: tuple[int, ...], devices: Sequence[jax.Device | None]) -> None:
         """Make the programs of several devices that are not there yet, at the same time."""
@@ -169,10 +171,11 @@ class BlockRunner:
                 flying.clear()
                 continue
             done = flying.popleft()
-            region = regions[done.region]
+            region, done.results = regions[done.region], None  # their memory serves the next block
             if self.others:
                 self._let_others_join(time.perf_counter() - self.compiler.seconds - start, len(waiting))
             whole = _joined(whole, region, done.part, found)
+            del found
             following = next(itertools.chain(flying, waiting), None)
             if following is None or following.region != done.region:
                 yield region, whole
@@ -191,7 +194,11 @@ class BlockRunner:
             pad_part(values, piece, size)
             for values, piece, size in zip(self.axes.values(), part, self.block, strict=True)
         ]
-        results = execute(program.compiled, jax.device_put(coordinates, device))
+        if device is None:  # device_put takes longer
+            arrays = [jax.numpy.asarray(values) for values in coordinates]
+        else:
+            arrays = jax.device_put(coordinates, device)
+        results = execute(program.compiled, arrays)
         if len(self.devices) > 1:  # of one device, nothing else is done in the meantime
             for leaf in jax.tree.leaves(results):
                 leaf.copy_to_host_async()
