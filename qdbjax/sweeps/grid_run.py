@@ -264,10 +264,15 @@ def compiler_of(fn: Callable, axes: dict[str, np.ndarray], name: str) -> Compile
     return Compiler(fn, tuple(axes), name, dtypes, math.prod(len(values) for values in axes.values()))
 
 
-def block_that_fits(compiler: Compiler, block: tuple[int, ...]) -> tuple[int, ...]:
-    """This block, or a smaller one that needs no more than a quarter of the free memory."""
-    sharing = 1 + len(other_devices()) if jax.default_backend() == "cpu" else 1
-    budget = int(memory.bytes_free() * memory.BLOCK_FRACTION) // sharing
+def block_that_fits(compiler: Compiler, block: tuple[int, ...], limit: int | None = None) -> tuple[int, ...]:
+    """This block, or a smaller one that needs no more than a quarter of the free memory.
+
+    limit: bytes that this process may have of the machine's memory, None for all.
+    """
+    free, sharing = memory.bytes_free(), 1
+    if jax.default_backend() == "cpu":  # whose devices share it
+        free, sharing = min(free, limit or free), 1 + len(other_devices())
+    budget = int(free * memory.BLOCK_FRACTION) // sharing
     program = compiler.program(block)
     if program.bytes_needed <= budget:
         return block
