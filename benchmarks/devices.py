@@ -100,14 +100,15 @@ def main() -> None:
     ways = {"one": one, "blocks": blocks, "sharded": sharding()}
     answers = [way(axes, options.rows) for way in ways.values()]
     assert all(np.array_equal(answers[0], each) for each in answers), "answers disagree: nothing is reported"
+    asleep = {"asleep": lambda *_: time.sleep(0.2)}
     end, quiet, tried = time.monotonic() + options.patience, [], 0
     while len(quiet) < options.rounds and time.monotonic() < end:
+        if one_round(asleep, axes, options.rows)["others"] > options.others:
+            continue
         tried += 1
         done = one_round(ways, axes, options.rows)
         if done["others"] <= options.others:
             quiet.append(done)
-        else:
-            time.sleep(0.5)
     assert quiet, (
         f"others had more than {options.others:.0%} of the machine in all of {tried} rounds: nothing is reported"
     )
