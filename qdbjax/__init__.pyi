@@ -9,6 +9,7 @@ from . import (
     models as models,
     solvers as solvers,
     states as states,
+    sweeps as sweeps,
     thermodynamics as thermodynamics,
 )
 from ._status import Status as Status, explain as explain
