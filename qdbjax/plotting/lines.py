@@ -23,6 +23,7 @@ from qdbjax.plotting.figure import (
     wrapped,
     write_without,
 )
+from qdbjax.plotting.unstructured import along_its_axis, is_unstructured
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -56,6 +57,8 @@ def plot_lines(
     Returns the Axes: gaps in a line where a flag forbids using the values, open circles where one warns of them.
     Raises ValueError for a name that is not there or a dimension left over.
     """
+    if is_unstructured(dataset):
+        dataset = along_its_axis(dataset)
     select = dict(select or {})
     x, hue = _x_and_hue(dataset, variable, select, x, hue)
     array = slice_of(dataset, variable, (x,) if hue is None else (hue, x), select)

@@ -59,18 +59,29 @@ class GridResults:
 
 
 class Compiler:
-    """Compiles blocks of one function, caches the programs, and adds up the seconds."""
+    """Compiles blocks of one function, caches the programs, and adds up the seconds.
 
-    def __init__(self, fn: Callable, names: tuple[str, ...], name: str, dtypes: tuple, points: int):
+    mapped: makes of the function at a point that of a block, like `map_over_grid`.
+    """
+
+    def __init__(
+        self,
+        fn: Callable,
+        names: tuple[str, ...],
+        name: str,
+        dtypes: tuple,
+        points: int,
+        mapped: Callable = map_over_grid,
+    ):
         fn = without_jit(fn)
         self.options = compiler_options(points)
-        self.grid_function = map_over_grid(point_function(fn, names, name), len(names))
+        self.grid_function = mapped(point_function(fn, names, name), len(names))
         self.dtypes = dtypes
         self.seconds = 0.0
         self.traces: dict[tuple[int, ...], jax.stages.Traced] = {}
         self.programs = programs_of(fn)
         settings = (setting("jax_enable_x64"), setting("jax_default_device"), jax.default_backend())
-        self.key = (names, name, dtypes, *settings, *self.options.items())
+        self.key = (mapped.__name__, names, name, dtypes, *settings, *self.options.items())
 
     def program(self, block: tuple[int, ...], device: Device | None = None) -> Program:
         """The program for blocks of this shape; device: where it runs, None for JAX's own choice."""

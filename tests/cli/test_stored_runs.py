@@ -282,7 +282,7 @@ def test_a_full_disk_is_said(tmp_path, capsys, monkeypatch):
 def test_an_evolution_has_a_store_too(tmp_path):
     assert run(tmp_path, "--quiet", text=EVOLUTION) == 0
     data = xarray.open_zarr(tmp_path / "run.zarr", consolidated=False)
-    assert data["populations"].dims == ("point", "time", "level") and data["time"].values.tolist() == [0.0, 1.0]
+    assert data["populations"].dims == ("time", "level") and data["time"].values.tolist() == [0.0, 1.0]
     assert run(tmp_path, "--quiet", "--resume") == 0 and (tmp_path / "run.png").exists()
     relabelled = EVOLUTION.replace("1.0] }", '1.0], label = "t" }')
     assert run(tmp_path, "--quiet", "--resume", text=relabelled) == 0
