@@ -96,7 +96,9 @@ def draw_triangles(
     mesh = ax.tripcolor(shaded, shown, shading="gouraud", rasterized=True, **colours(values))
     ax.set_xlim(across.min(), across.max())
     ax.set_ylim(up.min(), up.max())
-    handles = [Patch(facecolor="#d5d8dc", edgecolor="#7b7d7d", label="no valid result")] if mask.any() else []
+    handles: list[Any] = (
+        [Patch(facecolor="#d5d8dc", edgecolor="#7b7d7d", label="no valid result")] if mask.any() else []
+    )
     if has_warning.any():
         style = {"marker": "o", "color": "#85898f", "ls": "none", "ms": WARNED}
         ax.plot(across[has_warning], up[has_warning], **style)

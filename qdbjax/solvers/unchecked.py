@@ -8,6 +8,7 @@ exported to another platform, is not kept on disk, and stops an accelerator at e
 import contextlib
 import contextvars
 import functools as ft
+import importlib
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -31,7 +32,7 @@ class _Internals:
 @ft.cache
 def _install() -> None:
     """Once; everybody else's calls of diffrax stay as they are, in other threads too."""
-    import diffrax._integrate as module
+    module: Any = importlib.import_module("diffrax._integrate")
 
     module.eqxi = _Internals(module.eqxi)
 

@@ -75,7 +75,7 @@ class Points:
         self.watched = np.zeros((0, 0))
         self.low = self.high = np.zeros(0)  # of the finite values of each number that is looked at
 
-    def coordinates(self, integers: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    def coordinates(self, integers: Sequence[tuple[int, ...]] | np.ndarray) -> list[np.ndarray]:
         """Of points, one vector for every axis."""
         found = []
         for axis, position in zip(self.axes, np.asarray(integers, np.int64).reshape(-1, len(self.axes)).T, strict=True):
@@ -112,7 +112,7 @@ def watched_values(results: PointResult, refine: Refine) -> np.ndarray:
         wanted = name in refine.variables if refine.variables is not None else not name.endswith(NOISE)
         if wanted:
             flat = np.asarray(values).reshape(len(values), -1)
-            columns.extend([flat.real, flat.imag] if np.iscomplexobj(flat) else [flat.astype(float)])
+            columns.extend([np.real(flat), np.imag(flat)] if np.iscomplexobj(flat) else [flat.astype(float)])
     return np.concatenate([*columns, np.asarray(results.status)[:, None]], axis=1).astype(float)
 
 
@@ -237,7 +237,11 @@ def within_budget(cells: Cells, along: np.ndarray, points: Points, left: int) ->
     order = np.argsort(-np.max(np.where(along, cells.size, 0), axis=1), kind="stable")
     taken, needed = [], {}
     for number in order:
-        wanted = [each for each in points.new(new_points(cells.some([number]), along[[number]])) if each not in needed]
+        wanted = [
+            each
+            for each in points.new(new_points(cells.some(np.array([number])), along[[number]]))
+            if each not in needed
+        ]
         if len(needed) + len(wanted) > left:
             continue
         needed.update(dict.fromkeys(wanted))

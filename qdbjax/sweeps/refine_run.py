@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -71,12 +72,12 @@ def _bisect(points: Points, search: Search, compute: Callable[[list], None], bud
     active, done, complete = Cells.of_grid(tuple(len(values) for values in points.axes)), [], True
     while len(active.low):
         along = search.cuts(active)
-        changing = along.any(axis=1)
+        changing = np.asarray(along.any(axis=1))
         done.append(active.some(~changing))
         if not changing.any():
             active = joined(*done)
             along = search.overlooked(active)
-            changing = along.any(axis=1)
+            changing = np.asarray(along.any(axis=1))
             done = [active.some(~changing)]
         cells, along = active.some(changing), along[changing]
         which, needed = within_budget(cells, along, points, budget - len(points.integers))
@@ -96,7 +97,7 @@ def _block(compiler: Compiler, coordinates: list[np.ndarray], block: int) -> Poi
     return jax.tree.map(lambda values: values[:count], results)
 
 
-def _sorted(points: Points, axes: Mapping[str, np.ndarray], complete: bool, *cost: float) -> RefinedResults:
+def _sorted(points: Points, axes: Mapping[str, np.ndarray], complete: bool, *cost: Any) -> RefinedResults:
     order = np.lexsort(np.asarray(points.integers, np.int64).T[::-1])
     results = jax.tree.map(lambda *parts: np.concatenate(parts)[order], *points.parts)
     values = [each[order] for each in points.coordinates(points.integers)]

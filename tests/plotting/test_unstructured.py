@@ -61,7 +61,7 @@ def test_slices_flags_and_what_is_refused(data):
     assert warned.get_legend().get_texts()[0].get_text() == "near degenerate"
     for call, words in (
         (lambda: qdb.plot_map(data, "pair"), "pair has further dimensions"),
-        (lambda: qdb.plot_map(data, "insid"), "variable"),
+        (lambda: qdb.plot_map(data, "nothing"), "variable"),
         (lambda: qdb.plot_map(data, "inside", x="z"), "'z' is no axis; those are x, y"),
         (lambda: qdb.plot_map(data, "inside", x="x", y="x"), "a map needs two axes"),
         (lambda: qdb.plot_lines(data, "inside"), "the points lie along x, y: use plot_map"),
