@@ -162,6 +162,18 @@ def test_several_threads_are_refused(tmp_path):
         refused(r"worker \S+ has 2 threads.*--nthreads 1", tmp_path, client)
 
 
+def test_waiting_for_the_first_worker_is_said(tmp_path, capsys):
+    with client_of(n_workers=0, threads_per_worker=1, processes=False) as client:
+        coming = threading.Timer(0.5, client.cluster.scale, [1])
+        coming.start()
+        data = sweep(wave, out=tmp_path / "run.zarr", batch_size=40, cluster=client, progress=True, **AXES)
+        coming.join()
+        address = client.scheduler.address
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"waiting for a worker of {address}" and len(said) == 1 + 2
+    assert data["status"].shape == (13, 5) and (data["status"] >= 0).all()
+
+
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
