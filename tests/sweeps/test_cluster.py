@@ -117,6 +117,14 @@ def test_workers_that_differ_are_refused(tmp_path, threads, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_workers_without_the_package(tmp_path, threads, monkeypatch):
+    def missing(*_):
+        raise ModuleNotFoundError("No module named 'qdbjax'")
+
+    monkeypatch.setattr(clusters.Workers, "_result", missing)
+    refused(r"the workers of .* cannot import qdbjax \(No module named 'qdbjax'\). Install it there", tmp_path, threads)
+
+
 def test_a_worker_that_comes_later_is_looked_at_too(tmp_path, threads, monkeypatch):
     later = {**worker.said_of_itself(), "platform": "gpu"}
     monkeypatch.setattr(worker, "said_of_itself", lambda: later)
