@@ -137,7 +137,8 @@ def test_docstrings_become_restructuredtext():
         """
 
     lines = extension("docstrings").converted([line[8:] for line in function.__doc__.splitlines()], function)
-    assert "    W_mn = 2π|⟨m|S|n⟩|² J(ω)" in lines and lines[lines.index("    W_mn = 2π|⟨m|S|n⟩|² J(ω)") - 2] == "::"
+    place = lines.index("   W_mn = 2π|⟨m|S|n⟩|² J(ω)")
+    assert lines[place - 3 : place] == [".. code-block:: text", "   :class: equation", ""]
     assert r":param rate: of \ :py:obj:`steady_state <qdbjax.steady_state>`\ , or \ ``None``\ ." in lines
     assert r":param width: a\*b, as wide as c\_." in lines
     assert [x for x in lines if x.startswith(("Returns", "*S"))] == [r"Returns x\_1.", "*Source:* A. Nobody (1900)."]
