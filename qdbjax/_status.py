@@ -82,7 +82,11 @@ def is_fatal(status: Int[Array, ""]) -> Bool[Array, ""]:
 
 
 def explain(status: ArrayLike) -> str:
-    """A status code in words, with the remedy of each flag."""
+    """A status code in words, with the remedy of each flag.
+
+    >>> qdb.explain(0)
+    'ok'
+    """
     codes = np.asarray(status).reshape(-1)
     if codes.dtype.kind not in "iu":
         raise TypeError(f"status must hold integers, the status of a result; got {type(status).__name__}.")

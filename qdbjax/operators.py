@@ -28,32 +28,62 @@ def _sizes(dimensions: list[int] | tuple[int, ...]) -> tuple[int, ...]:
 
 
 def sigma_x() -> np.ndarray:
-    """Pauli matrix σ_x."""
+    """Pauli matrix σ_x.
+
+    >>> qdb.sigma_x()
+    array([[0., 1.],
+           [1., 0.]])
+    """
     return np.array([[0.0, 1.0], [1.0, 0.0]])
 
 
 def sigma_y() -> np.ndarray:
-    """Pauli matrix σ_y."""
+    """Pauli matrix σ_y.
+
+    >>> qdb.sigma_y()
+    array([[ 0.+0.j, -0.-1.j],
+           [ 0.+1.j,  0.+0.j]])
+    """
     return np.array([[0.0, -1.0j], [1.0j, 0.0]])
 
 
 def sigma_z() -> np.ndarray:
-    """Pauli matrix σ_z; the first basis state is up."""
+    """Pauli matrix σ_z; the first basis state is up.
+
+    >>> qdb.sigma_z()
+    array([[ 1.,  0.],
+           [ 0., -1.]])
+    """
     return np.array([[1.0, 0.0], [0.0, -1.0]])
 
 
 def sigma_minus() -> np.ndarray:
-    """σ₋ = |down⟩⟨up|."""
+    """σ₋ = |down⟩⟨up|.
+
+    >>> qdb.sigma_minus()
+    array([[0., 0.],
+           [1., 0.]])
+    """
     return np.array([[0.0, 0.0], [1.0, 0.0]])
 
 
 def sigma_plus() -> np.ndarray:
-    """σ₊ = |up⟩⟨down|."""
+    """σ₊ = |up⟩⟨down|.
+
+    >>> qdb.sigma_plus()
+    array([[0., 1.],
+           [0., 0.]])
+    """
     return np.array([[0.0, 1.0], [0.0, 0.0]])
 
 
 def destroy(levels: int) -> np.ndarray:
-    """Annihilation operator of an oscillator truncated to `levels` states, a|n⟩ = √n |n-1⟩; shape (levels, levels)."""
+    """Annihilation operator of an oscillator truncated to `levels` states, a|n⟩ = √n |n-1⟩; shape (levels, levels).
+
+    >>> qdb.destroy(2)
+    array([[0., 1.],
+           [0., 0.]])
+    """
     levels = as_integer(levels, "levels", 1)
     return np.diag(np.sqrt(np.arange(1.0, levels)), 1)
 
@@ -62,6 +92,10 @@ def create(levels: int) -> np.ndarray:
     """Creation operator of an oscillator truncated to `levels` states, a†|n⟩ = √(n+1) |n+1⟩; shape (levels, levels).
 
     The last state goes to 0.
+
+    >>> qdb.create(2)
+    array([[0., 0.],
+           [1., 0.]])
     """
     return destroy(levels).T
 
@@ -70,6 +104,9 @@ def basis_state(index: int, levels: int) -> np.ndarray:
     """Basis vector |index⟩, shape (levels,); the density matrix |index⟩⟨index| is `site(index, levels)`.
 
     Raises ValueError for an index that is not between 0 and levels - 1.
+
+    >>> qdb.basis_state(1, 3)
+    array([0., 1., 0.])
     """
     levels = as_integer(levels, "levels", 1)
     index = _index(index, "index", levels, "levels")
@@ -84,6 +121,10 @@ def fermion_destroy(mode: int, modes: int) -> np.ndarray:
     modes: how many there are.
     Raises ValueError for a mode that is not there.
     *Source:* P. Jordan and E. Wigner, Z. Phys. 47, 631 (1928).
+
+    >>> qdb.fermion_destroy(0, 1)
+    array([[0., 1.],
+           [0., 0.]])
     """
     modes = as_integer(modes, "modes", 1)
     mode = _index(mode, "mode", modes, "modes")
@@ -92,7 +133,12 @@ def fermion_destroy(mode: int, modes: int) -> np.ndarray:
 
 
 def transition(to: int, origin: int, levels: int) -> np.ndarray:
-    """|to⟩⟨origin|; shape (levels, levels). Raises ValueError for states that are not between 0 and levels - 1."""
+    """|to⟩⟨origin|; shape (levels, levels). Raises ValueError for states that are not between 0 and levels - 1.
+
+    >>> qdb.transition(0, 1, 2)
+    array([[0., 1.],
+           [0., 0.]])
+    """
     levels = as_integer(levels, "levels", 1)
     to = _index(to, "to", levels, "levels")
     origin = _index(origin, "origin", levels, "levels")
@@ -102,7 +148,12 @@ def transition(to: int, origin: int, levels: int) -> np.ndarray:
 
 
 def site(index: int, sites: int) -> np.ndarray:
-    """Projector |index⟩⟨index| on one site of a single-particle lattice; shape (sites, sites)."""
+    """Projector |index⟩⟨index| on one site of a single-particle lattice; shape (sites, sites).
+
+    >>> qdb.site(1, 2)
+    array([[0., 0.],
+           [0., 1.]])
+    """
     sites = as_integer(sites, "sites", 1)
     index = _index(index, "index", sites, "sites")
     return transition(index, index, sites)
@@ -115,6 +166,9 @@ def embed(operator: ArrayLike, index: int, dimensions: list[int] | tuple[int, ..
     index: the factor that it acts on; factor 0 is the leftmost.
     dimensions: the dimension of each factor, n at `index`.
     Returns (D, D), D the product of dimensions. Raises ValueError for a factor that is not there or another dimension.
+
+    >>> qdb.embed(qdb.sigma_z(), 0, [2, 2]).diagonal()
+    array([ 1.,  1., -1., -1.])
     """
     operator = np.asarray(as_matrix(operator, "operator"))
     dimensions = _sizes(dimensions)
@@ -134,6 +188,10 @@ def partial_trace(rho: ArrayLike, keep: int | tuple[int, ...], dimensions: list[
     Returns the operator on the kept factors, differentiable. Raises ValueError for no factor, one that is not there, or
     dimensions that do not fit.
     *Source:* M. A. Nielsen and I. L. Chuang, Quantum Computation and Quantum Information (2000), section 2.4.3.
+
+    >>> qdb.partial_trace(np.diag([0.4, 0.3, 0.2, 0.1]), 0, [2, 2]).round(4)
+    Array([[0.7, 0. ],
+           [0. , 0.3]], dtype=float64)
     """
     rho = as_matrix(rho, "rho")
     dimensions = _sizes(dimensions)

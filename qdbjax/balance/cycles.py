@@ -56,6 +56,11 @@ def cycle_basis(generator: Generator, *, by_bath: bool = True) -> tuple[Cycle, .
     TypeError inside jit, grad and vmap (find the cycles outside and give them to `cycle_analysis`), and ValueError for
     a batch of generators.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.balance.cycle_basis(generator)
+    (((1, 1, 0), (0, 0, 1)),)
     """
     check_generator(generator)
     if is_traced(generator.rates):
@@ -175,6 +180,11 @@ def cycle_analysis(
     Returns a CycleAnalysis, differentiable for given cycles. Affinities are infinite where a step has no way back,
     currents NaN where the state is flagged. Raises as `cycle_basis` where cycles are not given.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); A. N. Kolmogorov, Math. Ann. 112, 155 (1936).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.balance.cycle_analysis(generator).affinities.round(4)  # ω(1/T_cold - 1/T_hot)
+    Array([-1.], dtype=float64)
     """
     found = state_of(generator, state)
     cycles = cycle_basis(generator, by_bath=by_bath) if cycles is None else cycles

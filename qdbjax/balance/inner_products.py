@@ -70,6 +70,9 @@ def inner_product(a: ArrayLike, b: ArrayLike, state: ArrayLike, product: str = "
     Returns a complex scalar, ⟨B, A⟩ = ⟨A, B⟩*. Raises ValueError for another product, a σ that is not Hermitian, and
     shapes.
     *Source:* R. Alicki, Rep. Math. Phys. 10, 249 (1976), GNS; R. Kubo, J. Phys. Soc. Jpn. 12, 570 (1957), BKM.
+
+    >>> qdb.balance.inner_product(qdb.sigma_x(), qdb.sigma_x(), np.diag([0.5, 0.5]), product="GNS")
+    Array(1.+0.j, dtype=complex128)
     """
     _check_product(product)
     rho = jnp.asarray(as_hermitian(state, "state"))
@@ -123,6 +126,11 @@ def adjoint_generator(generator: Generator, state: StateLike | None = None, *, p
     a stationary state. NaN for a state without an inverse (a pure one, or T = 0). Raises ValueError above d = 32 and
     for another product.
     *Source:* A. Frigerio and V. Gorini, Commun. Math. Phys. 93, 517 (1984); D. Petz, ibid. 105, 123 (1986).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.balance.adjoint_generator(generator).shape
+    (4, 4)
     """
     _check_product(product)
     check_dense(generator.dimension, "adjoint_generator")
@@ -189,6 +197,11 @@ def symmetry_residuals(
     Returns SymmetryResiduals, inverse time, differentiable where they do not vanish; NaN for a state without an inverse
     (a pure one, or T = 0). Raises ValueError above d = 32 and for another product.
     *Source:* A. Kossakowski, A. Frigerio, V. Gorini, M. Verri, Commun. Math. Phys. 57, 97 (1977).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.balance.symmetry_residuals(generator).product
+    'GNS'
     """
     check_generator(generator)
     _check_product(product)
@@ -225,6 +238,12 @@ def gksl_defects(superoperator: Array) -> GKSLDefects:
 
     Returns GKSLDefects: unit and hermiticity 0, positivity >= 0, to rounding. Raises ValueError for another shape.
     *Source:* D. E. Evans and J. T. Lewis, Commun. Dublin Inst. Adv. Stud. A 24 (1977), conditional complete positivity.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> defects = qdb.balance.gksl_defects(generator.liouvillian())
+    >>> bool(defects.hermiticity < 1e-12)
+    True
     """
     n = superoperator.shape[0]
     d = round(n**0.5)

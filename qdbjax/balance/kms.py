@@ -61,6 +61,10 @@ def kms_check(
     Returns a KMSCheck. Raises ValueError for frequencies that are not positive or not a vector, a temperature that is
     not positive, and a noise of another shape.
     *Source:* R. Haag, N. M. Hugenholtz, M. Winnink, Commun. Math. Phys. 5, 215 (1967).
+
+    >>> bath = qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=1.0)
+    >>> qdb.balance.kms_check(bath.noise, [0.5, 1.0], temperature=1.0).inverse_temperatures.round(6)
+    Array([1., 1.], dtype=float64)
     """
     frequencies = as_real(frequencies, "frequencies")
     if frequencies.ndim != 1 or frequencies.shape[0] == 0:

@@ -68,6 +68,11 @@ def dynamical_balance(generator: Generator, state: StateLike | None = None) -> D
     connect a level with the lowest one directly, all is NaN where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (39), (40), (68b), (70), counted into the
     system.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> round(float(qdb.balance.dynamical_balance(generator).micro_currents.max()), 5)
+    0.00696
     """
     check_generator(generator)
     found = state_of(generator, state)
@@ -97,6 +102,11 @@ def effective_inverse_temperatures(generator: Generator, state: StateLike | None
     flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (83) counted from the lowest level: as
     printed it changes with the zero of energy.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.balance.effective_inverse_temperatures(generator)[1:].round(4)
+    Array([1.3106], dtype=float64)
     """
     found = state_of(generator, state)
     return _level_temperatures(generator, found.populations)
@@ -141,6 +151,11 @@ def domination_bounds(generator: Generator, state: StateLike | None = None) -> D
 
     Returns DominationBounds; the bounds are NaN for a local-KMS field, the ratios where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (45).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> bool(qdb.balance.domination_bounds(generator).inside.all())
+    False
     """
     found = state_of(generator, state)
     return _bounds(generator, found.populations)

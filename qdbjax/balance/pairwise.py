@@ -39,6 +39,12 @@ def violation_ratios(generator: Generator) -> Float[Array, "bath level level"]:
     Returns (bath, k, l), without unit; NaN for a bath without a single temperature, inf where a transition has no way
     back.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (21)-(22).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.balance.violation_ratios(generator)[0].round(4)
+    Array([[1., 1.],
+           [1., 1.]], dtype=float64)
     """
     exponents, rates = _exponents(generator), generator.rates
     back = jnp.swapaxes(rates, 1, 2)
@@ -66,6 +72,11 @@ def probability_currents(generator: Generator, state: StateLike | None = None) -
     Returns (level j, level k), antisymmetric, inverse time; in a stationary state its rows add up to zero, and the
     three currents of a three-level loop are one number. NaN where the state is flagged.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (26), (31).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.balance.probability_currents(generator).shape
+    (2, 2)
     """
     return _currents(generator, state_of(generator, state).populations)
 
@@ -81,6 +92,11 @@ def pair_energy_currents(generator: Generator, state: StateLike | None = None) -
     Returns (level, level), symmetric, energy per time, positive into the system; over pairs j > k it adds up to the
     energy current, which vanishes in a stationary state though its parts may not. NaN where the state is flagged.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (32), cyclic pairs.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.balance.pair_energy_currents(generator).shape
+    (2, 2)
     """
     return -probability_currents(generator, state) * generator.spectrum.frequencies
 
@@ -98,6 +114,11 @@ def thermalization_conditions(generator: Generator) -> Pairs:
 
     Returns (level k, level j), inverse time; NaN with a bath without a single temperature.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (30a), (30b).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.balance.thermalization_conditions(generator).shape
+    (2, 2)
     """
     exponents, rates = _exponents(generator), generator.rates
     # a_jk I(k, j) = a_kj e^{β(E_k - E_j)}, also where a_jk = 0.
@@ -150,5 +171,10 @@ def entropy_split(generator: Generator, state: StateLike | None = None) -> Entro
     single temperature.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (25)-(27); J.
     Schnakenberg, Rev. Mod. Phys. 48, 571 (1976).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> round(float(qdb.balance.entropy_split(generator).total), 5)
+    0.00696
     """
     return _split(generator, state_of(generator, state).populations)

@@ -326,6 +326,11 @@ def balance_report(generator: Generator, state: StateLike | None = None) -> Bala
     TypeError inside jit, grad and vmap (use `cycle_analysis`, `symmetry_residuals`, `micro_currents` there), and
     ValueError for a batch of generators.
     *Source:* J. Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); A. Kossakowski et al., Commun. Math. Phys. 57, 97 (1977).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> print(qdb.balance_report(generator).verdict)
+    driven
     """
     check_generator(generator)
     basis = cycle_basis(generator)

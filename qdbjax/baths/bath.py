@@ -33,6 +33,9 @@ class Bath(AbstractBath):
     Raises ValueError or TypeError for concrete input out of range; traced input is flagged by the solvers.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3, with the full
     Fourier transform as γ.
+
+    >>> qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=1.0, name="hot")
+    Bath('hot', coupling 2x2, Ohmic, temperature=1.0)
     """
 
     coupling: Operators

@@ -21,6 +21,10 @@ def bath_correlation(bath: AbstractBath, times: ArrayLike) -> Array:
     cutoff), whose correlation is a δ function, and for one with structure that is not among its landmarks; where these
     are traced the result is NaN, and a sweep is told INACCURATE_INTEGRAL.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.6.
+
+    >>> bath = qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=1.0)
+    >>> qdb.baths.bath_correlation(bath, [0.0, 1.0]).round(4)
+    Array([[[1.0287e+00+0.j   , 2.0000e-04-0.002j]]], dtype=complex128)
     """
     times, bath = as_real(times, "times"), as_made(bath)
     if times.ndim != 1:
@@ -60,6 +64,10 @@ def memory_time(bath: AbstractBath) -> Scalar:
     step in γ makes the tail of C too long (a lead at T = 0, a sub-Ohmic bath); 0 for a density without end (`Flat`,
     infinite cutoff). Differentiable. Raises ValueError for a density with structure that is not among its landmarks;
     where it is traced the result is NaN, and a sweep is told INACCURATE_INTEGRAL.
+
+    >>> bath = qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=0.0)
+    >>> round(float(qdb.baths.memory_time(bath)), 6)
+    0.1
     """
     bath = as_made(bath)
     return resolved(bath, *_memory_time(bath))

@@ -132,6 +132,9 @@ class Field(AbstractExchange):
 
     Raises ValueError or TypeError for concrete input out of range; traced input is flagged by the solvers.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (17)-(23).
+
+    >>> qdb.Field(qdb.sigma_minus(), qdb.Ohmic(0.01, cutoff=10.0), temperature=1.0, chemical_potential=-0.5)
+    Field(removal 2x2, Ohmic, temperature=1.0, chemical_potential=-0.5)
     """
 
     if TYPE_CHECKING:  # which makes a constructor of the fields
@@ -170,6 +173,9 @@ class Lead(AbstractExchange):
 
     Raises ValueError or TypeError for concrete input out of range; a negative J, and traced input, are flagged.
     *Source:* C. W. J. Beenakker, Phys. Rev. B 44, 1646 (1991), for rates of sequential tunnelling.
+
+    >>> qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(0.01), temperature=0.5, chemical_potential=0.2, name="left")
+    Lead('left', removal 2x2, Flat, temperature=0.5, chemical_potential=0.2)
     """
 
     if TYPE_CHECKING:  # which makes a constructor of the fields

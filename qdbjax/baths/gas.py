@@ -24,6 +24,9 @@ class Gas(eqx.Module):
     Raises ValueError or TypeError for concrete input out of range; traced input is flagged by the solvers.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (7), (29); their (20)
     prints half of the rate that follows from (7).
+
+    >>> qdb.Gas([[1.0, 0.2], [0.2, 0.5]], temperature=0.5, density=1.0, mass=1.0)
+    Gas(potential 2x2, temperature=0.5, density=1.0, mass=1.0)
     """
 
     potential: AnyMatrix

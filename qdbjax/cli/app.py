@@ -140,6 +140,20 @@ def plot(
         typer.echo(f"written {target}{missing}")
 
 
+@app.command()
+def report(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="What a run or sweep has written.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PAGE.html", help="Where to; by default beside the store.")
+    ] = None,
+) -> None:
+    """Write one HTML page that says what a store holds, how good it is, and how it was made."""
+    with stops(), _said_in_a_line(None):
+        from qdbjax.cli.report import write_report
+
+        typer.echo(f"written {write_report(store, output)}")
+
+
 @contextlib.contextmanager
 def _said_in_a_line(store: Path | None) -> Iterator[None]:
     """Errors and signals as one line and an exit code; `store` is what a stopped run has begun."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from qdbjax.cli.errors import InputError
 from qdbjax.fitting import Fit, load_fit
 
-SOFTWARE = "qdbjax"  # what a figure says it was made with
+SOFTWARE = "qdbjax"  # what a figure or page says it was made with
+PAGES = (".html", ".htm")
 # Files of a zarr store, and chunks that a killed process was writing.
 STORED = re.compile(r"zarr\.json|\d+|(\d+|c)\.[0-9a-f]{32}\.partial|c")
 
@@ -52,6 +53,8 @@ def _is_ours(target: Path) -> bool:
             return isinstance(load_fit(target), Fit)
         with target.open("rb") as file:
             head = file.read(4096)
+        if target.suffix in PAGES:
+            return f'content="{SOFTWARE} '.encode() in head
         return head.startswith(b"\x89PNG") and f"Software\0{SOFTWARE}".encode() in head
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -55,6 +55,8 @@ def use_cache(directory: str | os.PathLike | None = None, *, limit: int = LIMIT)
     command line does so itself. directory: by default the environment variable QDBJAX_CACHE, else a folder `qdbjax` in
     the user's cache folder; QDBJAX_CACHE=0 leaves the cache off. limit: bytes to which the folder is cut back now, the
     longest unused programs first. Returns the folder, None where the cache is left off.
+
+    >>> folder = qdb.compilation.use_cache()  # doctest: +SKIP
     """
     folder = default_directory() if directory is None else Path(directory)
     if folder is None:

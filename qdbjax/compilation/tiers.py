@@ -41,6 +41,9 @@ def optimize(wanted: bool | None) -> Iterator[None]:
 
     wanted: True for optimised programs (slower to compile, faster on many cells), False for quick ones, None for the
     choice by the number of cells. Programs inside a jax.jit of yours are yours to compile.
+
+    >>> with qdb.compilation.optimize(True):
+    ...     found = qdb.gibbs(qdb.models.qubit(1.0), temperature=1.0)
     """
     if wanted not in (True, False, None):
         raise ValueError(f"optimize must be True, False or None; got {wanted!r}.")

@@ -83,6 +83,11 @@ def fit(
     starts out of range, outputs of another shape, numbers of steps or starts that are not whole.
     *Source:* R. A. Vargas-Hernández, R. T. Q. Chen, K. A. Jung, P. Brumer, arXiv:2103.12604, for gradients through
     stationary states.
+
+    >>> model = lambda T: {"p": qdb.gibbs(qdb.models.qubit(1.0), temperature=T).populations[1]}
+    >>> found = qdb.fit(model, {"p": qdb.fitting.match(0.2)}, {"T": qdb.fitting.positive(1.0)})
+    >>> found.verdict, round(float(found.values["T"]), 4)  # p = 1/(e^{1/T} + 1)
+    ('converged', 0.7213)
     """
     if mode not in (None, "forward", "reverse"):
         raise ValueError(f"mode must be 'forward', 'reverse' or None; got {mode!r}.")

@@ -91,6 +91,9 @@ def match(value: ArrayLike, *, error: ArrayLike | None = None, weight: ArrayLike
     weight: > 0, of this term against others.
     Returns a term for `fit`. Raises ValueError for values that are not finite, an error or weight not above 0, and an
     error of another shape.
+
+    >>> qdb.fitting.match([0.1, 0.2], error=0.01)
+    Match(value=f64[2], error=f64[2], measured=True)
     """
     value = as_real(value, "value")
     if value.size == 0:
@@ -154,6 +157,9 @@ def to_state(target: ArrayLike, *, distance: str = "fidelity", weight: ArrayLike
     distance: "fidelity" 1 - (Tr √(√σ ρ √σ))², "trace_distance" ½‖ρ - σ‖₁, or "relative_entropy" S(σ‖ρ).
     weight: > 0, of this term against others.
     Returns a term for `fit`. Raises ValueError for a target that is no density matrix.
+
+    >>> qdb.fitting.to_state([[1.0, 0.0], [0.0, 0.0]])
+    ToState(target=c128[2,2], weight=f64[], distance='fidelity')
     """
     if distance not in DISTANCES:
         raise ValueError(f"distance must be one of {DISTANCES}; got {distance!r}.")
@@ -193,6 +199,9 @@ def maximize(weight: ArrayLike = 1.0) -> LinearTerm:
 
     weight: > 0, in 1/(unit of the output), of this term against others; alone it changes nothing but the loss, as the
         search goes in units of the start.
+
+    >>> qdb.fitting.maximize()
+    LinearTerm(weight=f64[])
     """
     return LinearTerm(-as_scalar(weight, "weight", low=0, strict=True))
 
@@ -201,6 +210,9 @@ def minimize(weight: ArrayLike = 1.0) -> LinearTerm:
     """An output as small as possible, such as noise, entropy production: loss weight Σ output.
 
     weight: > 0, as for `maximize`.
+
+    >>> qdb.fitting.minimize()
+    LinearTerm(weight=f64[])
     """
     return LinearTerm(as_scalar(weight, "weight", low=0, strict=True))
 
@@ -248,6 +260,9 @@ def at_most(bound: ArrayLike) -> BoundTerm:
     bound: a number or an array of the output's shape (entries of length 1 stand for all), in the output's unit.
     Returns a term for `fit`, which keeps it to 1e-6 of the bound, or says that it cannot. Raises ValueError for NaN.
     *Source:* J. Nocedal and S. J. Wright, Numerical Optimization (2006), section 17.4, augmented Lagrangian.
+
+    >>> qdb.fitting.at_most(0.5)
+    BoundTerm(bound=f64[], sign=1.0)
     """
     return BoundTerm(_bound(bound), 1.0)
 
@@ -257,6 +272,9 @@ def at_least(bound: ArrayLike) -> BoundTerm:
 
     bound: as for `at_most`.
     Returns a term for `fit`, as `at_most` does.
+
+    >>> qdb.fitting.at_least(0.5)
+    BoundTerm(bound=f64[], sign=-1.0)
     """
     return BoundTerm(_bound(bound), -1.0)
 

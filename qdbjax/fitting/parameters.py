@@ -92,6 +92,9 @@ def real(start: ArrayLike, *, range: Range | None = None) -> Parameter:
     start: any shape, the value to begin with.
     range: (low, high), between which further starts are drawn; by default around the first, a deviation of 1.
     Raises ValueError for a start that is not finite.
+
+    >>> qdb.fitting.real(0.3)
+    Parameter(transform=Real, start=0.3)
     """
     return _parameter(Real(), as_real(start, "start"), range)
 
@@ -102,6 +105,9 @@ def positive(start: ArrayLike, *, range: Range | None = None) -> Parameter:
     start: any shape, > 0, the value to begin with.
     range: (low, high), > 0, between which further starts are drawn; by default around the first, a factor of e.
     Raises ValueError for a start or a range that is not positive.
+
+    >>> qdb.fitting.positive(0.01)
+    Parameter(transform=Positive, start=0.01)
     """
     return _parameter(Positive(), as_real(start, "start"), range)
 
@@ -113,6 +119,9 @@ def bounded(start: ArrayLike | None = None, *, low: ArrayLike, high: ArrayLike) 
     low: lower bound, a number or an array of the shape of start.
     high: upper bound, the same.
     Raises ValueError for bounds that do not ascend, and for a start on or outside them: dv/dz = 0 on a bound.
+
+    >>> qdb.fitting.bounded(0.5, low=0.0, high=1.0)
+    Parameter(transform=Bounded, start=0.5)
     """
     low, high = as_real(low, "low"), as_real(high, "high")
     ends = np.asarray(low), np.asarray(high)
@@ -133,6 +142,9 @@ def simplex(start: ArrayLike) -> Parameter:
 
     start: (n,), n >= 2, the weights to begin with. Further starts are drawn around it.
     Raises ValueError for weights that are not positive or do not add up to 1.
+
+    >>> qdb.fitting.simplex([0.5, 0.5]).size
+    1
     """
     return _parameter(Simplex(), as_real(start, "start"), None)
 
@@ -142,6 +154,9 @@ def hermitian(start: ArrayLike) -> Parameter:
 
     start: (d, d), or several (k, d, d), to begin with. Further starts are drawn around it.
     Raises ValueError for a matrix that is not Hermitian.
+
+    >>> qdb.fitting.hermitian([[0.0, 1.0], [1.0, 0.0]]).size
+    4
     """
     start = jnp.asarray(as_matrix(start, "start", ndim=(2, 3)))
     return _parameter(Hermitian(), start.astype(np.promote_types(start.dtype, jnp.complex64)), None)
@@ -172,6 +187,10 @@ def leaves(tree: Any, *places: Where | tuple[Where, Kind]) -> ParameterTree:
         makes a parameter of its start: `real`, `positive`, `simplex`, `hermitian`, `functools.partial(bounded, low=0,
         high=1)`; by default what the constructor that holds the leaf allows, as for `trainable`.
     Raises ValueError without a place; leaves that none names are fixed.
+
+    >>> bath = qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=1.0)
+    >>> len(qdb.fitting.leaves(bath, lambda bath: bath.temperature).parameters)
+    1
     """
     if not places:
         raise ValueError("leaves needs at least one place (where, kind); a value without one is fixed as it is.")
@@ -189,6 +208,9 @@ def trainable(module: Any) -> ParameterTree:
 
     module: with its values to begin with.
     Raises ValueError for a tree without arrays of real or complex numbers.
+
+    >>> len(qdb.fitting.trainable(qdb.Ohmic(0.01, cutoff=10.0)).parameters)
+    2
     """
     places = [n for n, leaf in enumerate(jax.tree.leaves(module)) if _is_array_of_numbers(leaf)]
     if not places:

@@ -55,6 +55,12 @@ def pareto(
     options: further arguments of `fit`.
     Returns a ParetoFront, of which only convex parts are found. Raises ValueError for other than two objectives.
     *Source:* K. Miettinen, Nonlinear Multiobjective Optimization (1999), the weighting method.
+
+    >>> model = lambda x: {"up": x, "down": 1 - x**2}
+    >>> most = {"up": qdb.fitting.maximize(), "down": qdb.fitting.maximize()}
+    >>> front = qdb.fitting.pareto(model, most, {"x": qdb.fitting.bounded(0.3, low=0.0, high=1.0)}, points=3)
+    >>> front.outcomes[1].round(3)
+    array([0.5 , 0.75])
     """
     if len(objectives) != 2 or not all(isinstance(term, LinearTerm) for term in objectives.values()):
         raise ValueError(f"objectives must be two outputs, each with maximize() or minimize(); got {dict(objectives)}.")

@@ -158,7 +158,10 @@ def _from_json(value: Any) -> Any:
 
 
 def load_fit(path: str | pathlib.Path) -> Fit:
-    """A Fit from the file that `Fit.save` wrote. Raises ValueError for another file."""
+    """A Fit from the file that `Fit.save` wrote. Raises ValueError for another file.
+
+    >>> found = qdb.fitting.load_fit("fit.json")  # doctest: +SKIP
+    """
     try:
         found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         report = identifiability(np.array(found.pop("jacobian")), found.pop("labels"))

@@ -67,6 +67,15 @@ def davies(
     Traced values cannot be looked at: solvers flag an unphysical or divergent bath. A Lamb shift that is not resolved
     to 1e-8 (a peak in J too narrow, or unknown) is flagged INACCURATE_INTEGRAL.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); window: A. Trushechkin, Phys. Rev. A 103, 062226 (2021).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> generator.rates.round(4)
+    Array([[[0.    , 0.0899],
+            [0.0331, 0.    ]],
+    <BLANKLINE>
+           [[0.    , 0.0658],
+            [0.0089, 0.    ]]], dtype=float64)
     """
     system = as_system(system)
     baths, names = checked_baths(system, baths)

@@ -36,6 +36,10 @@ def lindblad(
     Raises ValueError for shapes and for operators that are not finite (flagged when traced).
     *Source:* G. Lindblad, Commun. Math. Phys. 48, 119 (1976); V. Gorini, A. Kossakowski, E. C. G. Sudarshan, J. Math.
     Phys. 17, 821 (1976).
+
+    >>> generator = qdb.lindblad(qdb.models.qubit(1.0), 0.1 * qdb.sigma_minus())
+    >>> qdb.steady_state(generator).populations.round(4)
+    Array([1., 0.], dtype=float64)
     """
     system = as_system(system)
     named = jumps if isinstance(jumps, Mapping) else {"bath0": jumps}

@@ -51,6 +51,10 @@ def low_density(
     resolved to 1e-9 (a resonance too narrow), and traced unphysical parameters.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (6)-(7), without the
     forward scattering; (20) there is half of what (7) gives. R. Dümcke, Commun. Math. Phys. 97, 331 (1985).
+
+    >>> gas = qdb.Gas([[1.0, 0.2], [0.2, 0.5]], temperature=0.5)
+    >>> qdb.steady_state(qdb.low_density(qdb.models.qubit(1.0), gas)).populations.round(4)
+    Array([0.8808, 0.1192], dtype=float64)
     """
     system = as_system(system)
     given = as_made((gases,) if isinstance(gases, Gas) else as_tuple(gases, "gases", "a Gas or a list of gases"))

@@ -32,6 +32,10 @@ def pauli(
     Returns a Generator whose Hamiltonian is diag(E). Raises ValueError for negative rates and for shapes; traced rates
     are flagged where negative or not finite.
     *Source:* W. Pauli, in Probleme der modernen Physik, Sommerfeld Festschrift (1928), for the master equation.
+
+    >>> generator = qdb.pauli([0.0, 1.0], [[0.0, 1.0], [0.5, 0.0]])
+    >>> qdb.steady_state(generator).populations.round(4)
+    Array([0.6667, 0.3333], dtype=float64)
     """
     energies = as_real(energies, "energies")
     if energies.ndim != 1:

@@ -121,6 +121,10 @@ def scattering(system: System | ArrayLike, gas: Gas, energies: ArrayLike) -> Sca
 
     Returns a Scattering, in the energy eigenbasis. Raises ValueError for mismatched dimensions and shapes.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (4)-(5).
+
+    >>> gas = qdb.Gas([[1.0, 0.2], [0.2, 0.5]], temperature=0.5)
+    >>> qdb.scattering(qdb.models.qubit(1.0), gas, [2.0]).wave_numbers.shape
+    (1, 2)
     """
     system, gas, energies = as_system(system), as_made(gas), as_real(energies, "energies")
     if energies.ndim != 1:

@@ -46,6 +46,11 @@ def universal_lindblad(
     Raises ValueError for no bath, mismatched dimensions, repeated names, or correlated couplings; with lamb_shift, for
     a density whose shift is infinite. Traced unphysical values, and a shift that is not resolved, are flagged.
     *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.universal_lindblad(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.steady_state(generator).populations.round(4)
+    Array([0.7876, 0.2124], dtype=float64)
     """
     system = as_system(system)
     baths, names = checked_baths(system, baths)

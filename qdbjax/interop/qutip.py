@@ -19,6 +19,9 @@ def to_qutip(operator: ArrayLike, dimensions: Sequence[int] | None = None) -> "q
     operator: (d, d).
     dimensions: of the factors of a tensor product, by default (d,).
     Returns a Qobj with the same entries. Raises ValueError if the dimensions do not multiply to d.
+
+    >>> qdb.interop.to_qutip(qdb.sigma_z()).shape
+    (2, 2)
     """
     matrix = np.asarray(as_matrix(operator, "operator"))
     dimensions = [matrix.shape[0]] if dimensions is None else [int(d) for d in dimensions]

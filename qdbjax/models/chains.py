@@ -19,6 +19,9 @@ def xxz_chain(fields: ArrayLike, exchange: ArrayLike, anisotropy: ArrayLike) -> 
     exchange: J, energy.
     anisotropy: Δ, a number.
     Raises ValueError for fields that are no vector.
+
+    >>> qdb.models.xxz_chain([1.0, 1.0], exchange=0.2, anisotropy=0.5)
+    System(dimension=4)
     """
     fields = as_real(fields, "fields")
     if fields.ndim != 1 or fields.shape[0] < 1:

@@ -23,6 +23,9 @@ def quantum_dot(level: ArrayLike) -> System:
 
     Couple leads with `fermion_destroy(0, 1)`.
     level: ε, energy.
+
+    >>> qdb.models.quantum_dot(0.1)
+    System(dimension=2, particle number)
     """
     level = as_scalar(level, "level")
     number = _occupations(1)[0]
@@ -37,6 +40,9 @@ def spinful_dot(level: ArrayLike, interaction: ArrayLike, zeeman: ArrayLike = 0.
     level: ε, energy.
     interaction: U, energy.
     zeeman: B, energy; the splitting of the two spins.
+
+    >>> qdb.models.spinful_dot(0.1, 1.0)
+    System(dimension=4, particle number)
     """
     level, interaction = as_scalar(level, "level"), as_scalar(interaction, "interaction")
     zeeman = as_scalar(zeeman, "zeeman")
@@ -56,6 +62,9 @@ def double_dot(levels: ArrayLike, tunneling: ArrayLike, interaction: ArrayLike =
     tunneling: t, energy.
     interaction: U, energy.
     Raises ValueError for another number of levels.
+
+    >>> qdb.models.double_dot([0.1, -0.1], 0.2)
+    System(dimension=4, particle number)
     """
     levels = as_real(levels, "levels")
     if levels.shape != (2,):
@@ -87,6 +96,9 @@ def three_dot_ring(tunneling: ArrayLike, flux: ArrayLike) -> System:
     flux: φ, flux quanta.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (28), which prints
     the energies for τ < 0.
+
+    >>> qdb.models.three_dot_ring(tunneling=0.5, flux=0.3)
+    System(dimension=3, eigenbasis given)
     """
     tunneling, flux = as_scalar(tunneling, "tunneling"), as_scalar(flux, "flux")
     tunneling, flux = (x.astype(np.promote_types(tunneling.dtype, flux.dtype)) for x in (tunneling, flux))

@@ -78,6 +78,9 @@ def three_level_maser(
     cutoff: ω_c, energy.
     Raises ValueError for another shape.
     *Source:* H. E. D. Scovil and E. O. Schulz-DuBois, Phys. Rev. Lett. 2, 262 (1959).
+
+    >>> qdb.models.three_level_maser([0.0, 1.0, 3.0], [4.0, 1.0, 50.0]).system
+    System(dimension=3)
     """
     couplings = [_hop(0, 2), _hop(1, 2), _hop(0, 1)]
     return Machine(three_level(energies), _baths(("hot", "cold", "work"), couplings, temperatures, strengths, cutoff))
@@ -103,6 +106,9 @@ def absorption_refrigerator(
     leak: amplitude of a bath's coupling to the two transitions of the others, relative to its own.
     Raises ValueError for another shape.
     *Source:* J. P. Palao, R. Kosloff, J. M. Gordon, Phys. Rev. E 64, 056130 (2001).
+
+    >>> qdb.models.absorption_refrigerator([0.0, 1.0, 3.0], [1.0, 4.0, 2.0]).system
+    System(dimension=3)
     """
     couplings = [_hop(*pair, leak) for pair in ((0, 1), (1, 2), (0, 2))]
     return Machine(three_level(energies), _baths(("cold", "hot", "room"), couplings, temperatures, strengths, cutoff))
@@ -131,6 +137,9 @@ def three_qubit_refrigerator(
     cutoff: ω_c, energy.
     Raises ValueError for another shape.
     *Source:* N. Linden, S. Popescu, P. Skrzypczyk, Phys. Rev. Lett. 105, 130401 (2010), whose baths are local.
+
+    >>> qdb.models.three_qubit_refrigerator(1.0, 2.0, 0.1, [1.0, 4.0, 2.0]).system
+    System(dimension=8, eigenbasis given)
     """
     system = _three_qubits(cold_splitting, hot_splitting, coupling)
     couplings = [embed(sigma_x(), n, [2] * 3) for n in range(3)]
@@ -205,6 +214,9 @@ def heat_rectifier(
     cutoff: ω_c, energy.
     Raises ValueError for another shape.
     *Source:* T. Werlang, M. A. Marchiori, M. F. Cornelio, D. Valente, Phys. Rev. E 89, 062109 (2014).
+
+    >>> qdb.models.heat_rectifier([1.0, 0.5], 0.2, [1.0, 0.5]).system
+    System(dimension=4, eigenbasis given)
     """
     system = _ising(splittings, ("coupling", coupling), ((0, 1),))
     flips = [embed(sigma_x(), n, [2, 2]) for n in range(2)]
@@ -231,6 +243,9 @@ def heat_transistor(
     cutoff: ω_c, energy.
     Raises ValueError for another shape.
     *Source:* K. Joulain, J. Drevillon, Y. Ezzahri, J. Ordonez-Miranda, Phys. Rev. Lett. 116, 200601 (2016).
+
+    >>> qdb.models.heat_transistor([1.0, 0.5, 1.0], [0.2, 0.2, 0.0], [1.0, 0.5, 0.5]).system
+    System(dimension=8, eigenbasis given)
     """
     system = _ising(splittings, ("couplings", couplings), ((0, 1), (1, 2), (2, 0)))
     flips = [embed(sigma_x(), n, [2] * 3) for n in range(3)]

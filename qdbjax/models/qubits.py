@@ -14,6 +14,9 @@ def qubit(splitting: ArrayLike) -> System:
     """A qubit, H = ½ω₀ σ_z; the first basis state is up (excited for ω₀ > 0).
 
     splitting: ω₀, energy.
+
+    >>> qdb.models.qubit(1.0)
+    System(dimension=2)
     """
     return System(_split(as_scalar(splitting, "splitting")))
 
@@ -30,6 +33,9 @@ def three_level(energies: ArrayLike) -> System:
 
     energies: ε (3,), energy.
     Raises ValueError for another length.
+
+    >>> qdb.models.three_level([0.0, 1.0, 3.0])
+    System(dimension=3)
     """
     energies = as_real(energies, "energies")
     if energies.shape != (3,):

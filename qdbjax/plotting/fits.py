@@ -22,6 +22,11 @@ def plot_fit(fit: Fit) -> "matplotlib.figure.Figure":
     Returns the Figure. Data carry their standard errors where these were given; they are drawn over the first condition
     of their length, one line for each value of the further conditions, or over the fitted values where these are more
     than six.
+
+    >>> model = lambda T: {"p": qdb.gibbs(qdb.models.qubit(1.0), temperature=T).populations[1]}
+    >>> found = qdb.fit(model, {"p": qdb.fitting.match(0.2)}, {"T": qdb.fitting.positive(1.0)})
+    >>> len(qdb.plot_fit(found).axes)
+    1
     """
     matched = [name for name in fit.targets if fit.targets[name][0].ndim == 1]
     size = COLUMN * (1 + len(matched)), 2.6

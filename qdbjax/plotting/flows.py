@@ -49,6 +49,11 @@ def plot_cycle(
     ax: matplotlib Axes, by default those of a new figure.
     Returns the Axes. Arrows point in the direction of positive affinity; the title says affinity and turns per time.
     Raises ValueError for a generator without cycles, for another number, and for a batch.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.plotting.plot_cycle(generator).get_title(loc="left")
+    'Cycle of affinity 1, 0.00696 turns per time'
     """
     found = cycle_analysis(generator, state)
     if not found.cycles:
@@ -104,6 +109,11 @@ def plot_currents(
     Returns the Axes. Baths that give energy stand on the left and those that take it on the right, with their energy
     current; levels in the middle. An arrow at the levels points the way in which its bath moves the system. Flows below
     1e-6 of the largest, and all but the 16 largest, are left out. Raises ValueError for a batch.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.plotting.plot_currents(generator).get_title(loc="left")
+    'Energy per time from baths into the levels'
     """
     check_generator(generator)
     if generator.rates.ndim != 3:
@@ -169,6 +179,11 @@ def plot_report(report: BalanceReport) -> "matplotlib.figure.Figure":
 
     report: from `balance_report`.
     Returns the Figure, one column wide.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> len(qdb.plotting.plot_report(qdb.balance_report(generator)).axes)
+    2
     """
     figure, (above, below) = pyplot().subplots(2, 1, figsize=(COLUMN, 3.4), layout="constrained")
     baths = np.arange(len(report.names))

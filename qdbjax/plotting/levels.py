@@ -24,6 +24,11 @@ def plot_levels(generator: Generator, *, ax: "matplotlib.axes.Axes | None" = Non
     Returns the Axes. Arrows point from level to level in the colour of their bath; their width grows with the logarithm
     of the rate, which is written beside them. Transitions slower than 1e-6 of the largest rate, and all but the 24
     fastest, are left out. Raises ValueError for a batch.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.plot_levels(generator).get_title(loc="left")
+    'Levels and transition rates'
     """
     check_generator(generator)
     if generator.rates.ndim != 3:

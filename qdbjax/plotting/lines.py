@@ -56,6 +56,10 @@ def plot_lines(
     ax: matplotlib Axes, by default those of a new figure.
     Returns the Axes: gaps in a line where a flag forbids using the values, open circles where one warns of them.
     Raises ValueError for a name that is not there or a dimension left over.
+
+    >>> warm = lambda T: qdb.gibbs(qdb.models.qubit(1.0), temperature=T).populations[1]
+    >>> qdb.plot_lines(qdb.sweep(warm, T=[0.5, 1.0]), "value").get_xlabel()
+    'T'
     """
     if is_unstructured(dataset):
         dataset = along_its_axis(dataset)

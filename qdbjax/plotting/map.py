@@ -54,6 +54,10 @@ def plot_map(
     Returns the Axes. Colours diverge around zero where the data change sign; grid points whose flag forbids using them
     are grey and hatched, those with a warning are dotted; labels come from the attributes `long_name` and `units`.
     Raises ValueError for a name that is not there or a dimension left over.
+
+    >>> data = qdb.sweep(lambda x, y: {"xy": x * y}, x=[1.0, 2.0], y=[0.5, 1.0])
+    >>> qdb.plot_map(data, "xy").get_title(loc="left")
+    'Xy'
     """
     plt = pyplot()
     select = dict(select or {})

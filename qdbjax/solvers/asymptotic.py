@@ -95,6 +95,11 @@ def asymptotic_state(generator: Generator, rho0: ArrayLike) -> AsymptoticState:
     number of stationary states does not change. Raises ValueError for a wrong shape, a trace other than 1, a negative
     eigenvalue, and above d = 32, where the ω = 0 block would be too large.
     *Source:* V. V. Albert and L. Jiang, Phys. Rev. A 89, 022118 (2014), conserved quantities of Lindblad generators.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.asymptotic_state(generator, [1.0, 0.0]).populations.round(4)
+    Array([0.7876, 0.2124], dtype=float64)
     """
     check_generator(generator)
     d = generator.dimension

@@ -57,6 +57,11 @@ def correlation(generator: Generator, state: StateLike | None, a: ArrayLike, b: 
     tends to ⟨A⟩⟨B⟩ where the stationary state is unique. NaN where the stationary state is flagged. Raises ValueError
     for shapes and times out of range, and above d = 32.
     *Source:* M. Lax, Phys. Rev. 129, 2342 (1963).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.correlation(generator, None, qdb.sigma_z(), qdb.sigma_z(), [0.0, 10.0]).real.round(4)
+    Array([1.    , 0.4236], dtype=float64)
     """
     check_dense(generator.dimension, "correlation")
     a, b = _operator(a, "a", generator), _operator(b, "b", generator)
@@ -106,6 +111,11 @@ def correlation_spectrum(
     because the secular approximation takes γ at the Bohr frequencies only. NaN where the stationary state is flagged.
     Raises ValueError for shapes, and above d = 32. One linear system a frequency.
     *Source:* M. Lax, Phys. Rev. 129, 2342 (1963).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.correlation_spectrum(generator, None, qdb.sigma_z(), qdb.sigma_z(), [0.0, 1.0]).real.round(4)
+    Array([6.77  , 0.2546], dtype=float64)
     """
     check_dense(generator.dimension, "correlation_spectrum")
     a, b = _operator(a, "a", generator), _operator(b, "b", generator)

@@ -268,6 +268,14 @@ def evolve(
     Generator, and for a protocol above d = 32. Flagged, with NaN in place of values: an integration that does not reach
     the end, more than 1024 entries of ρ that are coupled to others above d = 32, and a flagged generator.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974); R. Alicki, J. Phys. A 12, L103 (1979), heat and work.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> run = qdb.evolve(generator, [1.0, 0.0], jnp.linspace(0.0, 50.0, 3))
+    >>> run.populations.round(4)
+    Array([[0.    , 1.    ],
+           [0.782 , 0.218 ],
+           [0.7876, 0.2124]], dtype=float64)
     """
     import diffrax  # here, because importing it takes as long as importing JAX, and most sessions evolve nothing
 

@@ -41,6 +41,11 @@ def propagator(generator: Generator, time: ArrayLike) -> Matrix:
     long times cost no accuracy. Raises ValueError for a negative or non-finite time, and above d = 32; `evolve` needs
     no such matrix.
     *Source:* E. B. Davies, Commun. Math. Phys. 39, 91 (1974).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.propagator(generator, 10.0).shape
+    (4, 4)
     """
     check_generator(generator)
     check_dense(generator.dimension, "propagator")
@@ -82,6 +87,11 @@ def relaxation(generator: Generator) -> Relaxation:
     jit, grad and vmap, because eigenvectors of a matrix that is not symmetric have no reliable derivative at crossings;
     `decay_rates` runs there.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> round(qdb.relaxation(generator).gap, 5)
+    0.09884
     """
     check_generator(generator)
     check_dense(generator.dimension, "relaxation")
@@ -140,6 +150,11 @@ def decay_rates(generator: Generator) -> Array:
     refuses second ones; rates that are equal to 1e-9 of the largest entry of L share the derivative of their mean.
     Raises ValueError above d = 32.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.decay_rates(generator)[1:].round(4)
+    Array([0.0988, 0.0988, 0.1977], dtype=float64)
     """
     check_generator(generator)
     check_dense(generator.dimension, "decay_rates")

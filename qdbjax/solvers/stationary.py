@@ -159,6 +159,12 @@ def steady_state(generator: Generator, solver: AbstractSolver | None = None, *, 
     close that terms dropped by the secular step would change the currents by more than 5 %.
     *Source:* W. K. Grassmann et al., Oper. Res. 33, 1107 (1985) for the populations;
     E. B. Davies, Commun. Math. Phys. 39, 91 (1974) for the block.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> steady = qdb.steady_state(generator)
+    >>> steady.populations.round(4), qdb.explain(steady.status)
+    (Array([0.7876, 0.2124], dtype=float64), 'ok')
     """
     check_generator(generator)
     if solver is not None:

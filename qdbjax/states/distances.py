@@ -31,6 +31,9 @@ def trace_distance(rho: ArrayLike, sigma: ArrayLike) -> Scalar:
     where an eigenvalue vanishes D has a cusp, and the mean of both sides is taken; so 0 for equal states. Second
     derivatives where ρ - σ has full rank. Raises ValueError for matrices that are not Hermitian or of different size.
     *Source:* C. W. Helstrom, Quantum Detection and Estimation Theory (1976), chapter IV.
+
+    >>> round(float(qdb.trace_distance(np.diag([1.0, 0.0]), np.diag([0.5, 0.5]))), 6)
+    0.5
     """
     rho, sigma = as_two_states(rho, sigma)
     return _trace_distance(rho - sigma)
@@ -79,6 +82,9 @@ def fidelity(rho: ArrayLike, sigma: ArrayLike) -> Scalar:
     dF = 0 for orthogonal states, and dF = 0 for equal ones as Tr dρ = 0. Second derivatives where both have full rank.
     Raises ValueError for matrices that are not Hermitian or of different size.
     *Source:* A. Uhlmann, Rep. Math. Phys. 9, 273 (1976); R. Jozsa, J. Mod. Opt. 41, 2315 (1994).
+
+    >>> round(float(qdb.fidelity(np.diag([1.0, 0.0]), np.diag([0.5, 0.5]))), 6)
+    0.5
     """
     return _fidelity(*as_two_states(rho, sigma))
 

@@ -63,6 +63,10 @@ def grand_canonical(
     Returns a GrandCanonicalState. Raises ValueError for a system without a particle number, for NaN, and for both or
     neither temperature.
     *Source:* J. W. Gibbs, Elementary Principles in Statistical Mechanics (1902), in its quantum form.
+
+    >>> dot = qdb.models.quantum_dot(0.1)
+    >>> round(float(qdb.states.grand_canonical(dot, temperature=0.5, chemical_potential=0.1).number), 6)
+    0.5
     """
     system = as_system(system)
     if system.number is None:
@@ -123,6 +127,9 @@ def microcanonical(system: System | ArrayLike, *, energy: ArrayLike, width: Arra
     Returns a MicrocanonicalState, right to eps (‖H - E‖/w)². A window that holds no level, with none within 3w of E, is
     flagged TARGET_NOT_ATTAINED and its numbers are NaN. Raises ValueError for NaN, Inf or a width that is not positive.
     *Source:* M. S. S. Challa and J. H. Hetherington, Phys. Rev. Lett. 60, 77 (1988).
+
+    >>> round(float(qdb.states.microcanonical(qdb.models.qubit(1.0), energy=-0.5, width=0.1).energy), 6)
+    -0.5
     """
     energy, width = as_scalar(energy, "energy"), as_scalar(width, "width", low=0, strict=True)
     state = _microcanonical(as_system(system), energy, width)
@@ -161,6 +168,9 @@ def susceptibility(
     differentiable at degenerate levels, where χ has Curie's term ∝ 1/T. Raises ValueError for T = 0, where that term
     diverges, for T = ∞ and for other shapes.
     *Source:* R. Kubo, J. Phys. Soc. Jpn. 12, 570 (1957).
+
+    >>> qdb.states.susceptibility(qdb.models.qubit(1.0), [qdb.sigma_z()], temperature=1.0).round(4)
+    Array([[0.7864]], dtype=float64)
     """
     system, beta = as_system(system), finite_inverse(temperature, inverse_temperature)
     observables = as_hermitian(observables, "observables", ndim=(2, 3))

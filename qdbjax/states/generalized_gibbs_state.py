@@ -70,6 +70,10 @@ def generalized_gibbs(
     both or neither of the two, for other shapes, NaN or Inf, charges that do not commute, and, given averages, charges
     that depend linearly on each other and 1.
     *Source:* E. T. Jaynes, Phys. Rev. 106, 620 (1957).
+
+    >>> found = qdb.generalized_gibbs([qdb.sigma_z()], averages=[0.5])
+    >>> found.multipliers.round(4)  # -artanh 0.5
+    Array([-0.5493], dtype=float64)
     """
     if (averages is None) == (multipliers is None):
         raise ValueError("give exactly one of averages and multipliers.")

@@ -53,6 +53,9 @@ def gibbs(
     inverse_temperature: β = 1/T, of either sign; β = 0 is the maximally mixed state.
     Returns a GibbsState. Raises ValueError for NaN and for both or neither temperature.
     *Source:* J. W. Gibbs, Elementary Principles in Statistical Mechanics (1902), in its quantum form.
+
+    >>> qdb.gibbs(qdb.models.qubit(1.0), temperature=1.0).populations.round(4)
+    Array([0.7311, 0.2689], dtype=float64)
     """
     name, value = one_temperature(temperature, inverse_temperature)
     system = as_system(system)

@@ -52,6 +52,11 @@ def mean_force(
     stay right. Second derivatives are exact up to d·e = 64. Raises ValueError for dimensions that do not divide, T = 0,
     T = ∞, and matrices that are not Hermitian or finite.
     *Source:* M. Campisi, P. Talkner and P. Hänggi, Phys. Rev. Lett. 102, 210401 (2009).
+
+    >>> total = qdb.embed(0.5 * qdb.sigma_z(), 0, [2, 2]) + 0.2 * np.kron(qdb.sigma_x(), qdb.sigma_x())
+    >>> qdb.mean_force(total, np.zeros((2, 2)), temperature=1.0).density_matrix.real.round(4)
+    Array([[0.2717, 0.    ],
+           [0.    , 0.7283]], dtype=float64)
     """
     hamiltonian = as_hermitian(hamiltonian, "hamiltonian")
     environment = as_hermitian(environment, "environment")
@@ -102,6 +107,11 @@ def ultrastrong_mean_force(
     inverse_temperature: β = 1/T, of either sign.
     Returns a MeanForce. Raises ValueError for T = 0, T = ∞ and another shape.
     *Source:* J. D. Cresser and J. Anders, Phys. Rev. Lett. 127, 250601 (2021).
+
+    >>> found = qdb.states.ultrastrong_mean_force(qdb.models.qubit(1.0), qdb.sigma_x(), temperature=1.0)
+    >>> found.density_matrix.real.round(4)
+    Array([[0.5, 0. ],
+           [0. , 0.5]], dtype=float64)
     """
     system, coupling = as_system(system), as_hermitian(coupling, "coupling")
     if coupling.shape[0] != system.dimension:

@@ -61,6 +61,10 @@ def damped_oscillator(
     to rounding (γ → 0 and ω₀ > 20 T). Raises ValueError outside these ranges, and for both or neither temperature.
     *Source:* H. Grabert, U. Weiss and P. Talkner, Z. Phys. B 55, 87 (1984); S. Hilt, B. Thomas and E. Lutz,
     Phys. Rev. E 84, 031110 (2011).
+
+    >>> found = qdb.states.damped_oscillator(1.0, damping=0.1, cutoff=10.0, temperature=1.0)
+    >>> round(float(found.position_variance), 4)
+    1.0814
     """
     positive = {"frequency": frequency, "cutoff": cutoff, "mass": mass}
     checked = {name: as_scalar(value, name, low=0, strict=True) for name, value in positive.items()}

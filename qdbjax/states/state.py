@@ -106,6 +106,11 @@ def expect(state: StateLike, observable: ArrayLike) -> Float[Array, "..."]:
 
     Returns a real number, one for each time of an evolution, units of A; NaN where the state is flagged. Raises
     ValueError for an operator that is not Hermitian (take its two Hermitian parts), and for shapes.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> round(float(qdb.expect(qdb.steady_state(generator), qdb.sigma_z())), 4)
+    -0.5752
     """
     operator = jnp.asarray(as_hermitian(observable, "observable"))
     held = getattr(state, "state", state)

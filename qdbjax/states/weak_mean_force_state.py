@@ -42,6 +42,11 @@ def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
     landmarks, of which a sweep is told INACCURATE_INTEGRAL. Raises TypeError for another kind of bath; ValueError for
     T = 0 and for another dimension.
     *Source:* E. Geva, E. Rosenman and D. Tannor, J. Chem. Phys. 113, 1380 (2000).
+
+    >>> bath = qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=1.0)
+    >>> qdb.states.weak_mean_force(qdb.models.qubit(1.0), bath).density_matrix.real.round(4)
+    Array([[0.2775, 0.    ],
+           [0.    , 0.7225]], dtype=float64)
     """
     system, bath = as_system(system), as_made(bath)
     if not isinstance(bath, Bath):

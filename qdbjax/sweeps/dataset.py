@@ -85,6 +85,10 @@ def sweep(
     than the free memory, StoreError (a ValueError) for a store that is there, another's, or being written by somebody
     else, OSError for a full disk, ClusterError (an OSError) for workers that differ or a scheduler that is gone. Where
     a block of grid points runs out of memory it is halved.
+
+    >>> warm = lambda T: qdb.gibbs(qdb.models.qubit(1.0), temperature=T).populations[1]
+    >>> qdb.sweep(warm, T=[0.5, 1.0])["value"].values.round(4)
+    array([0.1192, 0.2689])
     """
     _import_xarray()
     coordinates = {name: np.asarray(values) for name, values in as_axes(axes, named_axes).items()}

@@ -20,6 +20,9 @@ class System(eqx.Module):
     With eigenbasis and energies no eigensystem is computed, derivatives go through them, and levels keep their order;
     without, levels ascend. Raises ValueError or TypeError for concrete input that is not finite, not Hermitian, of
     another shape, or does not obey the equations; traced input that is not finite is flagged by solvers.
+
+    >>> qdb.System([[0.5, 0.1], [0.1, -0.5]])
+    System(dimension=2)
     """
 
     hamiltonian: AnyMatrix

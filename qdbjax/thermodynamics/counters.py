@@ -47,6 +47,11 @@ def counter(generator: Generator, of: str = "energy", bath: str | int | None = N
     Returns a Counter, positive into the system except for the entropy. Raises ValueError for an unknown quantity or
     bath, and for particles where no bath exchanges any.
     *Source:* M. Esposito, U. Harbola, S. Mukamel, Rev. Mod. Phys. 81, 1665 (2009).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.thermodynamics.counter(generator, "energy", 0).energy
+    Array([1., 0.], dtype=float64)
     """
     check_generator(generator)
     if of not in COUNTED:

@@ -131,6 +131,11 @@ def cumulants(
     where the state is flagged. Raises ValueError for an unknown bath or quantity, for particles where none are
     exchanged, and for an order below 1.
     *Source:* C. Flindt, T. Novotný, A. Braggio, A.-P. Jauho, Phys. Rev. B 82, 155407 (2010).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.cumulants(generator, None, 0, order=2).round(5)  # mean and noise of the energy from hot
+    Array([0.00696, 0.01456], dtype=float64)
     """
     counters, powers = stack_counters([_as_counter(generator, bath, of)]), (_check_order(order, "order"),)
     return _cumulants(generator, state_of(generator, state), counters, powers)[1:]
@@ -151,6 +156,12 @@ def joint_cumulants(
     Returns (orders[0] + 1, orders[1] + 1, …). NaN where the state is flagged. Raises ValueError for an order below 1,
     and where counters and orders are not equally many.
     *Source:* C. Flindt, T. Novotný, A. Braggio, A.-P. Jauho, Phys. Rev. B 82, 155407 (2010).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> counters = [qdb.thermodynamics.counter(generator, "energy", bath) for bath in (0, 1)]
+    >>> round(float(qdb.thermodynamics.joint_cumulants(generator, None, counters, (1, 1))[1, 1]), 5)
+    -0.01456
     """
     powers = tuple(_check_order(order, "orders") for order in orders)
     if len(counters) != len(powers):
@@ -207,6 +218,12 @@ def noise_matrix(
     Returns (counter, counter), symmetric, positive semidefinite, units of X_i X_j per time. NaN where the state is
     flagged.
     *Source:* C. Flindt, T. Novotný, A. Braggio, A.-P. Jauho, Phys. Rev. B 82, 155407 (2010).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.thermodynamics.noise_matrix(generator, None).round(4)
+    Array([[ 0.0146, -0.0146],
+           [-0.0146,  0.0146]], dtype=float64)
     """
     chosen = all_counters(generator)[1] if counters is None else stack_counters(list(counters))
     return _noise(generator, state_of(generator, state), chosen)
@@ -252,6 +269,11 @@ def noise_spectrum(
     Returns (n, counter, counter) complex, Hermitian in the last two. NaN where the state is flagged. Raises ValueError
     for frequencies that are not a vector.
     *Source:* C. Flindt, T. Novotný, A.-P. Jauho, Physica E 29, 411 (2005).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.thermodynamics.noise_spectrum(generator, None, [0.0, 1.0]).shape
+    (2, 2, 2)
     """
     frequencies = as_real(frequencies, "frequencies")
     if frequencies.ndim != 1:

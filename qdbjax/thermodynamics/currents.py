@@ -71,6 +71,12 @@ def micro_currents(generator: Generator, state: StateLike | None = None) -> Floa
     that the bath lifts the system, so that (E_m - E_n) J flows into it. NaN where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), whose micro-currents count into the field:
     minus ours.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.micro_currents(generator)[0].round(5)
+    Array([[ 0.     , -0.00696],
+           [ 0.00696,  0.     ]], dtype=float64)
     """
     found = micro_currents_of(generator, state_of(generator, state))
     return named(found, ("bath", "to", "from"), bath=generator.names)
@@ -86,6 +92,11 @@ def energy_currents(generator: Generator, state: StateLike | None = None) -> Per
 
     Returns (bath,), energy per time, positive into the system. NaN where the state is flagged.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43), summed over pairs m > n once.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.energy_currents(generator).round(5)
+    Array([ 0.00696, -0.00696], dtype=float64)
     """
     return named(energy_currents_of(generator, state_of(generator, state)), ("bath",), bath=generator.names)
 
@@ -142,6 +153,11 @@ def heat_currents(generator: Generator, state: StateLike | None = None) -> PerBa
     NaN where the state is flagged. Raises ValueError for a state of another dimension, and for a matrix that is not
     Hermitian, positive semidefinite and of trace 1 (seen where its numbers are concrete).
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (43).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.heat_currents(generator).round(5)
+    Array([ 0.00696, -0.00696], dtype=float64)
     """
     return named(heat_currents_of(generator, state_of(generator, state)), ("bath",), bath=generator.names)
 
@@ -196,6 +212,11 @@ def particle_currents(generator: Generator, state: StateLike | None = None, numb
     for an N that does not commute with the Hamiltonian (outside it takes d² x d² matrices). Raises ValueError if there
     is nothing to count, and for an N that is not Hermitian or of another shape.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (42), summed over pairs m > n once.
+
+    >>> lead = lambda mu: qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(0.01), temperature=0.5, chemical_potential=mu)
+    >>> dot = qdb.davies(qdb.models.quantum_dot(0.1), [lead(0.2), lead(-0.2)])
+    >>> qdb.particle_currents(dot).round(5)
+    Array([ 0.00614, -0.00614], dtype=float64)
     """
     found = _particles(generator, state_of(generator, state), number)
     return named(found, ("bath",), bath=generator.names)
@@ -230,6 +251,11 @@ def entropy_production(generator: Generator, state: StateLike | None = None) -> 
     `performance` and `balance_report` say. NaN if a bath has no single temperature (local-KMS field) and where the
     state is flagged.
     *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> round(float(qdb.entropy_production(generator)), 5)
+    0.00696
     """
     return _entropy_production(generator, state_of(generator, state))
 

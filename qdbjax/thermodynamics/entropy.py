@@ -88,6 +88,11 @@ def entropy_rates(
     stationary state is flagged. Raises ValueError for a matrix that is not a density matrix, and above d = 32.
     *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978); M. Esposito and C. Van den Broeck, Phys. Rev. Lett. 104, 090601
     (2010), for the split.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> round(float(qdb.thermodynamics.entropy_rates(generator).production), 5)
+    0.00696
     """
     check_dense(generator.dimension, "entropy_rates")
     return _entropy_rates(generator, state_of(generator, state), state_of(generator, steady))
@@ -121,6 +126,11 @@ def spohn_entropy_production(generator: Generator, state: StateLike, steady: Sta
     Returns a scalar, nats per time; inf in a pure state that evolves into a mixed one, NaN where the stationary state
     is flagged. Raises ValueError for a matrix that is not a density matrix, and above d = 32.
     *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> round(float(qdb.thermodynamics.spohn_entropy_production(generator, np.diag([0.5, 0.5]))), 4)
+    0.0745
     """
     return entropy_rates(generator, state, steady).nonadiabatic
 
@@ -138,6 +148,11 @@ def free_energy(generator: Generator, state: StateLike, temperature: ArrayLike) 
     Returns a scalar, energy. NaN where the state is flagged. Raises ValueError for a matrix that is not a density
     matrix, and for a negative temperature.
     *Source:* H. Hasegawa, J. Ishikawa, K. Takara, D. J. Driebe, Phys. Lett. A 374, 1001 (2010).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> round(float(qdb.thermodynamics.free_energy(generator, np.diag([0.5, 0.5]), 1.0)), 4)  # -ln 2
+    -0.6931
     """
     temperature = as_scalar(temperature, "temperature", low=0)
     return _free_energy(generator, state_of(generator, state), temperature)

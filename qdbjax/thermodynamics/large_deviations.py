@@ -88,6 +88,12 @@ def generating_function(generator: Generator, counters: Counter | Sequence[Count
     Returns a scalar, inverse time; differentiable to any order, at degenerate levels too (through the projector of the
     dominant eigenvalue, never an eigenvector). Raises ValueError unless there is one field a counter.
     *Source:* M. Esposito, U. Harbola, S. Mukamel, Rev. Mod. Phys. 81, 1665 (2009).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> hot_energy = qdb.thermodynamics.counter(generator, "energy", 0)
+    >>> round(float(qdb.thermodynamics.generating_function(generator, hot_energy, 0.1)), 6)
+    0.000769
     """
     many = [counters] if isinstance(counters, Counter) else list(counters)
     fields = jnp.atleast_1d(as_real(fields, "fields"))
@@ -107,6 +113,11 @@ def fluctuation_symmetry(generator: Generator, fields: ArrayLike) -> Float[Array
 
     Returns an array of the shape of fields, inverse time. NaN for a local-KMS field, whose T has no one value.
     *Source:* J. L. Lebowitz and H. Spohn, J. Stat. Phys. 95, 333 (1999).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> bool(abs(qdb.thermodynamics.fluctuation_symmetry(generator, [0.1])).max() < 1e-12)
+    True
     """
     fields = as_real(fields, "fields")
     gained = counter(generator, "entropy")
@@ -128,6 +139,11 @@ def fano_factor(
     Returns a scalar, units of what is counted. Diverges where the current vanishes and its noise does not, as at
     equilibrium; NaN where the state is flagged. Raises ValueError as `cumulants`.
     *Source:* U. Fano, Phys. Rev. 72, 26 (1947); Y. M. Blanter and M. Büttiker, Phys. Rep. 336, 1 (2000), for currents.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> round(float(qdb.thermodynamics.fano_factor(generator, None, 0, of="energy")), 3)
+    2.094
     """
     mean, noise = cumulants(generator, state, bath, of=of, order=2)
     return noise / jnp.abs(mean)
@@ -147,6 +163,11 @@ def uncertainty_ratio(
     Returns a scalar without unit. NaN where the state is flagged, or a bath has no single temperature. Raises
     ValueError as `cumulants`.
     *Source:* A. C. Barato and U. Seifert, Phys. Rev. Lett. 114, 158101 (2015).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> bool(qdb.thermodynamics.uncertainty_ratio(generator, None, 0) >= 1)
+    True
     """
     mean, noise = cumulants(generator, state, bath, of=of, order=2)
     return noise * entropy_production(generator, state) / (2 * mean * mean)

@@ -66,6 +66,13 @@ def second_law(evolution: Evolution, *, temperature: ArrayLike | None = None) ->
     NaN from the first time on at which a bath has no temperature above 0. Raises ValueError for an evolution under a
     constant generator or without density matrices, and for a negative temperature.
     *Source:* R. Alicki, J. Phys. A 12, L103 (1979).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> drive = lambda time: qdb.davies(qdb.models.qubit(1.0 + 0.01 * time), [hot, cold])
+    >>> run = qdb.evolve(drive, [0.0, 1.0], jnp.linspace(0.0, 50.0, 3))
+    >>> law = qdb.thermodynamics.second_law(run)
+    >>> bool((law.entropy_produced >= 0).all())
+    True
     """
     if evolution.account is None:
         raise ValueError(

@@ -112,6 +112,11 @@ def performance(
     bath, one with two roles, or fewer than two thermal ones.
     *Source:* A. Levy and R. Kosloff, Phys. Rev. Lett. 108, 070604 (2012), for heat-driven cooling; H. B. Callen,
     Thermodynamics (2nd edition, 1985), chapter 4.
+
+    >>> system, baths = qdb.models.three_level_maser([0.0, 1.0, 3.0], [4.0, 1.0, 50.0])
+    >>> reached = qdb.thermodynamics.performance(qdb.davies(system, baths), work=2)
+    >>> round(float(reached.efficiency), 4)
+    0.3333
     """
     check_generator(generator)
     given = (work,) if isinstance(work, str | int) else tuple(work)
@@ -269,6 +274,10 @@ def rectification(generator: Generator, between: tuple[Name, Name] = (0, 1)) -> 
     Returns a Rectification; R is NaN where neither direction carries heat, as at equal temperatures. Raises ValueError
     for an unknown bath or one named twice.
     *Source:* T. Werlang, M. A. Marchiori, M. F. Cornelio, D. Valente, Phys. Rev. E 89, 062109 (2014).
+
+    >>> system, baths = qdb.models.heat_rectifier([1.0, 0.5], 0.2, [1.0, 0.5])
+    >>> round(float(qdb.thermodynamics.rectification(qdb.davies(system, baths)).coefficient), 4)
+    0.2885
     """
     first, second = (bath_index(generator, bath, "between") for bath in between)
     if first == second:
@@ -308,6 +317,11 @@ def amplification(generator: Generator, *, control: Name, output: Name) -> Scala
     Returns a scalar without unit, both currents positive into the system; NaN where the control's current does not
     change or the state is flagged. Raises ValueError for an unknown bath.
     *Source:* K. Joulain, J. Drevillon, Y. Ezzahri, J. Ordonez-Miranda, Phys. Rev. Lett. 116, 200601 (2016).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> round(float(qdb.thermodynamics.amplification(generator, control=0, output=1)), 4)
+    -1.0
     """
     return _amplification(generator, bath_index(generator, control, "control"), bath_index(generator, output, "output"))
 

@@ -50,6 +50,11 @@ def affinities(generator: Generator) -> RealVector:
 
     Returns (n,), μ/T without unit, -1/T in inverse energy; not finite for a bath at T = 0, NaN for a local-KMS field.
     *Source:* H. B. Callen, Thermodynamics (2nd edition, 1985), chapter 14.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.thermodynamics.affinities(generator).round(4)
+    Array([-1., -2.], dtype=float64)
     """
     inverse = 1 / generator.temperatures
     potentials = generator.chemical_potentials * inverse if generator.exchanges_particles else None
@@ -102,6 +107,12 @@ def onsager_matrix(generator: Generator) -> Float[Array, "current force"]:
     per time between energies. NaN where the stationary state is flagged. Raises ValueError for a bath at T = 0 or
     without a single temperature.
     *Source:* L. Onsager, Phys. Rev. 37, 405 (1931); H. Spohn and J. L. Lebowitz, Adv. Chem. Phys. 38, 109 (1978).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.onsager_matrix(generator).round(5)
+    Array([[ 0.01137, -0.00368],
+           [-0.01137,  0.00368]], dtype=float64)
     """
     check_generator(generator)
     _check(generator, "onsager_matrix")
@@ -114,6 +125,11 @@ def response_labels(generator: Generator) -> tuple[str, ...]:
     generator: of any kind.
 
     Returns one string for each current and its force.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.thermodynamics.response_labels(generator)
+    ('energy bath0', 'energy bath1')
     """
     return all_counters(generator)[0]
 
@@ -138,6 +154,11 @@ def conductances(generator: Generator) -> Float[Array, "current parameter"]:
     Returns (n, n), positive into the system. Units: unit of the current over energy. NaN where the stationary state is
     flagged. Raises ValueError as `onsager_matrix`.
     *Source:* G. Benenti, G. Casati, K. Saito, R. S. Whitney, Phys. Rep. 694, 1 (2017), for linear response.
+
+    >>> lead = lambda mu: qdb.Lead(qdb.fermion_destroy(0, 1), qdb.Flat(0.01), temperature=0.5, chemical_potential=mu)
+    >>> dot = qdb.davies(qdb.models.quantum_dot(0.1), [lead(0.2), lead(-0.2)])
+    >>> qdb.thermodynamics.conductances(dot).shape
+    (4, 4)
     """
     _check(generator, "conductances")
     return _conductances(generator)
@@ -159,6 +180,11 @@ def second_order_response(generator: Generator) -> Float[Array, "current force f
     Returns (n, n, n), symmetric in the last two. NaN where the stationary state is flagged. Raises ValueError as
     `onsager_matrix`.
     *Source:* D. Andrieux and P. Gaspard, J. Chem. Phys. 121, 6167 (2004).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.thermodynamics.second_order_response(generator).shape
+    (2, 2, 2)
     """
     _check(generator, "second_order_response")
     return _second_order(generator)
@@ -186,6 +212,11 @@ def transition_response(generator: Generator) -> Float[Array, "bath to from forc
     Returns (bath, level, level, n), positive into the system on m > n. NaN where the stationary state is flagged.
     Raises ValueError as `onsager_matrix`.
     *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (57) with the signs of (57c) put right.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.thermodynamics.transition_response(generator).shape
+    (2, 2, 2, 2)
     """
     _check(generator, "transition_response")
     return _transition(generator)
@@ -215,6 +246,12 @@ def kubo_matrix(generator: Generator, state: StateLike | None = None) -> Float[A
     Returns (n, n), order and units of `onsager_matrix`. NaN where the state is flagged. Raises ValueError above d = 32,
     and where particles are exchanged by a System without number.
     *Source:* H. Spohn and J. L. Lebowitz, Adv. Chem. Phys. 38, 109 (1978).
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.thermodynamics.kubo_matrix(generator).round(5)
+    Array([[ 0.00977, -0.00777],
+           [-0.00777,  0.00577]], dtype=float64)
     """
     if generator.exchanges_particles and generator.system.number is None:
         raise ValueError("kubo_matrix needs System(hamiltonian, number=N) where particles are exchanged.")

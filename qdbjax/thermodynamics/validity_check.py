@@ -140,6 +140,11 @@ def validity(generator: Generator) -> Validity:
     Returns a Validity, differentiable; printed, it says so in words, with what to use instead. Raises ValueError for
     `low_density`, which makes other steps.
     *Source:* H.-P. Breuer and F. Petruccione, The Theory of Open Quantum Systems (2002), section 3.3.1.
+
+    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> qdb.validity(generator).names
+    ('bath0', 'bath1')
     """
     check_generator(generator)
     step = generator.jumps.secular_step

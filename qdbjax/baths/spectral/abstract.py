@@ -79,6 +79,9 @@ class Custom(AbstractSpectralDensity):
         (two where parameters are traced), each more than a fifth away from the next.
     Integrals over the density (Lamb shift, memory) rest on both; they are flagged or refused where these do not do.
     Raises TypeError, in one sentence, for a function that JAX cannot compute or that is complex, integer or no scalar.
+
+    >>> qdb.baths.Custom(lambda w: 0.1 * w * jnp.exp(-w))(jnp.array([1.0])).round(4)
+    Array([0.0368], dtype=float64)
     """
 
     function: Callable
@@ -139,6 +142,9 @@ class Sum(AbstractSpectralDensity):
     """J(ω) = Σ_i J_i(ω), several independent environments at one temperature; `J_1 + J_2` says the same.
 
     parts: spectral densities J_i, or callables J_i(ω); at least one.
+
+    >>> (qdb.Ohmic(0.01, cutoff=10.0) + qdb.Flat(0.1))(jnp.array([1.0])).round(4)
+    Array([0.109], dtype=float64)
     """
 
     parts: tuple[AbstractSpectralDensity, ...]

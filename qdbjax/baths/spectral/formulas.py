@@ -43,6 +43,9 @@ class Ohmic(AbstractCutoffDensity):
 
     strength: η >= 0, dimensionless.
     cutoff: ω_c > 0, energy; inf for none.
+
+    >>> qdb.Ohmic(0.01, cutoff=10.0)(jnp.array([1.0])).round(5)
+    Array([0.00905], dtype=float64)
     """
 
     finite_at_zero: ClassVar[bool] = True
@@ -63,6 +66,9 @@ class PowerLaw(AbstractCutoffDensity):
     strength: η >= 0, dimensionless.
     cutoff: ω_c > 0, energy; finite.
     exponent: s > 0.
+
+    >>> qdb.PowerLaw(0.01, cutoff=10.0, exponent=3.0)(jnp.array([1.0])).round(7)
+    Array([9.05e-05], dtype=float64)
     """
 
     strength: Converted = number(low=0)
@@ -79,6 +85,9 @@ class DrudeLorentz(AbstractCutoffDensity):
 
     strength: η >= 0, dimensionless.
     cutoff: ω_c > 0, energy; inf for none.
+
+    >>> qdb.DrudeLorentz(0.1, cutoff=2.0)(jnp.array([1.0])).round(4)
+    Array([0.08], dtype=float64)
     """
 
     finite_at_zero: ClassVar[bool] = True
@@ -97,6 +106,9 @@ class Algebraic(AbstractCutoffDensity):
     strength: η >= 0, dimensionless.
     cutoff: ω_c > 0, energy; inf for none.
     power: p > 0; p = 1 is Drude-Lorentz.
+
+    >>> qdb.baths.Algebraic(0.01, cutoff=10.0, power=2.0)(jnp.array([1.0])).round(5)
+    Array([0.0098], dtype=float64)
     """
 
     finite_at_zero: ClassVar[bool] = True
@@ -121,6 +133,9 @@ class UnderdampedLorentzian(AbstractSpectralDensity):
     strength: λ >= 0, energy^{3/2}.
     frequency: Ω > 0, energy.
     width: Γ > 0, energy.
+
+    >>> qdb.UnderdampedLorentzian(0.1, frequency=1.0, width=0.2)(jnp.array([1.0])).round(4)
+    Array([0.05], dtype=float64)
     """
 
     finite_at_zero: ClassVar[bool] = True
@@ -151,6 +166,9 @@ class Flat(AbstractSpectralDensity):
     either sign.
 
     strength: κ >= 0, energy; a lead tunnels at Γ = 2πκ.
+
+    >>> qdb.Flat(0.1)(jnp.array([1.0]))
+    Array([0.1], dtype=float64)
     """
 
     strength: Converted = number(low=0)
@@ -174,6 +192,9 @@ class LorentzianBand(AbstractSpectralDensity):
     strength: κ >= 0, energy; Γ = 2πκ at the centre.
     center: ω₀, energy.
     width: w > 0, energy.
+
+    >>> qdb.baths.LorentzianBand(0.1, center=0.0, width=1.0)(jnp.array([1.0])).round(4)
+    Array([0.05], dtype=float64)
     """
 
     strength: Converted = number(low=0)

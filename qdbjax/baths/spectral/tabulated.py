@@ -26,6 +26,9 @@ class Tabulated(AbstractSpectralDensity):
     frequencies: (n,), energy, > 0 and ascending.
     values: (n,), energy, J at them, >= 0.
     Raises ValueError if they are not; NaN where they are traced.
+
+    >>> qdb.Tabulated([0.5, 1.0], [0.1, 0.3])(jnp.array([0.75]))
+    Array([0.2], dtype=float64)
     """
 
     finite_at_zero: ClassVar[bool] = True
