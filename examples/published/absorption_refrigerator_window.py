@@ -4,8 +4,8 @@
 Three levels cool by heat alone while ω_c/ω_h stays below Carnot's coefficient of performance,
 (1 - T_r/T_h) T_c/(T_r - T_c): there, and not before, the cooling current vanishes, and the machine works reversibly.
 
-J. P. Palao, R. Kosloff, J. M. Gordon, Phys. Rev. E 64, 056130 (2001): the cooling window. The edge is found in ever
-finer grids.
+*Source:* J. P. Palao, R. Kosloff, J. M. Gordon, Phys. Rev. E 64, 056130 (2001): the cooling window. The edge is found
+in ever finer grids.
 """
 
 import pathlib

@@ -4,7 +4,7 @@
 A driven atom that has just emitted a photon is in its ground state, and takes its time to emit another one:
 g₂(τ) = 1 - e^{-3γτ/4}(cos κτ + (3γ/4κ) sin κτ) with κ² = Ω² - γ²/16 on resonance.
 
-H. J. Carmichael, D. F. Walls, J. Phys. B 9, L43 (1976).
+*Source:* H. J. Carmichael, D. F. Walls, J. Phys. B 9, L43 (1976).
 """
 
 import pathlib

@@ -5,7 +5,8 @@ At large bias electrons enter at Γ_L and leave at Γ_R, and the cumulant genera
 S(χ) = -½(Γ_L + Γ_R) + ½√((Γ_L + Γ_R)² + 4Γ_LΓ_R(e^χ - 1)); its derivatives are the cumulants, the second one over the
 first the Fano factor (Γ_L² + Γ_R²)/(Γ_L + Γ_R)².
 
-D. A. Bagrets, Yu. V. Nazarov, Phys. Rev. B 67, 085316 (2003): a single resonant level in sequential tunnelling.
+*Source:* D. A. Bagrets, Yu. V. Nazarov, Phys. Rev. B 67, 085316 (2003): a single resonant level in sequential
+tunnelling.
 """
 
 import pathlib

@@ -6,7 +6,7 @@ electron goes through a bonding and an antibonding state, and the noise over twi
 
 F = 1 - 8Γ_L t_c² [4ε²(Γ_R - Γ_L) + 8Γ_R t_c²]/[4Γ_L ε² + 4t_c²(Γ_R + 2Γ_L)]², 5/9 at ε = 0 for equal rates.
 
-R. Aguado, T. Brandes, Phys. Rev. Lett. 92, 206601 (2004), the Fano factor without dissipation, for Γ ≪ t_c;
+*Source:* R. Aguado, T. Brandes, Phys. Rev. Lett. 92, 206601 (2004), the Fano factor without dissipation, for Γ ≪ t_c;
 B. Elattari, S. A. Gurvitz, Phys. Lett. A 292, 289 (2002).
 """
 

@@ -5,8 +5,8 @@ A level between a hot and a cold lead turns heat into electric power, each elect
 the largest power over level and voltage the efficiency is
 η = η_C/2 + η_C²/8 + [7 + csch²(a/2)] η_C³/96 + … with a tanh(a/2) = 2, a = 2.39936.
 
-M. Esposito, K. Lindenberg, C. Van den Broeck, EPL 85, 60010 (2009). The maximum is found by Newton's method on the
-exact second derivatives of the stationary current.
+*Source:* M. Esposito, K. Lindenberg, C. Van den Broeck, EPL 85, 60010 (2009). The maximum is found by Newton's method
+on the exact second derivatives of the stationary current.
 """
 
 import pathlib

@@ -6,8 +6,8 @@ a time τ at least 𝓛²/τ more, 𝓛 the thermodynamic length. The friction o
 𝓛² = (T/Γ)θ² with θ = 2 arctan tanh(x/4) for a final level xT, π/2 for a perfect erasure, and the best protocol is
 ε = 2T artanh sin(θt/τ).
 
-D. A. Sivak, G. E. Crooks, Phys. Rev. Lett. 108, 190602 (2012); P. R. Zulkowski, M. R. DeWeese, Phys. Rev. E 89, 052140
-(2014): optimal erasure. Two times and their extrapolation to slow driving.
+*Source:* D. A. Sivak, G. E. Crooks, Phys. Rev. Lett. 108, 190602 (2012); P. R. Zulkowski, M. R. DeWeese, Phys. Rev. E
+89, 052140 (2014): optimal erasure. Two times and their extrapolation to slow driving.
 """
 
 import pathlib

@@ -4,8 +4,8 @@
 A driven atom that decays at γ: two of the eigenvalues of its generator are -3γ/4 ± √(γ²/16 - Ω²). They meet, and their
 modes with them, at Ω = γ/4; beyond, relaxation oscillates.
 
-F. Minganti, A. Miranowicz, R. W. Chhajlany, F. Nori, Phys. Rev. A 100, 062131 (2019): the Liouvillian exceptional point
-of this atom; B. R. Mollow, Phys. Rev. 188, 1969 (1969): the eigenvalues.
+*Source:* F. Minganti, A. Miranowicz, R. W. Chhajlany, F. Nori, Phys. Rev. A 100, 062131 (2019): the Liouvillian
+exceptional point of this atom; B. R. Mollow, Phys. Rev. 188, 1969 (1969): the eigenvalues.
 """
 
 import pathlib

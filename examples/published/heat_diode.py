@@ -5,7 +5,8 @@ Two qubits coupled by σ_zσ_z, each with its own bath. Heat goes round the four
 J = 4g (Πa₊ - Πa₋)/Σ trees, by Schnakenberg's formula. Where the cold bath cannot flip the stiff qubit no heat flows:
 rectification tends to one.
 
-T. Werlang, M. A. Marchiori, M. F. Cornelio, D. Valente, Phys. Rev. E 89, 062109 (2014): optimal rectification.
+*Source:* T. Werlang, M. A. Marchiori, M. F. Cornelio, D. Valente, Phys. Rev. E 89, 062109 (2014): optimal
+rectification.
 """
 
 import itertools

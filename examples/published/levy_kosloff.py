@@ -5,7 +5,7 @@ Two qubits that exchange excitations, each with a bath of its own. If each bath 
 heat flows from the fuller to the emptier one: from cold to hot as soon as ω_c/T_c < ω_h/T_h. It turns round at
 ω_c = ω_h T_c/T_h exactly. The global equation sends heat from hot to cold everywhere.
 
-A. Levy, R. Kosloff, EPL 107, 20004 (2014): the sign of the local current, (18).
+*Source:* A. Levy, R. Kosloff, EPL 107, 20004 (2014): the sign of the local current.
 """
 
 import pathlib

@@ -5,7 +5,8 @@ Two orbitals that repel each other, the upper one hardly coupled to the drain: o
 in it and block the other one. Between the steps the current is that of a three-state chain,
 I = (Γ_La + Γ_Lb)/(1 + Γ_La/Γ_Ra + Γ_Lb/Γ_Rb), and falls although the bias rises.
 
-M. H. Hettler, H. Schoeller, W. Wenzel, Europhys. Lett. 57, 571 (2002): strong negative differential conductance.
+*Source:* M. H. Hettler, H. Schoeller, W. Wenzel, Europhys. Lett. 57, 571 (2002): strong negative differential
+conductance.
 """
 
 import pathlib

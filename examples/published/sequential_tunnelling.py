@@ -5,8 +5,8 @@ Through a level without interaction I = ∫dε/2π Γ_LΓ_R/[(ε - ε₀)² + Γ
 is sharp against the Fermi functions, and what is left, Γ_LΓ_R/Γ (f_L - f_R), is the Davies equation. The difference
 falls as Γ/T.
 
-C. W. J. Beenakker, Phys. Rev. B 44, 1646 (1991), for hΓ ≪ kT; Y. Meir, N. S. Wingreen, Phys. Rev. Lett. 68, 2512
-(1992).
+*Source:* C. W. J. Beenakker, Phys. Rev. B 44, 1646 (1991), for hΓ ≪ kT; Y. Meir, N. S. Wingreen, Phys. Rev. Lett. 68,
+2512 (1992).
 """
 
 import pathlib

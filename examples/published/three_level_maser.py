@@ -4,8 +4,8 @@
 Each quantum ε₂ - ε₀ from the hot bath gives ε₁ - ε₀ of work: η = 2/3 here, whatever the temperatures. Inversion, and
 with it power, sets in at T_h/T_c = (ε₂ - ε₀)/(ε₂ - ε₁), where that efficiency is Carnot's.
 
-H. E. D. Scovil, E. O. Schulz-DuBois, Phys. Rev. Lett. 2, 262 (1959): efficiency and threshold. The work reservoir is a
-bath of temperature 10⁹ cold ones, whose energy brings no entropy.
+*Source:* H. E. D. Scovil, E. O. Schulz-DuBois, Phys. Rev. Lett. 2, 262 (1959): efficiency and threshold. The work
+reservoir is a bath of temperature 10⁹ cold ones, whose energy brings no entropy.
 """
 
 import pathlib

@@ -5,7 +5,7 @@ A qubit coupled at an angle θ to its bath. At weak coupling its equilibrium is 
 other energy it goes to the state that is diagonal in the basis of the coupling, of polarisation
 -cos θ tanh(½ω₀ cos θ/T) along it. On the way: one mode, exactly.
 
-J. D. Cresser, J. Anders, Phys. Rev. Lett. 127, 250601 (2021), (10) for the qubit.
+*Source:* J. D. Cresser, J. Anders, Phys. Rev. Lett. 127, 250601 (2021).
 """
 
 import pathlib

@@ -4,7 +4,7 @@
 A ring of N states with equal rates forwards and equal ones backwards costs A of entropy a turn; precision is bought
 with it, var · σ/mean² = (A/N) coth(A/2N) ≥ 2, and twice is all it can be cheapened to, at equilibrium.
 
-A. C. Barato, U. Seifert, Phys. Rev. Lett. 114, 158101 (2015): the bound, and the unicyclic network.
+*Source:* A. C. Barato, U. Seifert, Phys. Rev. Lett. 114, 158101 (2015): the bound, and the unicyclic network.
 """
 
 import pathlib
