@@ -8,7 +8,9 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
 # The tree that the pages describe is the one they are run with, in the kernels and processes that they start as well.
 sys.path[:0] = [str(ROOT), str(HERE / "extensions")]
-os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(ROOT), str(HERE / "extensions"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 os.environ["PATH"] = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -46,9 +48,10 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
+html_sidebars = {"**": ["globaltoc.html"]}
 html_theme_options = {
-    "navbar_align": "left",
-    "header_links_before_dropdown": 6,
+    "navbar_center": [],
+    "globaltoc_includehidden": "true",
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
@@ -84,6 +87,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "only_warn_on_example_error": False,
     "plot_gallery": "True",
+    "parallel": 2,  # processes; of Sphinx itself (-j) there is one, since it forks what JAX has made threads in
     "write_computation_times": False,
 }
 

@@ -10,6 +10,7 @@ from . import (
     plotting as plotting,
     solvers as solvers,
     states as states,
+    sweeps as sweeps,
     thermodynamics as thermodynamics,
 )
 from ._status import Status as Status, explain as explain

@@ -2,8 +2,8 @@
 ==================
 
 Three qubits in a row, emitter, base, collector, coupled by σ_zσ_z: the heat that the base takes steers a much larger
-current between the other two. The gain |∂J_E/∂J_B|, computed exactly, is above one over a wide range of base
-temperatures.
+current between the other two. The gain, the size of ∂J_E/∂J_B, computed exactly, is above one over a wide range of
+base temperatures.
 
 K. Joulain, J. Drevillon, Y. Ezzahri, J. Ordonez-Miranda, Phys. Rev. Lett. 116, 200601 (2016): two equal couplings, none
 between emitter and collector, T_E = 0.2 and T_C = 0.02 of the coupling; gain above one. A small splitting breaks the

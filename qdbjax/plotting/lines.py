@@ -23,6 +23,7 @@ from qdbjax.plotting.figure import (
     wrapped,
     write_without,
 )
+from qdbjax.plotting.unstructured import along_its_axis, is_unstructured
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -60,6 +61,8 @@ def plot_lines(
     >>> qdb.plot_lines(qdb.sweep(warm, T=[0.5, 1.0]), "value").get_xlabel()
     'T'
     """
+    if is_unstructured(dataset):
+        dataset = along_its_axis(dataset)
     select = dict(select or {})
     x, hue = _x_and_hue(dataset, variable, select, x, hue)
     array = slice_of(dataset, variable, (x,) if hue is None else (hue, x), select)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qdbjax.plotting import unstructured
 from qdbjax.plotting.figure import (
     COLUMN,
     SIDE,
@@ -43,7 +44,7 @@ def plot_map(
 ) -> "matplotlib.axes.Axes":
     """Colour map of a swept variable over two axes.
 
-    dataset: from `sweep`.
+    dataset: from `sweep`; the points of a refined one are joined by triangles.
     variable: its name.
     x, y: axes across and up, by default the last and the first swept one.
     select: one value for every other dimension, a label where the dimension has coordinates, else a position.
@@ -60,20 +61,22 @@ def plot_map(
     """
     plt = pyplot()
     select = dict(select or {})
-    x, y = _x_and_y(dataset, variable, select, x, y)
-    array = slice_of(dataset, variable, (y, x), select)
-    ax = axes_to_draw_on(ax, (COLUMN, 2.6))
-    columns, rows = array[x].values, array[y].values
-    is_fatal, has_warning = flags_on(dataset, array)
-    values = np.ma.masked_where(is_fatal, array.values)
+    if unstructured.is_unstructured(dataset):
+        x, y = unstructured.x_and_y(dataset, x, y)
+        points, chosen = unstructured.selected(dataset, x, y, select)
+        ax = axes_to_draw_on(ax, (COLUMN, 2.6))
+        colours = lambda values: _colours(plt, values)  # noqa: E731
+        mesh, array, handles = unstructured.draw_triangles(ax, points, variable, x, y, chosen, colours)
+    else:
+        x, y = _x_and_y(dataset, variable, select, x, y)
+        array = slice_of(dataset, variable, (y, x), select)
+        ax = axes_to_draw_on(ax, (COLUMN, 2.6))
+        mesh, handles = _draw_grid(ax, dataset, array, x, y)
     ax.set_facecolor("#d5d8dc")
-    mesh = ax.pcolormesh(columns, rows, values, shading="nearest", rasterized=True, **_colours(plt, values))
-    handles = _hatch(ax, columns, rows, is_fatal, "xxxx", "#7b7d7d", "no valid result")
-    handles += _hatch(ax, columns, rows, has_warning, "......", "#85898f", flag_names(dataset, has_warning, array))
     ax.set_xlabel(label_of(array[x], x))
     ax.set_ylabel(wrapped(label_of(array[y], y), SIDE))
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
-    power = tens_of(values.compressed())
+    power = tens_of(np.ma.compressed(mesh.get_array()))
     bar.set_label(wrapped(label_of(dataset[variable], variable, power), SIDE))
     write_without(bar.ax.yaxis, power)
     bar.outline.set_linewidth(0.6)
@@ -86,6 +89,18 @@ def plot_map(
         style = {"fontsize": "small", "handlelength": 1.4, "borderaxespad": 0.2, "columnspacing": 1.0}
         ax.legend(handles=handles, **place, **style).set_in_layout(False)  # else a long one makes the axes narrow
     return ax
+
+
+def _draw_grid(ax, dataset, array, x: str, y: str) -> tuple[Any, list]:
+    """The mesh, and handles of the legend for what is hatched."""
+    columns, rows = array[x].values, array[y].values
+    is_fatal, has_warning = flags_on(dataset, array)
+    values = np.ma.masked_where(is_fatal, array.values)
+    colours = _colours(pyplot(), values)
+    mesh = ax.pcolormesh(columns, rows, values, shading="nearest", rasterized=True, **colours)
+    handles = _hatch(ax, columns, rows, is_fatal, "xxxx", "#7b7d7d", "no valid result")
+    handles += _hatch(ax, columns, rows, has_warning, "......", "#85898f", flag_names(dataset, has_warning, array))
+    return mesh, handles
 
 
 def _x_and_y(dataset, variable: str, select: Mapping, x: str | None, y: str | None) -> tuple[str, str]:

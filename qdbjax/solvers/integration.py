@@ -10,6 +10,7 @@ import numpy as np
 from qdbjax._repr import html_table, html_text, is_single, number, summary
 from qdbjax._status import Status, explain, raise_flag
 from qdbjax._types import AnyMatrix, Array, Bool, Float, Matrix, StatusCode
+from qdbjax.solvers.unchecked import times_unchecked
 from qdbjax.systems import Spectrum
 
 if TYPE_CHECKING:
@@ -61,20 +62,21 @@ class Integration(eqx.Module):
         steps = diffrax.PIDController(rtol=self.rtol, atol=self.atol)
         if len(jumps):
             steps = diffrax.ClipStepSizeController(steps, jump_ts=jnp.asarray(jumps, times.dtype))
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(lambda t, y, _: field(t, y)),
-            self.solver,
-            start,
-            times[-1] if end is None else end,
-            None,
-            y0,
-            saveat=diffrax.SaveAt(ts=times, fn=lambda t, y, _: save(t, y)),
-            stepsize_controller=steps,
-            adjoint=self.adjoint,
-            max_steps=self.max_steps,
-            throw=False,
-            progress_meter=self.meter,
-        )
+        with times_unchecked():
+            solution = diffrax.diffeqsolve(
+                diffrax.ODETerm(lambda t, y, _: field(t, y)),
+                self.solver,
+                start,
+                times[-1] if end is None else end,
+                None,
+                y0,
+                saveat=diffrax.SaveAt(ts=times, fn=lambda t, y, _: save(t, y)),
+                stepsize_controller=steps,
+                adjoint=self.adjoint,
+                max_steps=self.max_steps,
+                throw=False,
+                progress_meter=self.meter,
+            )
         return solution.ys, solution.result == diffrax.RESULTS.successful
 
 

@@ -122,17 +122,18 @@ def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     info = jnp.finfo(found.populations.dtype)
     eps = float(info.eps)
     status = generator.status | raise_flag((kernel > 1.5) & ~is_fatal(generator.status), Status.NONUNIQUE)
+    status = status | raise_flag((negativity > NEGATIVE[info.bits]) & (kernel < 1.5), Status.UNPHYSICAL_STATE)
+    if isinstance(solver, Auto | DegenerateBlock) and block_possible(generator.spectrum, generator.jumps):
+        status = status | raise_flag(block_overflows(fixed.spectrum), Status.BLOCK_TOO_LARGE)
+    # Fatal flags first, and the others after: who does not read the status does not compute them.
+    fatal = is_fatal(status)
+    populations = entrywise(lambda p: jnp.where(fatal, jnp.nan, p), found.populations)
     status = status | raise_flag(residual > RESIDUAL * eps, Status.LARGE_RESIDUAL)
     lost_digits = condition * rounding(generator.dimension, residual.dtype) > DOUBTFUL[info.bits]
     status = status | raise_flag(lost_digits & (kernel < 1.5), Status.ILL_CONDITIONED)
-    status = status | raise_flag((negativity > NEGATIVE[info.bits]) & (kernel < 1.5), Status.UNPHYSICAL_STATE)
     if generator.jumps.merges_levels:
         part = COLD if fixed.spectrum.window is None else COLD_WINDOW
         status = status | raise_flag(width > part * _coldest(fixed), Status.UNRESOLVED_LEVELS)
-    if isinstance(solver, Auto | DegenerateBlock) and block_possible(generator.spectrum, generator.jumps):
-        status = status | raise_flag(block_overflows(fixed.spectrum), Status.BLOCK_TOO_LARGE)
-    fatal = is_fatal(status)  # before the flag that is not: who does not read the status does not compute it
-    populations = entrywise(lambda p: jnp.where(fatal, jnp.nan, p), found.populations)
     dropped = jnp.zeros_like(residual)
     if generator.jumps.is_secular:
         dropped = secular_error(fixed, jax.lax.stop_gradient(found.populations))

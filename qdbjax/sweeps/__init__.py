@@ -2,3 +2,4 @@
 
 from qdbjax.sweeps.dataset import sweep as sweep
 from qdbjax.sweeps.errors import ClusterError as ClusterError, StoreError as StoreError
+from qdbjax.sweeps.refine import Refine as Refine

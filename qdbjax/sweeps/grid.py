@@ -121,6 +121,11 @@ def _is_integer(value: Any) -> bool:
     )
 
 
+def map_over_points(at_point: Callable[..., PointResult], axes: int) -> Callable[..., PointResult]:
+    """The function mapped over points: one vector of coordinates for every axis, all of one length."""
+    return jax.vmap(at_point, in_axes=(0,) * axes)
+
+
 def map_over_grid(at_point: Callable[..., PointResult], axes: int) -> Callable[..., PointResult]:
     """The function mapped over the Cartesian product of its coordinates, first axis outermost."""
     for axis in reversed(range(axes)):

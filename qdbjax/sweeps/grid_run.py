@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import contextlib
+import functools as ft
 import itertools
 import math
 import time
@@ -58,23 +59,36 @@ class GridResults:
 
 
 class Compiler:
-    """Compiles blocks of one function, caches the programs, and adds up the seconds."""
+    """Compiles blocks of one function, caches the programs, and adds up the seconds.
 
-    def __init__(self, fn: Callable, names: tuple[str, ...], name: str, dtypes: tuple, points: int):
+    mapped: makes of the function at a point that of a block, like `map_over_grid`.
+    """
+
+    def __init__(
+        self,
+        fn: Callable,
+        names: tuple[str, ...],
+        name: str,
+        dtypes: tuple,
+        points: int,
+        mapped: Callable = map_over_grid,
+    ):
         fn = without_jit(fn)
         self.options = compiler_options(points)
-        self.grid_function = map_over_grid(point_function(fn, names, name), len(names))
+        self.grid_function = mapped(point_function(fn, names, name), len(names))
         self.dtypes = dtypes
         self.seconds = 0.0
         self.traces: dict[tuple[int, ...], jax.stages.Traced] = {}
         self.programs = programs_of(fn)
         settings = (setting("jax_enable_x64"), setting("jax_default_device"), jax.default_backend())
-        self.key = (names, name, dtypes, *settings, *self.options.items())
+        self.key = (mapped.__name__, names, name, dtypes, *settings, *self.options.items())
 
     def program(self, block: tuple[int, ...], device: Device | None = None) -> Program:
         """The program for blocks of this shape; device: where it runs, None for JAX's own choice."""
-        self.compile(block, [device])
-        return self.programs[*self.key, block, device]
+        key = (*self.key, block, device)
+        if key not in self.programs:
+            self.compile(block, [device])
+        return self.programs[key]
 
     def compile(self, block: tuple[int, ...], devices: Sequence[Device | None]) -> None:
         """Make the programs of several devices that are not there yet, at the same time."""
@@ -84,8 +98,12 @@ class Compiler:
         start, before = time.perf_counter(), self.seconds
         lowered = [self._lowered(block, device) for device in missing]
         options = self.options | unfolded_options(self._has_large_constants(block)) or None
-        with concurrent.futures.ThreadPoolExecutor(len(missing)) as pool:
-            compiled = list(pool.map(lambda each: each.compile(compiler_options=options), lowered))
+        compile_one = ft.partial(jax.stages.Lowered.compile, compiler_options=options)
+        if len(missing) == 1:
+            compiled = [compile_one(lowered[0])]
+        else:
+            with concurrent.futures.ThreadPoolExecutor(len(missing)) as pool:
+                compiled = list(pool.map(compile_one, lowered))
         seconds = time.perf_counter() - start
         for device, each in zip(missing, compiled, strict=True):
             self.programs[*self.key, block, device] = self._described(block, each, seconds)
@@ -173,10 +191,11 @@ class BlockRunner:
                 flying.clear()
                 continue
             done = flying.popleft()
-            region = regions[done.region]
+            region, done.results = regions[done.region], None  # their memory serves the next block
             if self.others:
                 self._let_others_join(time.perf_counter() - self.compiler.seconds - start, len(waiting))
             whole = _joined(whole, region, done.part, found)
+            del found
             following = next(itertools.chain(flying, waiting), None)
             if following is None or following.region != done.region:
                 yield region, whole
@@ -195,7 +214,11 @@ class BlockRunner:
             pad_part(values, piece, size)
             for values, piece, size in zip(self.axes.values(), part, self.block, strict=True)
         ]
-        results = execute(program.compiled, jax.device_put(coordinates, device))
+        if device is None:  # device_put takes longer
+            arrays = [jax.numpy.asarray(values) for values in coordinates]
+        else:
+            arrays = jax.device_put(coordinates, device)
+        results = execute(program.compiled, arrays)
         if len(self.devices) > 1:  # of one device, nothing else is done in the meantime
             for leaf in jax.tree.leaves(results):
                 leaf.copy_to_host_async()
@@ -272,10 +295,15 @@ def compiler_of(fn: Callable, axes: dict[str, np.ndarray], name: str) -> Compile
     return Compiler(fn, tuple(axes), name, dtypes, math.prod(len(values) for values in axes.values()))
 
 
-def block_that_fits(compiler: Compiler, block: tuple[int, ...]) -> tuple[int, ...]:
-    """This block, or a smaller one that needs no more than a quarter of the free memory."""
-    sharing = 1 + len(other_devices()) if jax.default_backend() == "cpu" else 1
-    budget = int(memory.bytes_free() * memory.BLOCK_FRACTION) // sharing
+def block_that_fits(compiler: Compiler, block: tuple[int, ...], limit: int | None = None) -> tuple[int, ...]:
+    """This block, or a smaller one that needs no more than a quarter of the free memory.
+
+    limit: bytes that this process may have of the machine's memory, None for all.
+    """
+    free, sharing = memory.bytes_free(), 1
+    if jax.default_backend() == "cpu":  # whose devices share it
+        free, sharing = min(free, limit or free), 1 + len(other_devices())
+    budget = int(free * memory.BLOCK_FRACTION) // sharing
     program = compiler.program(block)
     if program.bytes_needed <= budget:
         return block

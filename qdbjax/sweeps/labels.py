@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qdbjax.sweeps.grid import PointResult, Told
 
 STATUS = "status"
+POINT = "point"  # dimension of a refined sweep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +37,19 @@ class Labels:
         """Names of the `count` dimensions that a variable has beside the axes of the sweep."""
         return tuple(self.dims[name]) if name in self.dims else tuple(f"{name}_dim{n}" for n in range(count))
 
-    def completed(self, axes: Collection[str], outputs: "PointResult") -> "Labels":
+    def completed(self, axes: Collection[str], outputs: "PointResult", leading: tuple[str, ...] = ()) -> "Labels":
         """The labels with a name for every dimension: as given here, as the output itself tells, or `<variable>_dim0`.
 
+        leading: the dimensions that come first in every output, by default the axes.
         What an output tells gives way where an axis, an output or another length has the name already. Raises
         ValueError for names and coordinates that do not fit the outputs.
         """
-        further = {name: leaf.shape[len(axes) :] for name, leaf in zip(outputs.names, outputs.values, strict=True)}
-        taken = {*axes, *further, STATUS}
+        count = len(leading or axes)
+        further = {name: leaf.shape[count:] for name, leaf in zip(outputs.names, outputs.values, strict=True)}
+        taken = {*axes, *leading, *further, STATUS}
+        for name in leading:
+            if name in axes or name in further:
+                raise ValueError(f"{name!r} is the dimension of a refined sweep. Give an axis or output another name.")
         _refuse_unknown("dims", self.dims, further, "output of fn")
         dims, sizes = {}, {name: len(each) for name, each in self.coordinates.items()}
         for name, shape in further.items():

@@ -1,14 +1,23 @@
-"""A lock beside a store, so that no two processes write the same blocks; that of a dead process is taken over."""
+"""A lock beside a store, so that no two processes write the same blocks; that of a dead process is taken over.
+
+Whether a process is dead is known on its own machine. For the others, a living process touches its lock every half
+minute, and a lock that nobody has touched for ten minutes counts as stale. Should its process only have slept, both
+write the same bytes.
+"""
 
 import contextlib
 import json
 import os
 import shutil
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from qdbjax.sweeps.errors import StoreError
+
+HEARTBEAT, STALE = 30.0, 600.0  # seconds: between two touches, and without one
 
 
 def lock_path(store: Path, rank: int = 0, world: int = 1) -> Path:
@@ -22,7 +31,7 @@ def holders(store: Path) -> dict[Path, dict]:
     found = {}
     for path in store.parent.glob(f"{_escaped(store.name)}.lock*"):
         said = _read(path)
-        if said is not None and not _is_dead(said):
+        if said is not None and not _is_dead(path, said):
             found[path] = said
     return found
 
@@ -46,15 +55,36 @@ def locked(store: Path, rank: int = 0, world: int = 1) -> Iterator[None]:
         for other, said in holders(store).items():
             if other != path and said.get("world") != world:
                 raise StoreError(_held(store, other, said))
-        yield
+        with _touched(path, own):
+            yield
     finally:
         if _read(path) == own:
             path.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def _touched(path: Path, own: dict) -> Iterator[None]:
+    """Touch a lock as long as it is ours, within a `with` block."""
+    ended = threading.Event()
+
+    def touch() -> None:
+        while not ended.wait(HEARTBEAT) and _read(path) == own:
+            with contextlib.suppress(OSError):
+                os.utime(path)
+
+    thread = threading.Thread(target=touch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def _own(rank: int, world: int) -> dict:
-    pid = os.getpid()
-    return {"host": socket.gethostname(), "pid": pid, "started": _started(pid), "rank": rank, "world": world}
+    """What a lock says. begun: when it was taken, by the clock of the file system (0: not yet)."""
+    pid, host = os.getpid(), socket.gethostname()
+    return {"host": host, "pid": pid, "started": _started(pid), "rank": rank, "world": world, "begun": 0}
 
 
 def passing_path(store: Path, kind: str) -> Path:
@@ -77,13 +107,13 @@ def _take(store: Path, path: Path, own: dict) -> None:
     aside = passing_path(store, "lock")
     while True:
         try:
-            _make(path, aside, json.dumps(own))
+            _make(path, aside, own)
             return
         except FileExistsError:
             said = _read(path)
         if said is None:  # released in between
             continue
-        if not _is_dead(said):
+        if not _is_dead(path, said):
             raise StoreError(_held(store, path, said))
         with contextlib.suppress(FileNotFoundError, FileExistsError):  # of two that take over, one renames
             path.rename(aside)
@@ -92,8 +122,11 @@ def _take(store: Path, path: Path, own: dict) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _make(path: Path, aside: Path, text: str) -> None:
-    """Write a file whole or not at all, and never over another one."""
+def _make(path: Path, aside: Path, own: dict) -> None:
+    """Write a lock whole or not at all, and never over another one."""
+    aside.write_text("")
+    own["begun"] = aside.stat().st_mtime_ns
+    text = json.dumps(own)
     aside.write_text(text)
     try:
         os.link(aside, path)
@@ -117,11 +150,29 @@ def _read(path: Path) -> dict | None:
     return said if isinstance(said, dict) else {}
 
 
-def _is_dead(said: dict) -> bool:
-    """Whether its process ran on this machine and is gone; its number may have been given to another one since."""
-    if said.get("host") != socket.gethostname() or not isinstance(said.get("pid"), int):
+def _is_dead(path: Path, said: dict) -> bool:
+    """Whether the process of a lock is gone; its number may have been given to another one since."""
+    if said.get("host") != socket.gethostname():
+        return _is_stale(path)
+    if not isinstance(said.get("pid"), int):
         return False
     return _started(said["pid"]) != said.get("started") or not _exists(said["pid"])
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether nobody has touched a lock for long, by the clock of its file system where we may write to it."""
+    clock = path.with_name(f".{path.name}.clock.{socket.gethostname()}.{os.getpid()}")
+    try:
+        clock.write_text("")
+        now = clock.stat().st_mtime
+    except OSError:
+        now = time.time()
+    with contextlib.suppress(OSError):
+        clock.unlink(missing_ok=True)
+    try:
+        return now - path.stat().st_mtime > STALE
+    except OSError:  # released in between
+        return False
 
 
 def _exists(pid: int) -> bool:

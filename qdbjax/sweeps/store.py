@@ -195,7 +195,7 @@ class SweepStore:
 
     def remove_partial_files(self) -> None:
         """Remove chunks that a killed process was writing, but none of a process that may be alive."""
-        begun = min((lock.stat().st_mtime_ns for lock in holders(self.path) if lock.exists()), default=0)
+        begun = min((said.get("begun", 0) for said in holders(self.path).values()), default=0)
         for folder, _, files in os.walk(self.path):
             for name in files:
                 file = Path(folder, name)

@@ -107,7 +107,7 @@ class _Run:
 
 def _runner(fn: Callable, axes: dict[str, np.ndarray], name: str, store: SweepStore) -> BlockRunner:
     compiler = compiler_of(fn, axes, name)
-    return BlockRunner(compiler, axes, block_that_fits(compiler, store.chunk))
+    return BlockRunner(compiler, axes, block_that_fits(compiler, store.chunk, memory_limit()))
 
 
 def _unpacked(order: Order) -> tuple[Callable, dict[str, np.ndarray], str]:
@@ -118,6 +118,16 @@ def _unpacked(order: Order) -> tuple[Callable, dict[str, np.ndarray], str]:
             f"worker {name_of_worker()} cannot load the function ({type(error).__name__}: {error}). Install its "
             "modules there, or send them with Client.upload_file."
         ) from None
+
+
+def memory_limit() -> int | None:
+    """Bytes beyond which Dask ends this worker, None for none; several workers of a machine share it by them."""
+    from distributed import get_worker
+
+    try:
+        return get_worker().memory_manager.memory_limit
+    except ValueError:
+        return None
 
 
 def name_of_worker() -> str:

@@ -214,6 +214,8 @@ FIT = RUN[: RUN.index("[sweep]")] + (
     ("text", "options", "words"),
     [
         (FIT, [], "--out, --resume, --verify, --rank, --world and --cluster belong to a sweep, not to a fit"),
+        (RUN, ["--cluster", "10.0.0.1"], "--cluster: cluster must be the address of a Dask scheduler, as in 'tcp://"),
+        (RUN, ["--cluster", "tcp://a:1", "--rank", "0"], "--cluster: rank and world share a store among processes"),
         (RUN, ["--verify"], "--verify looks at a store that is there; give --resume with it"),
         (RUN, ["--resume", "--overwrite"], "--overwrite begins anew, and --resume and --rank go on; give one of them"),
         (RUN, ["--rank", "2", "--world", "2"], "--rank, --world: rank must be from 0 to world - 1 = 1; got 2"),
@@ -280,7 +282,7 @@ def test_a_full_disk_is_said(tmp_path, capsys, monkeypatch):
 def test_an_evolution_has_a_store_too(tmp_path):
     assert run(tmp_path, "--quiet", text=EVOLUTION) == 0
     data = xarray.open_zarr(tmp_path / "run.zarr", consolidated=False)
-    assert data["populations"].dims == ("point", "time", "level") and data["time"].values.tolist() == [0.0, 1.0]
+    assert data["populations"].dims == ("time", "level") and data["time"].values.tolist() == [0.0, 1.0]
     assert run(tmp_path, "--quiet", "--resume") == 0 and (tmp_path / "run.png").exists()
     relabelled = EVOLUTION.replace("1.0] }", '1.0], label = "t" }')
     assert run(tmp_path, "--quiet", "--resume", text=relabelled) == 0
@@ -303,3 +305,12 @@ def test_a_process_stopped_while_it_writes(tmp_path):
     resumed = subprocess.run([*command, "--quick", "--resume"], capture_output=True, text=True, check=False, timeout=60)
     assert resumed.returncode == 0 and "points/s" in resumed.stdout, resumed.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["job.toml", "run.png", "run.zarr"]
+
+
+def test_no_scheduler_is_said_in_a_line(tmp_path, capfd):
+    dask = pytest.importorskip("dask")
+    with dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}):
+        assert run(tmp_path, "--cluster", "tcp://127.0.0.1:1", text=RUN) == 1
+    said = capfd.readouterr().err
+    assert said.startswith("error: no Dask scheduler answers at tcp://127.0.0.1:1 (") and said.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["job.toml"]

@@ -1,5 +1,6 @@
 """The pages of docs/: each is in a table of contents, links lead somewhere, every public name is in the reference."""
 
+import ast
 import functools
 import importlib
 import importlib.util
@@ -98,6 +99,15 @@ def test_every_public_name_is_in_the_reference():
     for name in listed:
         room, _, last = name.rpartition(".")
         assert hasattr(importlib.import_module(room), last), name
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.py")), ids=lambda path: path.stem)
+def test_examples_begin_as_pages(path):
+    """A title, and nothing between bars, which reStructuredText would take for a name to be filled in."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    title, line = text.splitlines()[:2]
+    assert line == "=" * len(title)
+    assert not re.search(r"\|\S", re.sub(r"`[^`]*`", "", text))
 
 
 def test_every_run_file_is_run():

@@ -58,7 +58,7 @@ def test_example_01_runs_in_time_and_agrees_with_the_dense_solver(tmp_path):
 
 
 def test_readme_program(tmp_path, monkeypatch, capsys):
-    program, gas, balance, kept = re.findall(
+    program, gas, balance, kept, refined = re.findall(
         r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
     )
     monkeypatch.chdir(tmp_path)
@@ -81,6 +81,8 @@ def test_readme_program(tmp_path, monkeypatch, capsys):
         exec(compile(kept, "README.md", "exec"), {**found})
     stored = xarray.open_zarr("run.zarr", consolidated=False)
     np.testing.assert_allclose(stored["heat_current"].values, found["data"]["heat_current"].values, rtol=1e-12)
+    exec(compile(refined, "README.md", "exec"), refined_run := {**found})
+    assert 300 < refined_run["found"].sizes["point"] <= 5000 and (tmp_path / "refined.png").stat().st_size > 10_000
     loop = np.asarray(qdb.balance.probability_currents(found["generator"]))
     assert abs(loop[0, 1]) > 1e-6 and np.abs(loop.sum(axis=1)).max() < 1e-15
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qdbjax.sweeps import ClusterError, cluster as clusters, sweep, worker
+from qdbjax.sweeps import ClusterError, cluster as clusters, grid_run, sweep, worker
 from qdbjax.sweeps.store import SweepStore
 
 distributed = pytest.importorskip("distributed")
@@ -86,6 +86,18 @@ def test_what_is_done_is_not_sent(tmp_path, whole, threads, monkeypatch):
     monkeypatch.setattr(SweepStore, "write", lambda *given: seen.append(given[1][0].start) or true(*given))
     sweep(wave, out=out, resume=True, cluster=threads, **AXES)
     assert sorted(seen) == [4, 6] and files(out) == files(whole)
+
+
+def test_a_worker_keeps_within_its_memory(tmp_path, whole, threads, monkeypatch):
+    """Half a block at a time, and the same store."""
+    assert threads.submit(worker.memory_limit, pure=False).result() > 2**20 and worker.memory_limit() is None
+    sizes, true = [], grid_run.execute
+    needed = grid_run.compiler_of(wave, AXES, "wave").program((2, 5)).bytes_needed
+    monkeypatch.setattr(worker, "_runs", {})
+    monkeypatch.setattr(worker, "memory_limit", lambda: 2 * needed)  # of which a block may have a quarter
+    monkeypatch.setattr(grid_run, "execute", lambda *given: sizes.append(given[1][0].size) or true(*given))
+    sweep(wave, out=tmp_path / "run.zarr", batch_size=10, cluster=threads, **AXES)
+    assert sizes == [1] * 13 and files(tmp_path / "run.zarr") == files(whole)
 
 
 def refused(words, tmp_path, client, fn=wave, kind=ClusterError):

@@ -79,8 +79,11 @@ def test_others_join_when_it_pays():
         compiler.programs.pop((*compiler.key, (2, 5), jax.local_devices()[0]), None)
 
 
-def test_a_chosen_device_works_alone():
-    with jax.default_device(jax.local_devices()[0]):
+def test_a_chosen_device_works_alone(monkeypatch):
+    device = jax.local_devices()[0]
+    monkeypatch.setattr(jax, "local_devices", lambda: [device, "another"])
+    assert grid_run.other_devices() == ["another"]
+    with jax.default_device(device):
         assert grid_run.other_devices() == []
 
 

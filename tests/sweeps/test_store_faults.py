@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import jax.numpy as jnp
 import numpy as np
@@ -177,7 +178,7 @@ def test_a_second_writer_is_refused_until_the_first_is_dead(out):
         ({}, False),
         ({"started": "another start"}, True),  # the number has been given to another process since
         ({"pid": 2**22 + 1, "started": None}, True),
-        ({"host": "elsewhere"}, False),  # nobody can know
+        ({"host": "elsewhere"}, False),
         ({"pid": "x"}, False),
         (None, False),  # damaged
     ],
@@ -185,6 +186,9 @@ def test_a_second_writer_is_refused_until_the_first_is_dead(out):
 def test_which_locks_are_stale(out, change, is_stale):
     path = lock.lock_path(out)
     path.write_text("half a lo" if change is None else json.dumps(lock._own(0, 1) | change))
+    long_ago = path.stat().st_mtime - lock.STALE + (100 if change == {"host": "elsewhere"} else -100)
+    if change is not None:  # a process of this machine is alive or not, however long it has said nothing
+        os.utime(path, (long_ago, long_ago))
     if is_stale:
         run(out, resume=True)
         assert not path.exists()
@@ -192,6 +196,49 @@ def test_which_locks_are_stale(out, change, is_stale):
         with pytest.raises(StoreError, match="is being written by"):
             run(out, resume=True)
         assert path.exists()
+
+
+@pytest.mark.parametrize("said", [{"host": "elsewhere"}, None], ids=["elsewhere", "damaged"])
+def test_a_lock_that_nobody_touches_is_taken_over(out, said):
+    path = lock.lock_path(out)
+    path.write_text("half a lo" if said is None else json.dumps(lock._own(0, 1) | said))
+    for age, is_stale in ((lock.STALE - 100, False), (lock.STALE + 100, True)):
+        then = time.time() - age
+        os.utime(path, (then, then))
+        if is_stale:
+            run(out, resume=True)
+        else:
+            with pytest.raises(StoreError, match="is being written by"):
+                run(out, resume=True)
+    assert sorted(each.name for each in out.parent.iterdir()) == ["run.zarr"]
+
+
+def test_a_living_process_touches_its_lock(out, monkeypatch):
+    monkeypatch.setattr(lock, "HEARTBEAT", 0.01)
+    path = lock.lock_path(out)
+    with lock.locked(out):
+        begun = json.loads(path.read_text())["begun"]
+        os.utime(path, (0, 0))
+        deadline = time.monotonic() + 10
+        while path.stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert path.stat().st_mtime_ns >= begun > 0
+        path.write_text("{}")  # another's
+        os.utime(path, (0, 0))
+        time.sleep(0.1)
+        assert path.stat().st_mtime == 0
+    assert path.exists()
+
+
+def test_a_touched_lock_does_not_make_files_old(out, monkeypatch):
+    """What a process is writing stays, although its lock has been touched since."""
+    with lock.locked(out, 1, 2):
+        theirs = out / "wave" / "c" / "1" / "0.0123456789abcdef.partial"
+        theirs.write_text("half")
+        later = time.time() + 100
+        os.utime(lock.lock_path(out, 1, 2), (later, later))
+        run(out, rank=0, world=2)
+        assert theirs.exists()
 
 
 def test_a_file_system_without_links(out, monkeypatch):
