@@ -86,7 +86,7 @@ def one_round(ways: dict, axes: dict, rows: int) -> dict[str, float]:
 def main() -> None:
     """Check agreement, time in turn, print and store."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--points", type=int, default=2400, help="points per axis")
+    parser.add_argument("--points", type=int, default=1200, help="points per axis")
     parser.add_argument("--rows", type=int, default=100, help="of a block")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument(
@@ -100,7 +100,7 @@ def main() -> None:
     ways = {"one": one, "blocks": blocks, "sharded": sharding()}
     answers = [way(axes, options.rows) for way in ways.values()]
     assert all(np.array_equal(answers[0], each) for each in answers), "answers disagree: nothing is reported"
-    asleep = {"asleep": lambda *_: time.sleep(0.2)}
+    asleep = {"asleep": lambda *_: time.sleep(0.1)}
     end, quiet, tried = time.monotonic() + options.patience, [], 0
     while len(quiet) < options.rounds and time.monotonic() < end:
         if one_round(asleep, axes, options.rows)["others"] > options.others:

@@ -13,12 +13,13 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 os.environ["PATH"] = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
-os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.pop("MPLBACKEND", None)  # of the caller; kernels show what they draw by one of their own
 # Building is mostly compiling: programs are compiled quickly, as in the tests (tests/conftest.py).
 FLAGS = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
 FLAGS.append("--xla_cpu_enable_concurrency_optimized_scheduler=false")  # see "Sharp bits" in the README
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS]).strip()
 
+import built_pages  # noqa: E402
 import docstrings  # noqa: E402
 import example_figures  # noqa: E402
 
@@ -65,6 +66,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 180
 nb_merge_streams = True
+nb_render_markdown_format = "myst"
 
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -93,5 +95,6 @@ sphinx_gallery_conf = {
 
 
 def setup(app):
-    """Docstrings are plain text with equations; autodoc reads reStructuredText."""
+    """Docstrings are plain text with equations, autodoc reads reStructuredText; what was built is looked at."""
     app.connect("autodoc-process-docstring", docstrings.to_restructuredtext)
+    app.connect("build-finished", built_pages.check)

@@ -21,11 +21,10 @@ def progress_bar(
     unit: plural noun of what is counted.
     done: how many were done before.
     """
-    is_terminal = sys.stderr.isatty()
-    if show is False or (show is None and not is_terminal):
+    if not is_shown(show):
         yield lambda count, note="": None
         return
-    bar = _rich_bar() if is_terminal else None
+    bar = _rich_bar() if sys.stderr.isatty() else None
     if bar is None:
         yield _print_lines(total, label, unit, done)
         return
@@ -38,6 +37,11 @@ def progress_bar(
             bar.update(task, advance=count, description=f"{label} {said}".strip())
 
         yield report
+
+
+def is_shown(show: bool | None) -> bool:
+    """Whether anything is to be said of progress; None: on a terminal only."""
+    return sys.stderr.isatty() if show is None else show
 
 
 class _Pace:

@@ -15,7 +15,7 @@ import qdbjax
 ENTRY = re.compile(r"(\w+(?:(?:, | or )\w+)*): (.*)")
 WORD = re.compile(r"\b[A-Za-z][a-z]{3,}\b")
 EQUALS = re.compile(r"[=≥≤∝→<>]")
-STARTS = ("Returns ", "Raises ", "*Source:*")
+STARTS = re.compile(r"Returns |Raises |\*Source:\*|[A-Z][a-z]+( [a-z]+)?: ")
 MARKS = re.compile(r"([\\*|_`])")
 
 
@@ -92,7 +92,7 @@ def blocks(lines: list[str], given: set[str], read: set[str]) -> list[tuple[str,
             found.append(("entry", list(entry)))
         elif found and found[-1][0] == "entry" and line.startswith(" "):
             found[-1][1].append(line.strip())
-        elif found and found[-1][0] == "text" and not line.startswith(STARTS):
+        elif found and found[-1][0] == "text" and not STARTS.match(line):
             found[-1][1].append(line)
         else:
             found.append(("text", [line]))
@@ -122,7 +122,7 @@ def converted(lines: list[str], thing: object) -> list[str]:
             if not (kind == before == "entry"):
                 written.append("")
             if kind == "equation":
-                written += ["::", "", *("    " + line for line in each)]
+                written += [".. code-block:: text", "   :class: equation", "", *("   " + line for line in each)]
             elif kind == "example":
                 written += each
             else:

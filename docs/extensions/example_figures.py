@@ -30,8 +30,10 @@ def reset(gallery_conf, fname):
     import gc
 
     import jax
+    import matplotlib
     import matplotlib.pyplot as plt
 
+    matplotlib.use("agg")
     plt.close("all")
     jax.clear_caches()
     gc.collect()

@@ -159,7 +159,9 @@ def _nodes(poles: Array, ends: list[_End], unit: Array, layout: _Layout) -> tupl
     length = pick([distances[0], *between, reach], layout.panel)
     gap = length * column(layout.gap)
     u = jnp.where(column(layout.panel) == 0, length * column(layout.near), pick(distances, layout.end) - gap)
-    weight = column(layout.fixed) + length * column(layout.moving) / jnp.where(u > 0, u, 1.0)
+    # Not in the first panel, where it is fixed and u so small that the slope of 1/u is inf in single precision.
+    divides = (u > 0) & (column(layout.panel) > 0)
+    weight = column(layout.fixed) + length * column(layout.moving) / jnp.where(divides, u, 1.0)
     base, side, owner = (pick([getattr(end, name) for end in ends], layout.end) for name in _End._fields[1:])
     # On the side of the mark as mark ± gap: a singularity at 0 is met to all digits.
     close, below, above = base + side * gap, [], []

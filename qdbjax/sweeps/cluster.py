@@ -5,12 +5,14 @@ import hashlib
 import json
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qdbjax._checks import setting
+from qdbjax._progress import is_shown
 from qdbjax.compilation.tiers import is_optimized
 from qdbjax.sweeps.blocks import Region
 from qdbjax.sweeps.configuration import difference
@@ -56,12 +58,12 @@ def packed(fn: Callable, axes: dict[str, np.ndarray], name: str) -> bytes:
 
 
 @contextlib.contextmanager
-def workers_of(cluster: "Client | str", content: bytes) -> Iterator["Workers"]:
+def workers_of(cluster: "Client | str", content: bytes, progress: bool | None) -> Iterator["Workers"]:
     """The workers of a cluster for a packed sweep within a `with` block. An address is connected to, and left again."""
     from distributed import Client
 
     if not isinstance(cluster, str):
-        yield Workers(cluster, content)
+        yield Workers(cluster, content, progress)
         return
     try:
         client = Client(cluster, set_as_default=False)
@@ -70,7 +72,7 @@ def workers_of(cluster: "Client | str", content: bytes) -> Iterator["Workers"]:
             f"no Dask scheduler answers at {cluster} ({error}). Start one with `dask scheduler`."
         ) from None
     try:
-        yield Workers(client, content)
+        yield Workers(client, content, progress)
     finally:
         log = logging.getLogger("distributed.client")  # shows a traceback where the scheduler is gone, which is said
         level = log.level
@@ -87,10 +89,12 @@ class Workers:
     Raises ClusterError for workers that differ from this process or have several threads.
     """
 
-    def __init__(self, client: "Client", content: bytes):
+    def __init__(self, client: "Client", content: bytes, progress: bool | None):
         self.client, self.content = client, content
         scheduler: Any = client.scheduler
         self.address = scheduler.address
+        if is_shown(progress) and not client.scheduler_info()["workers"]:
+            print(f"waiting for a worker of {self.address}", file=sys.stderr)
         own, said = said_of_itself(), self._greeting()
         found = difference({name: own[name] for name in SAME}, {name: said[name] for name in SAME})
         if found is not None:

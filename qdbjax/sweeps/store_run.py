@@ -81,7 +81,7 @@ def run_into_store(sweep: Sweep, to: Destination, general: dict[str, Any], progr
     with contextlib.ExitStack() as stack:
         workers = None
         if to.cluster is not None:
-            workers = stack.enter_context(workers_of(to.cluster, packed(sweep.fn, sweep.axes, sweep.name)))
+            workers = stack.enter_context(workers_of(to.cluster, packed(sweep.fn, sweep.axes, sweep.name), progress))
             sweep.configuration = {**sweep.configuration, "platform": workers.platform}
             general = {**general, "device": workers.device, **as_attributes(sweep.configuration)}
         with _writable(to.path):

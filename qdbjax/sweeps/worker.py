@@ -46,7 +46,7 @@ def said_of_itself() -> dict[str, str]:
     """Versions of a process, where it computes (`platform`), and on what (`device`)."""
     device = jax.local_devices()[0]
     return {
-        "Python": platform.python_version(),
+        "Python": ".".join(platform.python_version_tuple()[:2]),
         "qdbjax": sys.modules["qdbjax"].__version__,
         "JAX": jax.__version__,
         "jaxlib": sys.modules["jaxlib"].__version__,

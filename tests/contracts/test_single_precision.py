@@ -3,8 +3,11 @@
 import warnings
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.integrate
+from public_programs import POINT, PROGRAMS
 
 import qdbjax as qdb
 from qdbjax._checks import _warn_of_single_precision
@@ -54,6 +57,31 @@ def test_densities_in_any_unit(single, density, unit):
     if rate is not None:
         wanted = 2 * np.pi * rate / np.expm1(2.5)
         assert abs(float(generator.rates[0, 1, 0] / np.float32(u)) / wanted - 1) < 1e-5
+
+
+# Relative to the largest entry; currents that add up to zero cancel.
+TOLERANCES = {"dynamical_balance": 5e-5, "symmetry_residuals": 5e-5}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_public_programs_agree_with_double_precision(single, name):
+    """Every public program at a generic point."""
+    with jax.enable_x64(True):
+        wanted = np.asarray(PROGRAMS[name](jnp.asarray(POINT), 3))
+    found = np.asarray(PROGRAMS[name](jnp.asarray(POINT, jnp.float32), 3))
+    assert found.dtype == np.float32
+    assert np.abs(found - wanted).max() < TOLERANCES.get(name, 5e-6) * np.abs(wanted).max()
+
+
+def test_a_lamb_shift_in_single_precision(single):
+    """Its slope was NaN, without a flag."""
+    bath = qdb.Bath(np.array([[0.0, 1.0], [1.0, 0.0]]), qdb.Ohmic(0.05, 10.0), temperature=0.5)
+    generator = qdb.davies(np.diag([0.0, 1.0]), bath, lamb_shift=True)
+    noise = lambda w: 2 * np.pi * 0.05 * np.exp(-abs(w) / 10) * (w / -np.expm1(-w / 0.5) if w else 0.5)  # noqa: E731
+    far = {"weight": "cauchy", "limit": 500, "epsabs": 1e-12}
+    wanted = [-scipy.integrate.quad(noise, -20, 400, wvar=w, **far)[0] / (2 * np.pi) for w in (-1.0, 1.0)]
+    np.testing.assert_allclose(np.diagonal(generator.lamb_shift).real, wanted, rtol=2e-6)
 
 
 def test_it_is_said_once():

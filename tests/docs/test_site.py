@@ -4,6 +4,7 @@ import ast
 import functools
 import importlib
 import importlib.util
+import inspect
 import pathlib
 import re
 
@@ -129,6 +130,7 @@ def test_docstrings_become_restructuredtext():
         rate: of `steady_state`, or `None`.
         width: a*b,
             as wide as c_.
+        Said in between.
         Returns x_1.
         *Source:* A. Nobody (1900).
 
@@ -136,9 +138,25 @@ def test_docstrings_become_restructuredtext():
         2
         """
 
-    lines = extension("docstrings").converted([line[8:] for line in function.__doc__.splitlines()], function)
-    assert "    W_mn = 2π|⟨m|S|n⟩|² J(ω)" in lines and lines[lines.index("    W_mn = 2π|⟨m|S|n⟩|² J(ω)") - 2] == "::"
+    lines = extension("docstrings").converted(inspect.getdoc(function).splitlines(), function)
+    assert lines[0] == r"What \|n⟩ is."
+    place = lines.index("   W_mn = 2π|⟨m|S|n⟩|² J(ω)")
+    assert lines[place - 3 : place] == [".. code-block:: text", "   :class: equation", ""]
     assert r":param rate: of \ :py:obj:`steady_state <qdbjax.steady_state>`\ , or \ ``None``\ ." in lines
     assert r":param width: a\*b, as wide as c\_." in lines
     assert [x for x in lines if x.startswith(("Returns", "*S"))] == [r"Returns x\_1.", "*Source:* A. Nobody (1900)."]
     assert lines[-4:] == ["", ">>> 1 + 1", "2", ""]
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("<img src='a.png'>", []),
+        ("", ["1 cells draw, 0 figures are shown"]),
+        ("<img><pre>Traceback (most recent call last):</pre>", ["a traceback"]),
+        ("<img><p>| a | b | |—|—| | 1 | 2 |</p>", ["a table that is not one"]),
+    ],
+)
+def test_what_a_built_page_must_show(output, said):
+    source = "# Title\n\n```{code-cell}\nqdb.plot_map(data)\n```\n"
+    assert extension("built_pages").faults(source, output) == said

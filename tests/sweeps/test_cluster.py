@@ -117,6 +117,14 @@ def test_workers_that_differ_are_refused(tmp_path, threads, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_workers_without_the_package(tmp_path, threads, monkeypatch):
+    def missing(*_):
+        raise ModuleNotFoundError("No module named 'qdbjax'")
+
+    monkeypatch.setattr(clusters.Workers, "_result", missing)
+    refused(r"the workers of .* cannot import qdbjax \(No module named 'qdbjax'\). Install it there", tmp_path, threads)
+
+
 def test_a_worker_that_comes_later_is_looked_at_too(tmp_path, threads, monkeypatch):
     later = {**worker.said_of_itself(), "platform": "gpu"}
     monkeypatch.setattr(worker, "said_of_itself", lambda: later)
@@ -160,6 +168,18 @@ def test_functions_that_do_not_travel(tmp_path, threads, monkeypatch):
 def test_several_threads_are_refused(tmp_path):
     with client_of(n_workers=1, threads_per_worker=2, processes=False) as client:
         refused(r"worker \S+ has 2 threads.*--nthreads 1", tmp_path, client)
+
+
+def test_waiting_for_the_first_worker_is_said(tmp_path, capsys):
+    with client_of(n_workers=0, threads_per_worker=1, processes=False) as client:
+        coming = threading.Timer(0.5, client.cluster.scale, [1])
+        coming.start()
+        data = sweep(wave, out=tmp_path / "run.zarr", batch_size=40, cluster=client, progress=True, **AXES)
+        coming.join()
+        address = client.scheduler.address
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"waiting for a worker of {address}" and len(said) == 1 + 2
+    assert data["status"].shape == (13, 5) and (data["status"] >= 0).all()
 
 
 @pytest.mark.parametrize(
