@@ -65,17 +65,13 @@ def test_only_the_axis_that_matters_is_cut():
 
 
 def test_what_a_neighbour_has_found_is_followed():
-    """A thin tongue that ends inside a cell, all of whose corners lie outside of it."""
-    tongue = lambda x, y: jnp.where((jnp.abs(y - 0.5) < 0.1) & (x < 0.6), 1.0, 0.0)  # noqa: E731
-    axes = {"x": np.array([0.0, 0.5, 1.0]), "y": np.array([0.0, 0.5, 1.0])}
-    found = sweep(tongue, axes=axes, refine=Refine(1 / 64))
-    assert found["x"].values[found["value"].values == 1.0].max() == pytest.approx(0.6, abs=1 / 32)
-    seen = lambda x, y: jnp.where((jnp.abs(y - 0.25) < 0.2) & (x < 0.6), 1.0, 0.0) + 0.0  # noqa: E731
-    axes = {"x": np.array([0.0, 1.0]), "y": np.array([0.0, 0.25, 0.5, 1.0])}
-    found = sweep(seen, axes=axes, refine=Refine(1 / 64))
-    inside = found["value"].values == 1.0
-    assert found["y"].values[inside].max() == pytest.approx(0.45, abs=1 / 32)
-    assert found["y"].values[inside].min() == pytest.approx(0.05, abs=1 / 32)
+    """A disc bulges into a cell whose corners lie outside of it; a corner of its neighbour lies in a triangle."""
+    disc = lambda x, y: (x - 0.9) ** 2 + (y - 0.5) ** 2 < 0.35**2  # noqa: E731
+    inside = lambda x, y: jnp.where(disc(x, y) | (x + y < 0.2), 1.0, 0.0)  # noqa: E731
+    found = sweep(inside, axes={"x": [0.0, 1.0, 2.0], "y": [0.0, 1.0]}, refine=Refine(1 / 128))
+    x, y = found["x"].values[found["value"].values == 1], found["y"].values[found["value"].values == 1]
+    assert x.max() == pytest.approx(1.25, abs=2 / 64) and y.max() == pytest.approx(0.85, abs=1 / 64)
+    assert found.attrs["refined_completely"] and found.sizes["point"] < 0.2 * 129**2
 
 
 @pytest.mark.parametrize("budget", [81, 100, 333])
@@ -127,10 +123,12 @@ def test_three_dimensions_and_complex_values():
 
 
 def test_rounding_is_no_change_of_sign():
-    noise = lambda x: {"noise": jnp.sin(1e3 * x) * 1e-17 + 0 * x, "one": 1 + x, "residual": jnp.sin(1e9 * x)}  # noqa: E731
-    together = lambda x: {"pair": jnp.stack([1 + x, jnp.sin(1e3 * x) * 1e-17])}  # noqa: E731
-    assert sweep(noise, x=np.linspace(0, 1, 11), refine=Refine(jump=0.5, variables=["one"])).sizes["point"] == 11
-    assert sweep(together, x=np.linspace(0, 1, 11), refine=Refine(jump=0.5)).sizes["point"] > 11  # of its own scale
+    noisy = lambda x: jnp.maximum(0.45 - x, 0.0) + 1e-17 * jnp.cos(10 * jnp.pi * x)  # noqa: E731
+    data = sweep(noisy, x=np.linspace(0.0, 1.0, 11), refine=Refine(1e-6, jump=2.0))
+    assert data.sizes["point"] < 11 + 2 * 20
+    assert (np.sign(data["value"].values[data["x"].values > 0.5]) < 0).any()
+    residual = lambda x: {"one": 1 + x, "residual": jnp.sin(1e9 * x)}  # noqa: E731
+    assert sweep(residual, x=np.linspace(0.0, 1.0, 11), refine=Refine(jump=0.5)).sizes["point"] == 11
 
 
 def crossing(x, T):
@@ -166,7 +164,13 @@ def test_the_boundary_of_a_flagged_region():
         near = np.hypot(x - at, y - 0.5 * at) < 3 / 32
         assert set(status[near]) == {0, 16}
 
-    invalid = sweep(lambda x: jnp.where(x < 0.7, x, jnp.nan), x=np.linspace(0, 1, 3), refine=Refine(1e-3, jump=2.0))
+    # One flag more is a change, however large the numbers of other flags are.
+    two = lambda x: {"v": x, "status": jnp.where(x < 0.2, 8192, jnp.where(x < 0.7, 16, 18))}  # noqa: E731
+    found = sweep(two, x=np.linspace(0, 1, 3), refine=Refine(1e-3, jump=0.9))
+    assert np.abs(found["x"].values - 0.7).min() < 1e-3 and np.abs(found["x"].values - 0.2).min() < 1e-3
+    # NaN that no flag goes with.
+    silent = lambda x: {"value": jnp.where(x < 0.7, x, jnp.nan), "status": 0}  # noqa: E731
+    invalid = sweep(silent, x=np.linspace(0, 1, 3), refine=Refine(1e-3, jump=2.0))
     valid = np.isfinite(invalid["value"].values)
     assert invalid["x"].values[valid].max() <= 0.7 <= invalid["x"].values[~valid].min()
     assert invalid["x"].values[~valid].min() - invalid["x"].values[valid].max() <= 1e-3
