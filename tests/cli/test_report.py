@@ -83,7 +83,7 @@ def test_names_are_text(store, tmp_path, monkeypatch):
     data, _ = report.opened(store)
     data = data.load().assign_attrs(title=EVIL, note=EVIL)
     data["heat"].attrs["long_name"] = "heat <i>current</i>"
-    data["status"].values[0, 0] = 16
+    data["status"].values[0, 0], data["status"].values[1, 1] = 16, 2
     page = Page("\n".join(report._page(data, store)))
     assert EVIL in page.headings[0] and "script" not in page.tags and "b" not in page.tags and "i" not in page.tags
     assert ["note", EVIL] in page.rows
