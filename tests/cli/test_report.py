@@ -2,6 +2,8 @@
 
 import base64
 import html.parser
+import shutil
+import subprocess
 
 import matplotlib
 
@@ -13,6 +15,7 @@ import pytest
 import qdbjax as qdb
 from qdbjax.cli.main import main
 
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EVIL = "<b>T & \"J\"</b><script>alert('x')</script>"
 VOID = {"meta", "img"}
 
@@ -103,3 +106,26 @@ def test_what_is_not_there_is_not_invented(store, tmp_path, capsys):
     assert other.read_text() == "mine"
     assert main(["report", str(store), "-o", str(tmp_path / "new.html")]) == 0
     assert main(["report", str(store), "-o", str(tmp_path / "new.html")]) == 0  # its own page is written anew
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("width", [400, 1280])
+def test_a_browser_shows_it(store, tmp_path, width):
+    """Pictures have a size, and nothing is wider than the window."""
+    target = tmp_path / "page.html"
+    assert main(["report", str(store), "-o", str(target)]) == 0
+    measure = """<script>addEventListener("load", () => { document.title = "MEASURED " + [...document.images]
+        .map((each) => each.naturalWidth + "/" + each.clientWidth).join(" ")
+        + " " + document.body.scrollWidth + " " + innerWidth })</script>"""
+    page = target.read_text(encoding="utf-8").replace("</body>", measure + "</body>")
+    (tmp_path / "measured.html").write_text(page, encoding="utf-8")
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command += [f"--window-size={width},800", "--virtual-time-budget=2000", "--dump-dom"]
+    shown = subprocess.run(
+        [*command, (tmp_path / "measured.html").as_uri()], capture_output=True, text=True, timeout=120, check=True
+    ).stdout
+    *pictures, overall, window = shown.partition("<title>MEASURED ")[2].partition("</title>")[0].split()
+    assert len(pictures) == 2 and int(overall) <= int(window)
+    for natural, drawn in (map(int, each.split("/")) for each in pictures):
+        assert natural > 500 and 200 < drawn <= int(window)
