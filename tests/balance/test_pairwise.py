@@ -70,6 +70,7 @@ def test_davies_obeys_detailed_balance():
     np.testing.assert_allclose(found["at_rest"].total, found["at_rest_entropy"], rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_one_gas_in_equilibrium_circulates():
     found = gases(0.6, 0.6)
     ratios = np.asarray(found["ratios"])

@@ -149,6 +149,7 @@ def test_gradients():
         np.testing.assert_allclose(gradient[n], wanted, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_absolute_zero_has_gradients():
     """T = 0 exactly and degenerate levels: finite."""
 
@@ -186,6 +187,7 @@ def noise(omega):
 shared_shift = jax.jit(lambda p, q: shared_lamb_shift(OHMIC, p, q)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("p", "q"), [(0.7, -0.4), (-0.3, 0.9), (0.0, 1.0), (0.5, 0.5)])
 def test_two_transitions_in_one_operator(p, q):
     """F(p, q) against adaptive quadrature; F(ω, ω) = s(ω)."""

@@ -112,6 +112,7 @@ def work(rate, sign=1):
     return qdb.evolve(ramp(rate, sign), START, TIMES).account.work[-1]
 
 
+@pytest.mark.slow
 def test_a_new_protocol_compiles_nothing():
     """Work of a slow ramp of a qubit, by its own derivative and by differences; the same numbers another way."""
     from compilation.test_eager import compilations

@@ -42,6 +42,7 @@ def heat(hot, flux):
 by_user = jax.jit(jax.value_and_grad(heat))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flux", [0.3, 0.5], ids=["split", "crossing"])
 @pytest.mark.parametrize("wanted", [True, False], ids=["optimised", "quick"])
 def test_both_tiers_agree_with_a_program_of_the_user(flux, wanted):

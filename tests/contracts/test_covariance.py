@@ -57,6 +57,7 @@ def unitary(kind, system, rng):
     return basis @ scipy.linalg.expm(1j * (generator + generator.conj().T) * same) @ basis.conj().T
 
 
+@pytest.mark.slow
 @dimensions
 @pytest.mark.parametrize("kind", ["random", "permutation", "inside a level"])
 def test_change_of_basis(kind, d):
@@ -145,6 +146,7 @@ def test_finite_differences(d):
         np.testing.assert_allclose(by_gradient, slope_of(samples, step), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_eager_agree():
     """Eagerly, compiled alone, and compiled in a batch: one answer (1e-13)."""
     systems = machines(2, 1)[:2]

@@ -52,6 +52,7 @@ def test_mixed_zero_and_finite():
     assert seen["entropy"] == np.inf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [89.0, 1e3, 1e6])
 def test_cold(beta):
     """βω up to 1e6: finite, positive, and the ground state; derivatives finite."""

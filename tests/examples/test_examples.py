@@ -57,6 +57,7 @@ def test_example_01_runs_in_time_and_agrees_with_the_dense_solver(tmp_path):
     np.testing.assert_allclose(heat[rows, columns], dense, rtol=1e-8, atol=1e-15)
 
 
+@pytest.mark.slow
 def test_readme_program(tmp_path, monkeypatch, capsys):
     program, gas, balance, kept, refined = re.findall(
         r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL

@@ -130,6 +130,7 @@ unified = jax.jit(lambda energies, window: readings(qdb.davies(rotated(energies)
 plain = jax.jit(lambda energies: readings(qdb.davies(rotated(energies), baths())))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("energies", SPECTRA, ids=str)
 @pytest.mark.parametrize("window", [0.0, 0.04, 0.2])
 def test_unified(energies, window):
@@ -206,6 +207,7 @@ def test_window_refused():
         qdb.davies(rotated([0.0, 1.0, 2.0]), baths(), window=-1.0)
 
 
+@pytest.mark.slow
 def test_a_window_joins_what_couplings_join():
     """Double dot between leads: ±t and U ± t are further apart than the window, nothing else carries a current."""
     leads = [

@@ -66,6 +66,7 @@ def test_gibbs_is_stationary_and_the_map_positive(name, strength, temperature):
     assert_gksl(liouvillian, 1e-13)
 
 
+@pytest.mark.slow
 def test_five_levels_two_of_them_equal():
     """Beyond what is written out entry by entry: source by source, with matrices."""
     rng = np.random.default_rng(9)

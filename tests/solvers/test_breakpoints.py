@@ -92,6 +92,7 @@ def weighed_exactly(known):
     return lambda points: sum(jnp.sum(WEIGHTS[n] * exact(points, t, known)) for n, t in enumerate(TIMES))
 
 
+@pytest.mark.slow
 def test_values():
     """Populations, heat, work, entropy flow and energy; the instantaneous ones are those of the side of the state."""
     for points, results in zip(CASES, jax.jit(jax.vmap(seen))(CASES), strict=True):

@@ -43,6 +43,7 @@ def energy(driven):
     return np.einsum("tij,tji->t", hamiltonians, driven.density_matrix).real
 
 
+@pytest.mark.slow
 def test_driven_first_law(driven, energy):
     """d⟨H⟩/dt = heat + work along a protocol."""
     gained = np.sum(np.asarray(driven.heat_currents), axis=1) + np.asarray(driven.work_current)

@@ -212,6 +212,7 @@ START = 0.9 * np.outer(KET, KET.conj()) + 0.1 * np.eye(3) / 3
 TIMES = np.linspace(0.0, 30.0, 61)
 
 
+@pytest.mark.slow
 def test_first_and_second_law_along_the_way():
     """Heat is the slope of ⟨H⟩; entropy production is positive and ends at that of the stationary state."""
     generator = three_level_machine((0.7, 1.5))
