@@ -46,19 +46,20 @@ def rng():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _few_mapped_regions():
-    """Drop compiled programs after a file when they hold many memory maps.
+def _few_programs_in_memory():
+    """Drop compiled programs after a file when they hold many memory maps, or much memory.
 
     Every program that JAX compiles for a CPU maps regions of memory, 3000 for a file of tests and more. Linux grants a
-    process 65 530; one beyond them ends it in a segmentation fault, which is how a whole run of these tests ended.
+    process 65 530; one beyond them ends it in a segmentation fault, which is how a whole run of these tests ended. Two
+    processes of the slow tier once held 10 GB each. What is asked for again is read from the folder of programs.
     """
     yield
     try:
-        with open("/proc/self/maps") as regions:
-            mapped = sum(1 for _ in regions)
+        with open("/proc/self/maps") as regions, open("/proc/self/statm") as pages:
+            mapped, resident = sum(1 for _ in regions), int(pages.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:  # not Linux: no such limit
         return
-    if mapped > 40_000:
+    if mapped > 40_000 or resident > 4 * 2**30:
         jax.clear_caches()
         gc.collect()
 

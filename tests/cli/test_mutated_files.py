@@ -243,7 +243,7 @@ def mutate(kind, folder, count, seed):
     return read
 
 
-@pytest.mark.parametrize(("kind", "count"), [("csv", 300), ("toml", 60), pytest.param("nc", 8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kind", "count"), [("csv", 300), ("toml", 60)])
 def test_a_few_mutated_files(tmp_path, kind, count):
     assert 0 < mutate(kind, tmp_path, count, 1) < count
 
