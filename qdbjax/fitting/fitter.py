@@ -99,9 +99,8 @@ def fit(
     optimizer = _choose_optimizer(optimizer, least_squares, tolerance)
     prefers_forward = problem.parameters.size <= FORWARD_LIMIT or _solves_least_squares(optimizer)
     forward = prefers_forward if mode is None else mode == "forward"
-    keys = jax.random.split(jax.random.key(seed), starts)
 
-    points = _starting_points(problem, keys)
+    points = _starting_points(problem, jax.random.key(seed), starts)
     cells = steps * starts * next(iter(problem.conditions), 1)
     least = jnp.asarray(tolerance, points.dtype)
 
@@ -184,7 +183,7 @@ def _output_shapes(problem: Problem) -> dict[str, Any]:
     """
     cache, key = programs_of(problem.model), _shapes_key(problem)
     if key not in cache:
-        cache[key] = jax.eval_shape(problem.outputs, problem.parameters.start())[0]
+        cache[key] = jax.eval_shape(lambda: problem.outputs(problem.parameters.start()))[0]
     return cache[key]
 
 
@@ -208,8 +207,9 @@ def _leaf_key(leaf: Any, by_value: bool) -> tuple:
 
 
 @jit_if_eager
-def _starting_points(problem: Problem, keys: Array) -> Array:
+def _starting_points(problem: Problem, key: Array, starts: int) -> Array:
     """(start, n), the free reals of every start."""
+    keys = jax.random.split(key, starts)
     return jnp.concatenate([problem.parameters.start()[None, :], jax.vmap(problem.parameters.sample)(keys[1:])])
 
 
