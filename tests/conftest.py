@@ -53,8 +53,8 @@ def _few_mapped_regions():
     """Give back memory after a file, and compiled programs too when they hold many memory maps.
 
     Every program that JAX compiles for a CPU maps regions of memory, 3000 for a file of tests and more. Linux grants a
-    process 65 530; one beyond them ends it in a segmentation fault, which is how a whole run of these tests ended. What
-    compiling has used and freed stays with malloc: 1.6 of 2.0 GB after one file, 10 GB of each process after all.
+    process 65 530; one beyond them ends it in a segmentation fault, which is how a whole run of these tests ended. And
+    30 000 maps were 10 GB in each of two processes, because malloc keeps what programs and compiling have freed.
     """
     yield
     try:
@@ -62,7 +62,7 @@ def _few_mapped_regions():
             mapped = sum(1 for _ in regions)
     except OSError:  # not Linux: no such limit
         return
-    if mapped > 40_000:
+    if mapped > 15_000:
         jax.clear_caches()
         gc.collect()
     if hasattr(LIBC, "malloc_trim"):  # of glibc
