@@ -13,6 +13,7 @@ import matplotlib
 
 matplotlib.use("agg")
 
+import dask
 import numpy as np
 import pytest
 import xarray
@@ -308,7 +309,6 @@ def test_a_process_stopped_while_it_writes(tmp_path):
 
 
 def test_no_scheduler_is_said_in_a_line(tmp_path, capfd):
-    dask = pytest.importorskip("dask")
     with dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}):
         assert run(tmp_path, "--cluster", "tcp://127.0.0.1:1", text=RUN) == 1
     said = capfd.readouterr().err

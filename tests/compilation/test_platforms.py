@@ -2,6 +2,7 @@
 
 import re
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,7 +100,6 @@ def test_times_that_do_not_ascend_are_seen_without_the_host():
 
 @pytest.mark.slow
 def test_diffrax_of_others_still_looks_at_its_times():
-    diffrax = pytest.importorskip("diffrax")
     qdb.evolve(generator(POINT, 2), np.eye(2) / 2, [0.5], save="populations")
 
     def solve(times):
