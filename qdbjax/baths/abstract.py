@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import AnyArray, AnyMatrix, Array, Float, Inexact, Scalar
-from qdbjax.baths.spectral.abstract import AbstractSpectralDensity
+from qdbjax._types import AnyArray, AnyMatrix, Array, Bool, Float, Inexact, Scalar
 from qdbjax.baths.temperature import LocalTemperature, Temperature
 
 Noise = Float[Array, "..."]
@@ -22,14 +21,12 @@ Correlation = Inexact[AnyArray, "k k"]
 class AbstractBath(eqx.Module):
     """A bath with H_I = Σ_a S_a ⊗ B_a: operators S_a of the system, noise spectra γ_ab(ω) = ∫dt e^{iωt}⟨B_a†(t)B_b(0)⟩.
 
-    spectral_density: J(ω), from which γ_ab is made.
     temperature: T, energy, or a LocalTemperature β(ω).
     chemical_potential: μ, energy; 0 for a bath that exchanges no particles.
     correlation: M (k, k) with γ_ab = γ M_ab, or None for independent couplings.
     name: label in results, or None.
     """
 
-    spectral_density: eqx.AbstractVar[AbstractSpectralDensity]
     temperature: eqx.AbstractVar[Temperature]
     chemical_potential: eqx.AbstractVar[Scalar]
     correlation: eqx.AbstractVar[Correlation | None]
@@ -83,6 +80,16 @@ class AbstractBath(eqx.Module):
 
         g_p is the sum of its parts: what cancels in an integral and is large beside the rest is a part of its own.
         """
+
+    @property
+    def diverges_at_zero(self) -> Bool[Array, ""]:
+        """Whether γ(ω) grows without end at ω → 0; asked where that is not known by `finite_at_zero`."""
+        return jnp.any(jnp.stack(self.noises(jnp.zeros(()))) == jnp.inf)
+
+    @property
+    def formula(self) -> str:
+        """The class whose formula the noise follows, for messages: that of the spectral density where there is one."""
+        return type(self).__name__
 
     @property
     def dimension(self) -> int:

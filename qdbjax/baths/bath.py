@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import allowed, as_hermitian, as_made, as_real, is_traced
-from qdbjax._types import AnyArray, AnyMatrix, Array, ArrayLike, Float, Scalar
+from qdbjax._types import AnyArray, AnyMatrix, Array, ArrayLike, Bool, Float, Scalar
 from qdbjax.baths.abstract import AbstractBath, Correlation, Operators, diagonal_table
 from qdbjax.baths.spectral.abstract import AbstractSpectralDensity, as_spectral_density
 from qdbjax.baths.temperature import Temperature, as_temperature, describe, temperature_at
@@ -84,6 +84,14 @@ class Bath(AbstractBath):
         return self.spectral_density.finite_at_zero
 
     @property
+    def diverges_at_zero(self) -> Bool[Array, ""]:
+        return self.spectral_density.over_frequency(jnp.zeros(())) == jnp.inf
+
+    @property
+    def formula(self) -> str:
+        return type(self.spectral_density).__name__
+
+    @property
     def landmarks(self) -> list[Array]:
         """ω = 0, and those of the spectral density at both signs."""
         marks = self.spectral_density.landmarks
@@ -142,9 +150,8 @@ class Bath(AbstractBath):
 
     def __repr__(self) -> str:
         label = f"{self.name!r}, " if self.name else ""
-        density = type(self.spectral_density).__name__
         shape = "x".join(map(str, self.coupling.shape))
-        return f"Bath({label}coupling {shape}, {density}, {describe(self.temperature)})"
+        return f"Bath({label}coupling {shape}, {self.formula}, {describe(self.temperature)})"
 
 
 def _correlation(value: ArrayLike, coupling: AnyArray) -> Correlation:

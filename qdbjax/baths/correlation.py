@@ -95,6 +95,6 @@ def _squares(table: Array) -> Array:
 def _refuse_endless(bath: AbstractBath) -> None:
     if has_no_cutoff(bath):
         raise ValueError(
-            f"bath has a density without end ({type(bath.spectral_density).__name__}, scale inf): it forgets at once, "
+            f"bath has a density without end ({bath.formula}, scale inf): it forgets at once, "
             "C(t) ∝ δ(t). Give a finite cutoff to ask for its memory."
         )

@@ -75,6 +75,10 @@ class AbstractExchange(AbstractBath):
         return True
 
     @property
+    def formula(self) -> str:
+        return type(self.spectral_density).__name__
+
+    @property
     def landmarks(self) -> list[Array]:
         """ω = 0, the chemical potential, and those of the spectral density, at both signs."""
         marks = [self.chemical_potential, *self.spectral_density.landmarks]
@@ -107,9 +111,8 @@ class AbstractExchange(AbstractBath):
         label = f"{self.name!r}, " if self.name else ""
         shape = "x".join(map(str, self.removal.shape))
         potential = "traced" if is_traced(self.chemical_potential) else f"{np.asarray(self.chemical_potential)}"
-        density = type(self.spectral_density).__name__
         return (
-            f"{type(self).__name__}({label}removal {shape}, {density}, {describe(self.temperature)}, "
+            f"{type(self).__name__}({label}removal {shape}, {self.formula}, {describe(self.temperature)}, "
             f"chemical_potential={potential})"
         )
 

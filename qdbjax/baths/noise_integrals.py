@@ -24,7 +24,7 @@ def resolved(bath: AbstractBath, value: Any, error: Array) -> Any:
     record(raise_flag(inaccurate, Status.INACCURATE_INTEGRAL))
     if not is_traced(inaccurate) and bool(inaccurate):
         raise ValueError(
-            f"bath has a density ({type(bath.spectral_density).__name__}) with structure that integrals over it miss "
+            f"bath has a density ({bath.formula}) with structure that integrals over it miss "
             f"(relative error about {float(error):.1g}). Say where: Custom(J, scale=, landmarks=)."
         )
     return jax.tree.map(lambda x: jnp.where(inaccurate, jnp.nan, x), value)

@@ -64,7 +64,7 @@ def refuse_infinite_scale(baths: tuple[AbstractBath, ...]) -> None:
     for n, bath in enumerate(baths):
         if not is_traced(bath.scale) and np.isinf(bath.scale):
             raise ValueError(
-                f"baths[{n}] has a density without end ({type(bath.spectral_density).__name__}, scale inf): its Lamb "
+                f"baths[{n}] has a density without end ({bath.formula}, scale inf): its Lamb "
                 "shift is infinite. Give a cutoff (LorentzianBand instead of Flat), or leave lamb_shift off."
             )
 
@@ -82,7 +82,7 @@ def refuse_divergent_shift(status: StatusCode, frequencies: Array, baths: tuple[
     for n, bath in enumerate(baths):
         if np.isinf(float(lamb_error(bath, frequencies))):
             raise ValueError(
-                f"baths[{n}] has an infinite Lamb shift: its density ({type(bath.spectral_density).__name__}) falls "
+                f"baths[{n}] has an infinite Lamb shift: its density ({bath.formula}) falls "
                 "too slowly at high frequencies, or not at all towards ω = 0. Give a cutoff and J(0) = 0, or leave "
                 "lamb_shift off."
             )
@@ -98,7 +98,7 @@ def refuse_divergent_noise(spectrum: Spectrum, baths: tuple[AbstractBath, ...]) 
         # A function J(ω) may close over what is traced.
         if not is_traced(diverges) and bool(diverges):
             raise ValueError(
-                f"baths[{n}] has infinite noise at ω → 0 ({type(bath.spectral_density).__name__}) and its coupling has "
+                f"baths[{n}] has infinite noise at ω → 0 ({bath.formula}) and its coupling has "
                 "a zero-frequency part, so that coherences would decay infinitely fast. Use an Ohmic or super-Ohmic "
                 "density, or a coupling without diagonal entries in the energy eigenbasis."
             )
@@ -107,8 +107,7 @@ def refuse_divergent_noise(spectrum: Spectrum, baths: tuple[AbstractBath, ...]) 
 def divergent_entries(spectrum: Spectrum, bath: AbstractBath) -> tuple[Bool[Array, "d d"], Bool[Array, "d d"]]:
     """Entries [to, from] between equal levels with γ(0) = inf: those with a coupling, and those without."""
     framed = jnp.stack([spectrum.to_eigenbasis(operator) for operator in bath.operators])
-    limit = bath.spectral_density.over_frequency(jnp.zeros((), spectrum.energies.dtype))
     rounding = 64 * float(jnp.finfo(framed.dtype).eps) * jnp.max(jnp.abs(framed))
     coupled = jnp.max(jnp.abs(framed), axis=0) > rounding
-    infinite = spectrum.same_level & (limit == jnp.inf)
+    infinite = spectrum.same_level & bath.diverges_at_zero
     return infinite & coupled, infinite & ~coupled

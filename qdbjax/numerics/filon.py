@@ -115,7 +115,8 @@ def _bessel_sums(coefficients: Values, phase: Float[Array, "1 panel"]) -> tuple[
 
 
 def panels(corners: list[Array], unit: Array) -> Panels:
-    """Panels for the whole line. corners: at least one; unit > 0: the scale on which the function falls off."""
+    """Panels for the whole line. corners: 0 where there are none; unit > 0: the scale on which it falls off."""
+    corners = corners or [jnp.zeros(())]
     marks = list(jnp.sort(jnp.stack([jnp.asarray(corner, unit.dtype) for corner in corners])))
     near = jnp.asarray(2.0 ** np.arange(-OCTAVES, 0), unit.dtype)  # of a piece
     far = unit * jnp.asarray(2.0 ** np.arange(-OCTAVES, OCTAVES + 1), unit.dtype)

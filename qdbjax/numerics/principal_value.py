@@ -53,13 +53,14 @@ def principal_value(
         sum; parts that nearly cancel between ω - u and ω + u stand apart. What is not finite counts as 0. With several
         poles f depends on all points ω ± u at one u, such as a product of values at each.
     poles: ω (pole, *shape).
-    marks: places, at least one, where f is singular or has a narrow peak.
+    marks: places where f is singular or has a narrow peak; 0 where none is given.
     unit: > 0, a scale on which f falls off.
     deep: whether f may diverge at the mark 0, as ω^{s - 1}: nodes come so close that nothing but this power is left.
 
     Returns values, their estimated errors, inf where the integral diverges, and ∫|f(ω - u) - f(ω + u)|du/2πu to compare
     these with; (function, *shape), the last two without derivatives.
     """
+    marks = marks or [jnp.zeros(())]  # some place for nodes to spread from
     layout = _layout(poles.shape[0] * len(marks), DEEPEST if deep else NEAREST)
     below, above, weight = _nodes(poles, _ends(poles, marks), jnp.asarray(unit, poles.dtype), layout)
     pairs = zip(function(below), function(above), strict=True)

@@ -60,10 +60,9 @@ def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
     if not is_traced(bath.temperature) and float(bath.temperature) == 0:
         raise ValueError("bath must have a temperature above 0, got 0: H* = -T ln(...) has no limit there.")
     if not is_traced(bath) and _diverges(bath):
-        density = type(bath.spectral_density).__name__
         raise ValueError(
-            f"bath shifts energies without limit ({density}): its noise diverges at ω → 0 or has no end. Give a cutoff "
-            "and a density that vanishes at ω → 0."
+            f"bath shifts energies without limit ({bath.formula}): its noise diverges at ω → 0 or has no end. Give a "
+            "cutoff and a density that vanishes at ω → 0."
         )
     return resolved(bath, *_weak_mean_force(system, bath))
 
