@@ -115,7 +115,7 @@ def bath_rates(spectrum: Spectrum, bath: AbstractBath, *, entries: bool | None =
     total = LayoutMatrix.zeros(V, dtype)
     for operator, γ in zip(bath.operators, noises, strict=False):
         S = LayoutMatrix.of(operator, entries=entries)
-        weight, bound = (V.H @ (S @ V)).abs2(), size.H @ (S.abs2() @ size)
+        weight, bound = (V.H @ (S @ V)).abs2(), S.squared_terms(size)
         if not bath.always_finite:
             γ = γ.entrywise(_zero_uncoupled_noise, weight)
         total = total + γ.entrywise(lambda g, w, b: _without_rounding(g * w, w, b), weight, bound)

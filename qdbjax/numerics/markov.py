@@ -276,7 +276,7 @@ def recurrent_classes(linked: Bool[Array, "d d"]) -> tuple[Bool[Array, " d"], Fl
     mutual = reaches & reaches.T
     recurrent = jnp.all(~reaches | mutual, axis=0)
     size = jnp.sum(mutual, axis=0).astype(jnp.float32)
-    return recurrent, jnp.sum(jnp.where(recurrent, 1.0 / size, 0.0))
+    return recurrent, jnp.round(jnp.sum(jnp.where(recurrent, 1.0 / size, 0.0)))
 
 
 def stationary_rooted_at(rates: RateMatrix, root: Array) -> RealVector:

@@ -122,3 +122,37 @@ def test_parts(rng, d):
     np.testing.assert_allclose(matrix.entrywise(jnp.hypot, jnp.asarray(x), jnp.asarray(x)), np.hypot(x, x), rtol=1e-15)
     assert matrix.every(jnp.isfinite, jnp.asarray(x))
     assert not matrix.every(jnp.isfinite, jnp.asarray(np.where(np.eye(d, dtype=bool), np.nan, x)))
+
+
+SPARSE = {
+    "permutation": np.eye(12)[::-1],
+    "projector": np.diag([0.0, 3.0] + [0.0] * 10),
+    "hopping": 1j * np.eye(12, k=3) - 1j * np.eye(12, k=-3),
+    "nothing": np.zeros((12, 12)),
+    "dense row": np.eye(12) + np.eye(12)[:, [0]] * np.ones(12),
+}
+
+
+@pytest.mark.parametrize("known", SPARSE.values(), ids=SPARSE)
+def test_known_operators_of_a_site(rng, known):
+    """Rows are copied where there are few entries in each; value and both derivatives as NumPy's product."""
+    b = gaussian(rng, 12, 12)
+    assert matrix.is_sparse(known) == (np.count_nonzero(known, axis=1).max() <= 2)
+    assert not matrix.is_sparse(jnp.asarray(known))
+    product = lambda b: (LayoutMatrix.of(known) @ LayoutMatrix.of(b)).array(jnp.complex128)  # noqa: E731
+    found, back = jax.vjp(product, jnp.asarray(b))
+    np.testing.assert_allclose(found, known @ b, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(back(jnp.asarray(b))[0], known.T @ b, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(jax.jvp(product, (b,), (2 * b,))[1], 2 * known @ b, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-80, 1e80])
+@pytest.mark.parametrize("d", [2, 3, 9, 20])
+def test_sums_of_squared_terms(rng, d, scale):
+    """In single precision for many levels, at any size of the operator."""
+    v, a = gaussian(rng, d, d), scale * gaussian(rng, d, d)
+    wanted = (abs(v) ** 2).T @ abs(a) ** 2 @ abs(v) ** 2
+    found = jax.jit(lambda a, v: LayoutMatrix.of(a).squared_terms(LayoutMatrix.of(v).abs2()).array(jnp.float64))(a, v)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5 if d > 8 else 1e-12)
+    zero = LayoutMatrix.of(0 * a).squared_terms(LayoutMatrix.of(v).abs2()).array(jnp.float64)
+    assert not np.any(np.asarray(zero))

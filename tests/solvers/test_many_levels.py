@@ -197,3 +197,30 @@ def test_derivative_of_a_state(rng):
     exact = sparse_liouvillian(hamiltonian, jumps) @ rho.reshape(-1)
     found = qdb.lindblad(hamiltonian, jumps).apply(rho)
     np.testing.assert_allclose(found, exact.reshape(34, 34), rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("link", [1e-8, 1e-17, 1e-100])
+def test_two_halves_with_a_weak_link(link):
+    """Twelve levels, one temperature: the Gibbs state, however weak the one link between the halves is."""
+    coupling = np.zeros((12, 12))
+    for n in range(11):
+        coupling[n, n + 1] = coupling[n + 1, n] = link if n == 5 else 1.0
+    energies = np.linspace(0.0, 2.0, 12) ** 1.3
+    bath = qdb.Bath(jnp.asarray(coupling), qdb.Ohmic(0.01, cutoff=10.0), temperature=0.5)
+    steady = qdb.steady_state(qdb.davies(np.diag(energies), bath))
+    assert int(steady.status) == 0
+    weights = np.exp(-energies / 0.5)
+    np.testing.assert_allclose(steady.populations, weights / weights.sum(), rtol=1e-12)
+
+
+def test_two_halves_that_a_symmetry_keeps_apart():
+    """A coupling that is forbidden between the halves of a rotated basis comes out as rounding: no link, flagged."""
+    rng = np.random.default_rng(5)
+    rotation = np.linalg.qr(rng.normal(size=(12, 12)))[0]
+    blocks = np.kron(np.eye(2), np.ones((6, 6)))
+    coupling = rotation @ (blocks * rng.normal(size=(12, 12))) @ rotation.T
+    hamiltonian = rotation @ np.diag(np.linspace(0.0, 2.0, 12) ** 1.3) @ rotation.T
+    bath = qdb.Bath(coupling + coupling.T, qdb.Ohmic(0.01, cutoff=10.0), temperature=0.5)
+    steady = qdb.steady_state(qdb.davies(0.5 * (hamiltonian + hamiltonian.T), bath))
+    assert float(steady.kernel_dimension) == 2
+    assert int(steady.status) & Status.NONUNIQUE
