@@ -45,7 +45,7 @@ class LayoutMatrix:
 
     __slots__ = ("rows", "whole")
 
-    def __init__(self, rows: list[list[Entry]] | None, whole: Array | None = None):
+    def __init__(self, rows: list[list[Entry]] | None, whole: AnyArray | None = None):
         self.rows: Any = rows  # one of the two is there, which no type checker knows
         self.whole: Any = whole
 
@@ -105,7 +105,7 @@ class LayoutMatrix:
 
     def array(self, dtype: DType) -> Array:
         """The array (d, d, *samples)."""
-        return self.whole.astype(dtype) if self.rows is None else join(self.rows, dtype)
+        return jnp.asarray(self.whole, dtype) if self.rows is None else join(self.rows, dtype)
 
     def _each(self, of_entry: Callable, of_whole: Callable) -> "LayoutMatrix":
         if self.rows is None:
@@ -234,20 +234,20 @@ class LayoutMatrix:
 
 
 def is_sparse(matrix: AnyArray) -> bool:
-    """Whether a large matrix is known while tracing and has at most `SPARSE` entries a row, as an operator of a site."""
+    """Whether a large matrix is known while tracing and has up to `SPARSE` entries a row, as an operator of a site."""
     known = isinstance(matrix, np.ndarray) and matrix.shape[0] > DIRECT
     return known and np.count_nonzero(matrix, axis=1).max() <= SPARSE
 
 
 def sparse_matmul(matrix: np.ndarray, other: Array) -> Array:
-    """A @ B for such a matrix A: rows of B are copied, not multiplied with zeros (d = 256: half of a framed operator)."""
+    """A @ B for such a matrix A: rows of B are copied, not multiplied with zeros (half of V†AV, at d = 256)."""
     columns = np.argsort(matrix == 0, axis=1, kind="stable")[:, :SPARSE]  # entries first
     used = columns[:, np.take_along_axis(matrix, columns, 1).any(axis=0)]
     if not used.size:
         return jnp.zeros(other.shape, np.result_type(matrix, other))
     factors = np.take_along_axis(matrix, used, 1)
     terms = [factors[:, [n]] * jnp.asarray(other)[used[:, n]] for n in range(used.shape[1])]
-    return ft.reduce(jnp.add, terms)
+    return jnp.asarray(ft.reduce(jnp.add, terms))
 
 
 def map_leading(function: Callable, operands: Any) -> Any:
