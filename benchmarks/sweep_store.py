@@ -1,4 +1,4 @@
-"""A sweep of ten million cells of W1 into a store, against the bare jitted call: seconds, loss, peak memory.
+"""A sweep of ten million cells of W1 into a store, against bare jitted calls: seconds, loss, peak memory.
 
 Run `python benchmarks/sweep_store.py`; one JSON line per run is appended to benchmarks/results/sweep_store.jsonl. What
 each number means is in benchmarks/README.md. The store must hold the bare call's numbers before anything is reported.
@@ -30,13 +30,19 @@ import qdbjax as qdb
 jax.config.update("jax_enable_x64", True)
 
 
-def heat_ring(t_hot, flux):
-    """Heat current from the hot bath, as in w1_ring_sweep.py."""
+def heat_and_status(t_hot, flux):
+    """Heat current from the hot bath, as in w1_ring_sweep.py, and the flags that a store keeps beside it."""
     system = qdb.models.three_dot_ring(0.5, flux)
     hot = qdb.Bath(qdb.site(0, 3), qdb.Ohmic(0.01, 10.0), temperature=t_hot, name="hot")
     cold = qdb.Bath(qdb.site(1, 3), qdb.Ohmic(0.01, 10.0), temperature=0.2, name="cold")
     generator = qdb.davies(system, [hot, cold])
-    return qdb.heat_currents(generator, qdb.steady_state(generator))[0]
+    steady = qdb.steady_state(generator)
+    return qdb.heat_currents(generator, steady)[0], steady.status
+
+
+def heat_ring(t_hot, flux):
+    """The current alone; a program that returns no flags does not compute them."""
+    return heat_and_status(t_hot, flux)[0]
 
 
 def axes(points: int) -> dict[str, np.ndarray]:
@@ -71,16 +77,21 @@ def alone(mode: str, points: int) -> None:
         if mode == "store":
             stored(points, folder)
         else:
-            bare(points)[0](*map(jnp.asarray, axes(points).values())).block_until_ready()
+            jax.block_until_ready(bare(heat_and_status, points)[0](*map(jnp.asarray, axes(points).values())))
     print(json.dumps({"imports_gib": before, "peak_gib": peak_gib(), "seconds": time.perf_counter() - start}))
 
 
-def bare(points: int):
+def bare(function, points: int):
     """The jitted function over the whole grid, compiled, and the seconds that took."""
     arguments = [jnp.asarray(each) for each in axes(points).values()]
-    over_grid = jax.vmap(jax.vmap(heat_ring, in_axes=(None, 0)), in_axes=(0, None))
+    over_grid = jax.vmap(jax.vmap(function, in_axes=(None, 0)), in_axes=(0, None))
     start = time.perf_counter()
     return jax.jit(over_grid).lower(*arguments).compile(), time.perf_counter() - start
+
+
+def loss(samples: dict[str, list[float]], name: str) -> float:
+    """By how much the store takes longer than a bare call of the same round, the median."""
+    return statistics.median(b / a - 1 for a, b in zip(samples[name], samples["store"], strict=True))
 
 
 def main() -> None:
@@ -94,21 +105,24 @@ def main() -> None:
         alone(options.mode, options.points)
         return
     memory = {mode: memory_of(mode, options.points) for mode in ("store", "bare")}
-    program, compile_seconds = bare(options.points)
+    program, compile_seconds = bare(heat_and_status, options.points)
+    calls = {"bare": program, "bare, no flags": bare(heat_ring, options.points)[0]}
     arguments = [jnp.asarray(each) for each in axes(options.points).values()]
-    samples: dict[str, list[float]] = {"bare": [], "store": []}
-    processor: dict[str, list[float]] = {"bare": [], "store": []}
+    samples: dict[str, list[float]] = {name: [] for name in (*calls, "store")}
+    processor: dict[str, list[float]] = {name: [] for name in samples}
     with tempfile.TemporaryDirectory() as folder:
         data, _ = stored(options.points, folder)
-        ours, theirs = data["heat_ring"].values, np.asarray(program(*arguments))
+        ours, (theirs, flags) = data["heat_ring"].values, jax.device_get(program(*arguments))
+        assert np.array_equal(data["status"].values, flags), "flags disagree: nothing is reported"
         difference = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
         assert difference < 1e-12, "answers disagree: nothing is reported"
-        del ours, theirs
+        del ours, theirs, flags
         for _ in range(options.rounds):
-            start, used = time.perf_counter(), time.process_time()
-            program(*arguments).block_until_ready()
-            samples["bare"].append(time.perf_counter() - start)
-            processor["bare"].append(time.process_time() - used)
+            for name, call in calls.items():
+                start, used = time.perf_counter(), time.process_time()
+                jax.block_until_ready(call(*arguments))
+                samples[name].append(time.perf_counter() - start)
+                processor[name].append(time.process_time() - used)
             used = time.process_time()
             data, spent = stored(options.points, folder)
             samples["store"].append(spent)
@@ -125,7 +139,8 @@ def main() -> None:
         "seconds": median,
         "least_seconds": {name: min(values) for name, values in samples.items()},
         "processor_seconds": {name: statistics.median(values) for name, values in processor.items()},
-        "loss": statistics.median(b / a - 1 for a, b in zip(samples["bare"], samples["store"], strict=True)),
+        "loss": {name: loss(samples, name) for name in calls},
+        "loss_in_processor_time": {name: loss(processor, name) for name in calls},
         "bytes_on_disk": size,
         "compile_seconds": compile_seconds,
         "memory": memory,
