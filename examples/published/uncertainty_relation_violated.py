@@ -7,9 +7,9 @@ T and levels in its middle,
 
 var · σ/mean² = x coth(x/2) - Φ x tanh(x/4),   Φ = ∫𝒯²/∫𝒯 = Ω²(5Γ²/4 + Ω²)/[2(Γ²/4 + Ω²)²],
 
-below 2 near equilibrium where Φ > 2/3, that is for Ω²/Γ² between (7 ∓ √33)/8. Φ is 25/32 at its largest, at Ω² = 5Γ²/12,
-and the product then 1.7534 at its smallest. Electrons that hop between the dots, at a rate that carries the same
-current, stay above 2; so does the Davies equation, which has lost the coherence and is wrong here.
+below 2 near equilibrium where Φ > 2/3, that is for Ω²/Γ² between (7 ∓ √33)/8. Φ is 25/32 at its largest, at
+Ω² = 5Γ²/12, and the product then 1.7534 at its smallest. Electrons that hop between the dots, at a rate that carries
+the same current, stay above 2; so does the Davies equation, which has lost the coherence and is wrong here.
 
 *Source:* B. K. Agarwalla, D. Segal, Phys. Rev. B 98, 155438 (2018): the product and Φ > 2/3 from the transmission 𝒯;
 K. Ptaszyński, Phys. Rev. B 98, 085425 (2018): two dots, by a master equation with coherence.

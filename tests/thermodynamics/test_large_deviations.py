@@ -34,8 +34,8 @@ def scattered(left, right, tunnelling, potentials, temperatures):
 
     def integrand(angle, order):
         energy = np.tan(angle) * max(left, right, tunnelling)
-        amplitude = np.sqrt(left * right) * tunnelling / ((energy + 0.5j * left) * (energy + 0.5j * right) - tunnelling**2)
-        through = abs(amplitude) ** 2
+        inverse = (energy + 0.5j * left) * (energy + 0.5j * right) - tunnelling**2
+        through = left * right * tunnelling**2 / abs(inverse) ** 2
         f, g = (1 / (1 + np.exp((energy - mu) / T)) for mu, T in zip(potentials, temperatures, strict=True))
         noise = f * (1 - f) + g * (1 - g) + (1 - through) * (f - g) ** 2
         measure = max(left, right, tunnelling) / np.cos(angle) ** 2 / (2 * np.pi)
