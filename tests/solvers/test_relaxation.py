@@ -42,6 +42,7 @@ def test_relaxation():
     bath = qdb.Bath(qdb.sigma_x() + 0.5 * qdb.sigma_z(), qdb.Ohmic(0.02, 5.0), temperature=0.8)
     generator = qdb.davies(qdb.models.qubit(1.0), bath)
     found = qdb.relaxation(generator)
+    assert f"gap={found.gap:.6g}, " in repr(found) and "\n" not in repr(found)
     rates = np.asarray(generator.total_rates)
     dephasing = 0.5 * 0.25 * 4 * 2 * np.pi * 0.02 * 0.8  # ½γ(0)(S_uu - S_dd)²
     transverse = 0.5 * rates.sum() + dephasing
