@@ -133,7 +133,9 @@ def plot(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FIGURE.png", help="Where to; by default beside the store.")
     ] = None,
-    variable: Annotated[str | None, typer.Option(metavar="NAME", help="What to draw.")] = None,
+    variable: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to draw, by default into STORE-NAME.png.")
+    ] = None,
 ) -> None:
     """Draw what a store holds, finished or not: what its run file draws, or another variable."""
     with stops(), _said_in_a_line(None):
