@@ -44,7 +44,9 @@ def _options(version: Annotated[bool, VersionOption] = False) -> None:
 
 @app.command()
 def new(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="What to write.")] = Path("run.toml"),
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE.toml", help="What to write; run.toml, or NAME.toml of an example.")
+    ] = None,
     example: Annotated[str | None, typer.Option(metavar="NAME", help="Write this example, with its data.")] = None,
     show: Annotated[bool, typer.Option("--list", help="Name the examples, and write nothing.")] = False,
 ) -> None:
@@ -56,7 +58,8 @@ def new(
             for name, about in example_names().items():
                 typer.echo(f"{name:<32} {about}")
             return
-        for path in write_new(file if file.suffix else file.with_suffix(".toml"), example):
+        target = file or Path(f"{example or 'run'}.toml")
+        for path in write_new(target if target.suffix else target.with_suffix(".toml"), example):
             typer.echo(f"written {path}")
 
 
@@ -130,7 +133,9 @@ def plot(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FIGURE.png", help="Where to; by default beside the store.")
     ] = None,
-    variable: Annotated[str | None, typer.Option(metavar="NAME", help="What to draw.")] = None,
+    variable: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to draw, by default into STORE-NAME.png.")
+    ] = None,
 ) -> None:
     """Draw what a store holds, finished or not: what its run file draws, or another variable."""
     with stops(), _said_in_a_line(None):

@@ -9,6 +9,7 @@ from qdbjax.cli.output_files import SOFTWARE, finished_under
 from qdbjax.cli.sweep_run import Figure, SweepRun
 from qdbjax.fitting import Fit
 from qdbjax.plotting import plot_fit, plot_lines, plot_map
+from qdbjax.plotting.figure import plain
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -94,7 +95,8 @@ def save(figure: "matplotlib.figure.Figure", target: Path) -> None:
 
 
 def _words(select: Mapping) -> str:
-    return ", ".join(f"{value} bath" if name == "bath" else f"{name} {value}" for name, value in select.items())
+    shown = {plain(name): plain(value) for name, value in select.items()}
+    return ", ".join(f"{value} bath" if name == "bath" else f"{name} {value}" for name, value in shown.items())
 
 
 def _close(figure) -> None:

@@ -24,14 +24,15 @@ def plot_store(store: Path, target: Path | None, variable: str | None) -> tuple[
     Raises InputError for what is no store, an unknown variable, one without axes, and a target of somebody else's.
     """
     data, _ = opened(store)
-    target = target or store.with_name(f"{store.name.removesuffix('.zarr')}.png")
-    if target.suffix.lower() != ".png":
+    if target is not None and target.suffix.lower() != ".png":
         raise InputError(f"{target}: figures are PNG files; give a name that ends in .png")
     known = sorted(str(name) for name in data.data_vars if name != "status")  # folders have no order of their own
     if variable is not None and variable not in known:
         raise InputError(
             f"{store}: has no variable {variable!r}; there are {', '.join(known)}{nearest(variable, known)}"
         )
+    told = "" if variable is None else f"-{variable}"  # as `figure_files` does: the run's own figure stays
+    target = target or store.with_name(f"{store.name.removesuffix('.zarr')}{told}.png")
     figure, crossings = _figure(data, variable or known[0], named=variable is not None)
     data = loaded(data[[figure.variable, "status"]], store)
     missing = float((data["status"] == NOT_COMPUTED).mean())

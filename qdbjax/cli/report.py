@@ -23,7 +23,9 @@ PAGE_STYLE = """
 body { font-family: system-ui, sans-serif; line-height: 1.45; max-width: 52rem; margin: 2rem auto; padding: 0 1rem;
   color: #1c2833; background: white }
 table { border-collapse: collapse; margin: 0.5rem 0 } td, th { border: 1px solid #d5d8dc; padding: 0.2rem 0.6rem;
-  text-align: left; vertical-align: top; overflow-wrap: anywhere }
+  text-align: left; vertical-align: top }
+@media (min-width: 45rem) { table { display: block; overflow-x: auto } }
+@media (max-width: 45rem) { td, th { overflow-wrap: anywhere } }
 figure { margin: 1.2rem 0 } img { max-width: 100%; width: 34rem }
 pre { background: #f4f6f7; padding: 0.8rem; overflow-x: auto }
 """

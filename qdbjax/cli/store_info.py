@@ -46,7 +46,8 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 def opened(path: Path) -> tuple[xarray.Dataset, SweepStore]:
     """The data and the store. Raises InputError for what is none."""
     if not path.is_dir():
-        raise InputError(f"{path}: no such store" if not path.exists() else f"{path}: is a file; give a store")
+        fit = "; what a fit found is read by qdbjax.fitting.load_fit" if path.suffix == ".json" else ""
+        raise InputError(f"{path}: " + (f"is a file; give a store{fit}" if path.exists() else "no such store"))
     try:
         return open_dataset(path), SweepStore(path)
     except (StoreError, OSError, KeyError, ValueError) as error:

@@ -67,16 +67,7 @@ class Fit:
         lines = [f"Fit: {FIT_VERDICTS[self.verdict]} (loss {self.loss:.4g} after {self.steps} steps)"]
         lines += self._value_lines()
         lines += [f"  {name}: {row}" for name, row in self.table.items()]
-        if len(self.losses) > 1:
-            near = np.sum(self.losses <= self.loss + 1e-6 * abs(self.loss) + 1e-12)
-            lines.append(f"  {near} of {len(self.losses)} starts came to this loss")
-        sloppy = self.identifiability.sloppy
-        if len(sloppy) > SHOWN_DIRECTIONS:
-            sloppy = [f"{len(sloppy)} directions badly seen or not at all: see identifiability"]
-        at_bounds = self.at_bounds[:SHOWN_DIRECTIONS]
-        if len(self.at_bounds) > len(at_bounds):
-            at_bounds.append(f"{len(self.at_bounds)} values lie at their bounds: see at_bounds")
-        lines += [f"  {line}" for line in (*at_bounds, *sloppy, *self._flag_lines())]
+        lines += [f"  {line}" for line in self._remarks()]
         if self.status:
             lines.append(f"  {explain(self.status)}")
         return "\n".join(lines)
@@ -86,10 +77,28 @@ class Fit:
         between = {name: " … ".join(map(shown, ends)) for name, ends in self.intervals.items()}
         errors = {name: shown(error) for name, error in self.standard_errors.items()}
         rows = [(name, shown(x), errors.get(name, ""), between.get(name, "")) for name, x in self.values.items()]
-        notes = list(self.table.items())
-        notes += [("loss", f"{self.loss:.4g} after {self.steps} steps"), ("status", explain(self.status))]
+        notes = [*self.table.items(), ("loss", f"{self.loss:.4g} after {self.steps} steps")]
+        notes += [("note", line) for line in self._remarks()]
+        notes.append(("status", explain(self.status)))
         header = ("parameter", "value", "standard error", "95 % interval")
-        return html_table(f"Fit: {FIT_VERDICTS[self.verdict]}", header, rows, notes)
+        columns = len(header) if errors else 2
+        return html_table(
+            f"Fit: {FIT_VERDICTS[self.verdict]}", header[:columns], [row[:columns] for row in rows], notes
+        )
+
+    def _remarks(self) -> list[str]:
+        """How many starts agree, what lies at a bound, what the data do not see, which conditions are flagged."""
+        lines = []
+        if len(self.losses) > 1:
+            near = np.sum(self.losses <= self.loss + 1e-6 * abs(self.loss) + 1e-12)
+            lines.append(f"{near} of {len(self.losses)} starts came to this loss")
+        sloppy = self.identifiability.sloppy
+        if len(sloppy) > SHOWN_DIRECTIONS:
+            sloppy = [f"{len(sloppy)} directions badly seen or not at all: see identifiability"]
+        at_bounds = self.at_bounds[:SHOWN_DIRECTIONS]
+        if len(self.at_bounds) > len(at_bounds):
+            at_bounds.append(f"{len(self.at_bounds)} values lie at their bounds: see at_bounds")
+        return [*lines, *at_bounds, *sloppy, *self._flag_lines()]
 
     def _value_lines(self) -> list[str]:
         """Every value with its error; of a tree with many reals only their number, and how many the data do not see."""

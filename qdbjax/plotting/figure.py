@@ -55,10 +55,19 @@ def axes_to_draw_on(ax: "matplotlib.axes.Axes | None", size: tuple[float, float]
     return pyplot().subplots(figsize=size, layout="constrained")[1]
 
 
+def plain(name: Any) -> str:
+    """A name as it is written: for matplotlib `$` begins mathematics, and `_` a label that no legend shows."""
+    text = str(name).replace("$", r"\$")
+    return f"\N{ZERO WIDTH SPACE}{text}" if text.startswith("_") else text
+
+
 def label_of(array: Any, name: str, power: int = 0) -> str:
-    """`long_name (units)` of a variable or coordinate, its name where it has none; power: of ten in the units."""
+    """`long_name (units)` of a variable or coordinate, its name where it has none; power: of ten in the units.
+
+    What stands in attributes is written to be read, mathematics between `$` included.
+    """
     attributes = getattr(array, "attrs", {})
-    text = attributes.get("long_name", str(name))
+    text = attributes.get("long_name", plain(name))
     units = " ".join(filter(None, (rf"$10^{{{power}}}$" if power else "", attributes.get("units"))))
     return f"{text} ({units})" if units else text
 
@@ -128,7 +137,8 @@ def _first_value(array: Any, name: str) -> Any:
 
 def title_of(array: Any, name: str, select: Mapping[str, Any]) -> str:
     """The variable in words and the selection."""
-    text = ", ".join([array.attrs.get("long_name", str(name)), *(f"{key} {value}" for key, value in select.items())])
+    chosen = (f"{plain(key)} {plain(value)}" for key, value in select.items())
+    text = ", ".join([array.attrs.get("long_name", plain(name)), *chosen])
     return text[:1].upper() + text[1:]
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qdbjax.fitting import Fit
-from qdbjax.plotting.figure import BATH_COLOURS, COLUMN, in_style, pyplot
+from qdbjax.plotting.figure import BATH_COLOURS, COLUMN, in_style, plain, pyplot
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -50,7 +50,7 @@ def _draw_comparison(ax: "matplotlib.axes.Axes", fit: Fit, name: str) -> None:
     x, positions = next(iter(over.items()), ("entry", np.arange(len(value))))
     others = np.stack([values for key, values in over.items() if key != x] or [np.zeros(len(value))])
     distinct, group = np.unique(others, axis=1, return_inverse=True)
-    ax.set(title=f"{name}: data and fit")
+    ax.set(title=f"{plain(name)}: data and fit")
     if distinct.shape[1] > MAX_LINES:
         ax.errorbar(fit.outputs[name], value, bars, fmt="o", color="0.5")
         ends = [min(value.min(), fit.outputs[name].min()), max(value.max(), fit.outputs[name].max())]
@@ -60,12 +60,12 @@ def _draw_comparison(ax: "matplotlib.axes.Axes", fit: Fit, name: str) -> None:
     for n, colour in zip(range(distinct.shape[1]), np.resize(BATH_COLOURS, distinct.shape[1]), strict=True):
         rows = np.flatnonzero(group.reshape(-1) == n)
         rows = rows[np.argsort(positions[rows])]
-        line_label = ", ".join(f"{key} = {values[rows[0]]:g}" for key, values in over.items() if key != x)
+        line_label = ", ".join(f"{plain(key)} = {values[rows[0]]:g}" for key, values in over.items() if key != x)
         ax.errorbar(positions[rows], value[rows], bars[rows] if measured else None, fmt="o", color=colour, alpha=0.5)
         ax.plot(positions[rows], fit.outputs[name][rows], color=colour, label=line_label or None)
     if distinct.shape[1] > 1:
         ax.legend(frameon=False)
-    ax.set(xlabel=x, ylabel=name)
+    ax.set(xlabel=plain(x), ylabel=plain(name))
 
 
 def _shift_to_positive(history: np.ndarray) -> np.ndarray:

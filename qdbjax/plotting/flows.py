@@ -16,6 +16,7 @@ from qdbjax.plotting.figure import (
     axes_to_draw_on,
     in_style,
     label_of,
+    plain,
     pyplot,
     tens_of,
     wrapped,
@@ -80,7 +81,7 @@ def plot_cycle(
         ax.text(x, y, f"$E_{{{level}}}$", ha="center", va="center", bbox=box)
         ax.text(1.34 * x, 1.34 * y, f"{energies[level]:.3g}", ha="center", va="center", fontsize="small", color="0.3")
     for bath in dict.fromkeys(bath for bath, *_ in cycle):
-        ax.plot([], [], color=BATH_COLOURS[bath % len(BATH_COLOURS)], lw=2, label=found.names[bath])
+        ax.plot([], [], color=BATH_COLOURS[bath % len(BATH_COLOURS)], lw=2, label=plain(found.names[bath]))
     force, turns = abs(affinities[number]), found.turns(number)
     ax.set_title(f"Cycle of affinity {force:.3g}, {turns:.3g} turns per time", loc="left", pad=16)
     _finish(ax, (-1.6, 1.6), (-1.5, 1.5))
@@ -143,7 +144,8 @@ def plot_currents(
     for bath, (name, place) in enumerate(zip(generator.names, sides, strict=True)):
         colour = BATH_COLOURS[bath % len(BATH_COLOURS)]
         box = {"boxstyle": "round", "facecolor": "white", "edgecolor": colour, "lw": 1.2}
-        ax.text(*place, f"{name}\n{totals[bath]:+.3g}", ha="center", va="center", bbox=box, fontsize="small", zorder=5)
+        words = f"{plain(name)}\n{totals[bath]:+.3g}"
+        ax.text(*place, words, ha="center", va="center", bbox=box, fontsize="small", zorder=5)
     ax.set_title("Energy per time from baths into the levels", loc="left")
     ax.set_xlim(-0.5, 3.5)
     ax.set_ylim(-0.15, 1.15)
@@ -209,7 +211,7 @@ def plot_report(report: BalanceReport) -> "matplotlib.figure.Figure":
 
 def _with_temperature(report: BalanceReport, bath: int | np.integer) -> str:
     temperature = report.temperatures[bath]
-    return report.names[bath] + ("" if np.isnan(temperature) else f"\nT = {temperature:.3g}")
+    return plain(report.names[bath]) + ("" if np.isnan(temperature) else f"\nT = {temperature:.3g}")
 
 
 def _capital(text: str) -> str:

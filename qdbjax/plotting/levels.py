@@ -6,7 +6,7 @@ import numpy as np
 
 from qdbjax.generators import Generator
 from qdbjax.generators.generator import check_generator
-from qdbjax.plotting.figure import BATH_COLOURS, COLUMN, axes_to_draw_on, in_style
+from qdbjax.plotting.figure import BATH_COLOURS, COLUMN, axes_to_draw_on, in_style, plain
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -114,4 +114,4 @@ def _format_rate(rate: float) -> str:
 
 
 def _bath_label(generator: Generator, n: int, name: str) -> str:
-    return f"{name}, T = {float(generator.temperatures[n]):.3g}"
+    return f"{plain(name)}, T = {float(generator.temperatures[n]):.3g}"

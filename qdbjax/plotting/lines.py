@@ -15,6 +15,7 @@ from qdbjax.plotting.figure import (
     in_style,
     label_of,
     mark_crossings,
+    plain,
     pyplot,
     slice_of,
     tens_of,
@@ -130,7 +131,7 @@ def _line_label(array, hue: str | None, n: int, count: int) -> str | None:
     if hue is None or count > MAX_LEGEND:
         return None
     if hue not in array.coords:
-        return f"{hue} {n}"
+        return f"{plain(hue)} {n}"
     value = array[hue].values[n]
-    text = f"{value:.4g}" if isinstance(value, np.floating) else str(value)
+    text = f"{value:.4g}" if isinstance(value, np.floating) else plain(value)
     return f"{label_of(array[hue], hue)} {text}"

@@ -138,15 +138,16 @@ class Evolution(eqx.Module):
         return summary(self, self.populations, fields, rank=2, known={"dimension": self.populations.shape[-1]})
 
     def _repr_html_(self) -> str:
-        if not is_single(self.populations, 2) or not len(self.times):
+        if not is_single(self.populations, 2):
             return html_text(self)
-        ends = np.asarray(self.populations[0]), np.asarray(self.populations[-1])
-        rows = [(f"population of level {n}", *map(number, pair)) for n, pair in enumerate(zip(*ends, strict=True))]
-        rows += [(f"⟨{name}⟩", number(x[0]), number(x[-1])) for name, x in self.expectations.items()]
+        shown = {f"⟨{name}⟩": x for name, x in self.expectations.items()}
+        if self.account is not None:
+            shown |= {f"heat from bath {n} so far": x for n, x in enumerate(np.asarray(self.account.heat).T)}
+            shown["work so far"] = self.account.work + self.account.chemical_work
+        shown |= {f"population of level {n}": x for n, x in enumerate(np.asarray(self.populations).T)}
+        rows = [(name, number(x[0]), number(x[-1])) for name, x in shown.items()]
         times = [f"t = {float(time):g}" for time in (self.times[0], self.times[-1])]
         notes = [("times", f"{len(self.times)}"), ("status", explain(self.status))]
-        if self.account is not None:
-            notes.insert(1, ("since the start", repr(self.account)))
         return html_table("Evolution", ("", *times), rows, notes)
 
 

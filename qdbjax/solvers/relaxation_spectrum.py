@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._checks import as_real, is_traced
+from qdbjax._repr import number
 from qdbjax._status import is_fatal
 from qdbjax._types import Array, ArrayLike, Matrix
 from qdbjax.compilation.eager import jit_if_eager
@@ -72,7 +73,7 @@ class Relaxation(eqx.Module):
     gap: float
 
     def __repr__(self) -> str:
-        slow = np.array2string(self.eigenvalues[: min(6, len(self.eigenvalues))], precision=4)
+        slow = number(self.eigenvalues[:6], 4)
         return f"Relaxation(gap={self.gap:.6g}, time={1 / self.gap:.6g}, slowest eigenvalues={slow})"
 
 

@@ -15,6 +15,7 @@ from qdbjax.numerics.hermitian import real_matrix
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.numerics.matrix import batched_matmul
 from qdbjax.numerics.perron import perron_eigenvalue
+from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import StateLike
 from qdbjax.systems import Spectrum
 from qdbjax.thermodynamics.counters import Counter, counter, stack_counters
@@ -169,5 +170,6 @@ def uncertainty_ratio(
     >>> bool(qdb.thermodynamics.uncertainty_ratio(generator, None, 0) >= 1)
     True
     """
+    state = state_of(generator, state)  # solved for once
     mean, noise = cumulants(generator, state, bath, of=of, order=2)
     return noise * entropy_production(generator, state) / (2 * mean * mean)

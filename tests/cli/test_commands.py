@@ -79,7 +79,7 @@ def test_what_is_commented_out_is_right_too(tmp_path):
         execution.task_of(tmp_path / "job.toml")
 
 
-def test_examples(tmp_path, capsys):
+def test_examples(tmp_path, capsys, monkeypatch):
     code, said, _ = said_by(capsys, "new", "--list")
     there = sorted(path.stem for path in (ROOT / "examples").glob("*.toml"))
     assert code == 0 and [line.split()[0] for line in said.splitlines()] == there
@@ -88,6 +88,10 @@ def test_examples(tmp_path, capsys):
         assert said_by(capsys, "new", tmp_path / name, "--example", name)[0] == 0
         assert (tmp_path / f"{name}.toml").read_bytes() == (ROOT / "examples" / f"{name}.toml").read_bytes()
     assert (tmp_path / "18_measured_currents.csv").exists()
+    (tmp_path / "bare").mkdir()
+    monkeypatch.chdir(tmp_path / "bare")  # without FILE.toml an example keeps its name
+    assert said_by(capsys, "new", "--example", there[0])[:2] == (0, f"written {there[0]}.toml\n")
+    assert said_by(capsys, "new")[:2] == (0, "written run.toml\n")
     code, _, error = said_by(capsys, "new", tmp_path / "x", "--example", "01_three_dots")
     assert code == 2 and "did you mean '01_three_dot_currents'?" in error and error.count("\n") == 1
 
@@ -206,7 +210,7 @@ def test_figure_of_a_run_file_is_that_of_the_run(tmp_path, capsys, monkeypatch):
     assert said_by(capsys, "plot", tmp_path / "run.zarr")[0] == 0
     assert (tmp_path / "run.png").read_bytes() == first
     assert said_by(capsys, "plot", tmp_path / "run.zarr", "--variable", "heat_currents")[0] == 0
-    assert (tmp_path / "run.png").read_bytes() != first
+    assert (tmp_path / "run.png").read_bytes() == first != (tmp_path / "run-heat_currents.png").read_bytes()
 
 
 def test_exit_codes_are_in_the_help(capsys):

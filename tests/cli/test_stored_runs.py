@@ -119,11 +119,13 @@ def test_info_says_what_a_store_is(folder, capsys):
 
 def test_info_of_what_is_none(tmp_path, capsys, folder):
     (tmp_path / "mine").mkdir()
+    (tmp_path / "fit.json").write_text("{}")
     xarray.Dataset({"x": ("a", [1.0])}).to_zarr(tmp_path / "other.zarr", zarr_format=2, consolidated=True)
     (folder / "run.zarr" / "status" / "zarr.json").write_text("{")
     for path, words in (
         (tmp_path / "none.zarr", "no such store"),
-        (folder / "job.toml", "is a file; give a store"),
+        (folder / "job.toml", "is a file; give a store\n"),
+        (tmp_path / "fit.json", "is a file; give a store; what a fit found is read by qdbjax.fitting.load_fit"),
         (tmp_path / "mine", "is no store that qdbjax has written"),
         (tmp_path / "other.zarr", "is no store that qdbjax has written"),
         (folder / "run.zarr", "is no store that qdbjax has written, or it is damaged"),

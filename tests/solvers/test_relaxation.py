@@ -60,6 +60,8 @@ def test_stationary_states_are_not_slow():
     fork = np.array([[0, 1, 1], [1, 0, 0], [1, 0, 0.0]])
     dark = qdb.davies(np.diag([0.0, 1.0, 1.0]), qdb.Bath(fork, qdb.Ohmic(0.02, 5.0), temperature=0.5))
     assert np.sum(np.isinf(qdb.relaxation(dark).times)) == 2 and qdb.relaxation(dark).gap > 1e-3
+    shown = repr(qdb.relaxation(dark))
+    assert f"gap={qdb.relaxation(dark).gap:.6g}, " in shown and "\n" not in shown  # six eigenvalues in one line
 
 
 def test_relaxation_is_not_traced():
