@@ -15,6 +15,7 @@ import types
 
 import cloudpickle
 import dask
+import dask_jobqueue.local
 import distributed
 import jax.numpy as jnp
 import numpy as np
@@ -296,6 +297,22 @@ def command(*arguments):
     """A process of Dask's command line, in a session of its own."""
     start = [sys.executable, "-m", "dask", *map(str, arguments)]
     return subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+@pytest.mark.slow
+def test_workers_as_jobs_of_a_batch_system(tmp_path, whole, monkeypatch):
+    """dask-jobqueue's cluster of local jobs: scripts written and started as by its SLURMCluster, with no queue."""
+    jobs = {"cores": 1, "processes": 1, "memory": "4GB", "log_directory": tmp_path}
+    loopback = {"host": "127.0.0.1", "dashboard_address": ":0"}
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    out = tmp_path / "run.zarr"
+    cluster = dask_jobqueue.local.LocalCluster(**jobs, scheduler_options=loopback)
+    with cluster, distributed.Client(cluster) as client:
+        assert "dask_worker" in cluster.job_script()
+        cluster.scale(jobs=2)
+        client.wait_for_workers(2, timeout=60)
+        sweep(wave, out=out, batch_size=10, cluster=client, **AXES)
+    assert files(out) == files(whole)
 
 
 def slow_writing():
