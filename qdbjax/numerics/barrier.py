@@ -7,6 +7,7 @@ one barrier that it keeps on a CPU; under vmap its predicate is one for the batc
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import equinox.internal as eqxi
 import jax
 import numpy as np
@@ -20,15 +21,18 @@ LARGE_TENSOR = 8**4  # number of entries up to which a barrier gains nothing
 def optimization_barrier_cond(function: Callable, not_nan: Bool[Array, ""], *operands: Any) -> Any:
     """function(*operands), behind a barrier.
 
+    operands: trees, whose leaves need not all be arrays (a network's activation function).
     not_nan: whether the result of a cell is a number; must be traced, so that XLA cannot decide the conditional. A
         batch in which it is False everywhere gets NaN.
     """
-    shapes = jax.eval_shape(function, *operands)
+    arrays, rest = eqx.partition(operands, eqx.is_array)
+    of_arrays = lambda arrays: function(*eqx.combine(arrays, rest))  # noqa: E731
+    shapes = jax.eval_shape(of_arrays, arrays)
 
     def dead(*_):
         return jax.tree.map(lambda leaf: np.full(leaf.shape, np.nan, leaf.dtype), shapes)
 
-    return jax.lax.cond(eqxi.unvmap_any(not_nan), function, dead, *operands)
+    return jax.lax.cond(eqxi.unvmap_any(not_nan), of_arrays, dead, arrays)
 
 
 def barrier_where_large(function: Callable, not_nan: Bool[Array, ""], *operands: Any) -> Array:

@@ -30,6 +30,7 @@ def written_out(a, b, sigma, product):
     return sum(w * np.trace(power(s) @ a.conj().T @ power(1 - s) @ b) for s, w in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_products(product):
     """Against fractional powers and quadrature; positive, and equal where everything commutes."""

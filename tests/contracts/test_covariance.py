@@ -78,6 +78,7 @@ def test_change_of_basis(kind, d):
             assert np.abs(new_grad[leaf][n] - grad[leaf][n]).max() <= TOLERANCE * size
 
 
+@pytest.mark.slow
 @dimensions
 def test_energy_shift(d):
     """H + c·1: the same heat and gradient."""

@@ -31,3 +31,13 @@ def test_the_compiler_keeps_it():
     """A conditional is left in the compiled program."""
     program = jax.jit(lambda x: materialize(jnp.cos(x)) ** 2)
     assert "conditional(" in program.lower(np.ones(3)).compile().as_text()
+
+
+def test_operands_that_hold_functions():
+    """A tree with a function among its leaves, as a network is: value and gradient."""
+    program = jax.jit(
+        jax.vmap(lambda x: optimization_barrier_cond(lambda tree: tree[0](tree[1]), x == x, (jnp.sin, x)))
+    )
+    x = np.array([0.5, 1.0])
+    np.testing.assert_allclose(program(x), np.sin(x), rtol=1e-15)
+    np.testing.assert_allclose(jax.grad(lambda x: jnp.sum(program(x)))(x), np.cos(x), rtol=1e-14)

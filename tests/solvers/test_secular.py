@@ -1,5 +1,8 @@
 """What the secular approximation drops: the estimate beside equations that drop nothing."""
 
+from collections.abc import Callable
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -150,3 +153,26 @@ def test_false_alarms_and_misses():
     true = np.abs(1 - currents[:, 1] / currents[:, 0])
     assert np.mean(~flagged & (true > 0.1)) < 0.08 and np.mean(flagged & (true < 0.02)) < 0.08
     assert 0.2 < np.mean(flagged) < 0.8 and np.corrcoef(np.log(true), np.log(np.asarray(error)))[0, 1] > 0.7
+
+
+def test_a_network_as_density():
+    """Its activation function is a leaf that is no array; here it computes an Ohmic density."""
+
+    class Network(eqx.Module):
+        activation: Callable
+        strength: jax.Array
+
+        def __call__(self, frequency):
+            return self.strength * self.activation(frequency)
+
+    def error(gap, density):
+        couplings = [jnp.array([[0.0, 1.0, x], [1.0, 0.0, 0.0], [x, 0.0, 0.0]]) for x in (0.7, -0.4)]
+        baths = [qdb.Bath(c, density, temperature=t) for c, t in zip(couplings, (1.0, 0.3), strict=True)]
+        return qdb.steady_state(qdb.davies(jnp.diag(jnp.stack([0.0, 1.0, 1.0 + gap])), baths)).secular_error
+
+    gaps, ohmic = jnp.array([0.01, 0.05]), qdb.Ohmic(0.01, cutoff=10.0)
+    network = Network(jax.jit(lambda w: w * jnp.exp(-w / 10.0)), jnp.asarray(0.01))
+    of_gaps = lambda density: jax.jit(jax.vmap(lambda gap: error(gap, density)))(gaps)  # noqa: E731
+    wanted = of_gaps(ohmic)
+    assert wanted[0] > 0.05
+    np.testing.assert_allclose(of_gaps(network), wanted, rtol=1e-10)
