@@ -130,7 +130,7 @@ def _isolated_eigenvalue(m: Upper3) -> tuple[Array, Array]:
     return jnp.where(top, 2.0, -2.0) * p * _isolated_cosine(jnp.minimum(jnp.where(top, r, -r), 1.0)), top
 
 
-def _deflate(re: list[Array], im: list[Array]) -> tuple:
+def _deflate(re: list[Array], im: list[Array | float]) -> tuple:
     """Everything up to the 2x2 problem: isolated pair, frame of the complement, and H in that frame."""
     m00, m11, m22 = re[:3]
     m01, m02, m12 = (Entry(x, y) for x, y in zip(re[3:], im, strict=True))

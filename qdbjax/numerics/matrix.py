@@ -7,7 +7,7 @@ cost 1.7 to 3 times as much (three-dot ring, value and gradient).
 
 import functools as ft
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,8 @@ from qdbjax.numerics.entries import (
     stack_real,
     unstack,
 )
+
+Known = TypeVar("Known", Array, np.ndarray)
 
 DIRECT = 8  # largest dimension at which stacks are multiplied by sums of products
 SPARSE = 2  # entries of a row, up to which a known matrix counts as sparse
@@ -263,9 +265,10 @@ def _unit(d: int, like: Array) -> Array:
     return jnp.asarray(np.eye(d).reshape(d, d, *[1] * (like.ndim - 1)), like.dtype)
 
 
-def squared(z: Array) -> Array:
-    """|z|² elementwise."""
-    return jnp.real(z) ** 2 + jnp.imag(z) ** 2 if jnp.iscomplexobj(z) else z * z
+def squared(z: Known) -> Known:
+    """|z|² elementwise; of NumPy what is known while tracing."""
+    x: Any = z  # of either library
+    return x.real**2 + x.imag**2 if jnp.iscomplexobj(x) else x * x
 
 
 def matmul(a: AnyArray, b: AnyArray) -> Array:
