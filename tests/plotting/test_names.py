@@ -86,4 +86,4 @@ def test_fits():
     )
     figure = qdb.plot_fit(found)
     for words in (f"{BROKEN}: data and fit", f"{BROKEN} = 1", "$t$"):
-        shown(figure, words)
+        assert words in shown(figure, words)
