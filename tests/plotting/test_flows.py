@@ -6,7 +6,6 @@ matplotlib.use("agg")
 
 import itertools
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -32,12 +31,6 @@ def lab(colour, seen):
     x, y, z = TO_XYZ @ np.clip(np.asarray(seen) @ linear, 0, 1) / [0.9505, 1.0, 1.089]
     f = [np.cbrt(t) if t > 0.008856 else 7.787 * t + 16 / 116 for t in (x, y, z)]
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import matplotlib
 
 matplotlib.use("agg")
 
-import matplotlib.pyplot as plt
 import matplotlib.text
 import numpy as np
 import pytest
@@ -15,12 +14,6 @@ from qdbjax.plotting import plot_currents, plot_cycle, plot_levels, plot_lines, 
 
 BROKEN = r"$\hot$ at 5"  # no mathematics that matplotlib could draw
 NAMES = (BROKEN, "_cold", "$x^2$")
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

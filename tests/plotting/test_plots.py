@@ -13,12 +13,6 @@ import qdbjax as qdb
 from qdbjax.plotting import plot_levels, plot_lines, plot_map
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def data():
     T, flux = np.linspace(0.2, 2.0, 6), np.linspace(0.0, 3.0, 9)
