@@ -41,6 +41,8 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "gallery/*.ipynb", "gallery/**/*.ipynb", "**/*.md5", "**/*.codeobj.json"]
 default_role = "code"
 nitpicky = True
+smartquotes_action = "D"  # dashes only: what stands between quotes are values, to be copied
+toc_object_entries_show_parents = "hide"
 suppress_warnings = ["config.cache"]  # functions in sphinx_gallery_conf cannot be pickled
 
 html_theme = "pydata_sphinx_theme"
@@ -97,4 +99,7 @@ sphinx_gallery_conf = {
 def setup(app):
     """Docstrings are plain text with equations, autodoc reads reStructuredText; what was built is looked at."""
     app.connect("autodoc-process-docstring", docstrings.to_restructuredtext)
+    app.connect("autodoc-skip-member", docstrings.skip)
+    app.connect("doctree-read", docstrings.settle_fields)
+    app.connect("html-page-context", docstrings.break_names)
     app.connect("build-finished", built_pages.check)

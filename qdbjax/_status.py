@@ -14,7 +14,25 @@ from qdbjax._types import Array, ArrayLike, Bool, Int
 
 
 class Status(enum.IntFlag):
-    """One bit for each thing that can be wrong; 0 is a result to rely on."""
+    """One bit for each thing that can be wrong; 0 is a result to rely on, and `explain` says a status in words.
+
+    NONFINITE_INPUT: 1, an input is NaN, infinite or not allowed. Fatal.
+    NONUNIQUE: 2, there is more than one stationary state. Fatal.
+    LARGE_RESIDUAL: 4, the stationary state does not satisfy L(ρ) = 0 to rounding.
+    UNPHYSICAL_BATH: 8, a bath has a negative, divergent or undefined noise spectrum, or T < 0. Fatal.
+    NEAR_DEGENERATE: 16, terms that the secular approximation drops change the currents.
+    INTEGRATION_FAILED: 32, the time integration did not reach the end.
+    TARGET_NOT_ATTAINED: 64, the optimum stays away from the target.
+    BLOCK_TOO_LARGE: 128, there are more coherences to solve for than there is room for. Fatal.
+    INACCURATE_INTEGRAL: 256, an integral over a bath is not resolved or diverges.
+    NOT_CONVERGED: 512, a search had not settled at its last step.
+    NOT_IDENTIFIABLE: 1024, the data do not fix every parameter of a fit.
+    ILL_CONDITIONED: 2048, the stationary state is nearly one of many: digits are lost.
+    UNPHYSICAL_STATE: 4096, the state that was found is not positive. Fatal.
+    UNRESOLVED_LEVELS: 8192, levels that count as one are not close against T.
+
+    Under a fatal flag the numbers are NaN.
+    """
 
     OK = 0
     NONFINITE_INPUT = 1
@@ -82,10 +100,15 @@ def is_fatal(status: Int[Array, ""]) -> Bool[Array, ""]:
 
 
 def explain(status: ArrayLike) -> str:
-    """A status code in words, with the remedy of each flag.
+    """A status in words, with the remedy of each flag.
+
+    status: of a result, a number or an array of them; those of an array are said together.
+    Returns text, "ok" for 0. Raises TypeError for anything but integers.
 
     >>> qdb.explain(0)
     'ok'
+    >>> qdb.explain(2)
+    'nonunique: more than one stationary state: use asymptotic_state(generator, rho0), or couple the parts'
     """
     codes = np.asarray(status).reshape(-1)
     if codes.dtype.kind not in "iu":

@@ -167,9 +167,9 @@ def cycle_analysis(
 ) -> CycleAnalysis:
     """Affinities of independent cycles and the currents around them.
 
-    A = ln Π W(forward)/Π W(backward), and in the stationary state Σ̇ = Σ_cycles A J with J the current through the
+    A = ln Π W(forward)/Π W(backward), and in the stationary state σ = Σ_cycles A J with J the current through the
     transition that closes the cycle (Schnakenberg). All affinities vanish if and only if the rates obey detailed
-    balance with some state; of two baths on one pair of levels the affinity is ω(β_a - β_b). Only rates and populations
+    balance with some state; up by one bath and down by another it is ω(β_down - β_up). Only rates and populations
     enter; where coherence between equal levels moves populations too, the sum over pairs is `entropy_split`.
 
     generator: of any kind.
@@ -183,7 +183,7 @@ def cycle_analysis(
 
     >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
     >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
-    >>> qdb.balance.cycle_analysis(generator).affinities.round(4)  # ω(1/T_cold - 1/T_hot)
+    >>> qdb.balance.cycle_analysis(generator).affinities.round(4)  # up by cold: ω(1/T_hot - 1/T_cold)
     Array([-1.], dtype=float64)
     """
     found = state_of(generator, state)

@@ -53,7 +53,7 @@ def kms_check(
     γ_ba(-ω) = e^{-β(ω - μ)} γ_ab(ω)
 
     noise: a function, γ at an array of frequencies of either sign: of their shape, or (k, k, *shape) for correlated
-        couplings, whose transpose counts; the `noise` or `noise_matrix` of a Bath, or measured data interpolated.
+        couplings, whose transpose counts; `Bath.noise` or `Bath.noise_matrix`, or measured data interpolated.
     frequencies: ω > 0, (n,), energy.
     temperature: T > 0 to test, energy; by default from the mean of the β that the pairs ±ω imply.
     chemical_potential: μ, energy; 0 where no particles are exchanged.

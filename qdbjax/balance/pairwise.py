@@ -129,6 +129,7 @@ def thermalization_conditions(generator: Generator) -> Pairs:
 class EntropySplit(eqx.Module):
     """Entropy production of a diagonal state and its two parts, nats per time: total = schnakenberg + violation.
 
+    total: σ, the entropy production.
     schnakenberg: Σ_b Σ_{k>j} K_jk ln(a_jk p_k / a_kj p_j) >= 0, from rates and populations alone.
     violation: Σ_b Σ_{k>j} K_jk ln I_b(k, j), zero under detailed balance, negative in an equilibrium that breaks it.
     """

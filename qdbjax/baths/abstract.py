@@ -115,7 +115,12 @@ class AbstractBath(eqx.Module):
 
 
 def map_stacked(function: Callable[[AbstractBath], Any], baths: tuple[AbstractBath, ...]) -> list:
-    """function(bath) of every bath; baths that differ in numbers only are stacked and compiled once, under vmap."""
+    """function(bath) of every bath; baths that differ in numbers only are stacked and compiled once, under vmap.
+
+    function: of one bath, to a tree of arrays.
+    baths: a tuple of any kinds.
+    Returns a list, one entry a bath.
+    """
     groups: list[tuple] = []
     for place, bath in enumerate(baths):
         nameless = copy.copy(bath)

@@ -23,23 +23,40 @@ Frequencies = Float[Array, "..."]
 
 
 def lamb_matrix(bath: AbstractBath, frequency: Frequencies) -> Array:
-    """Lamb shift s_ab(ω) of a bath, energy, shape (k, k, *shape of ω). Beyond the end of its table a density is 0."""
+    """Lamb shift of a bath, without counterterm.
+
+    s_ab(ω) = P∫dω' γ_ab(ω')/2π(ω - ω')
+
+    bath: of any kind, with k operators.
+    frequency: ω of any sign and shape, energy.
+    Returns s_ab (k, k, *shape of ω), energy. Beyond the end of its table a density is 0. What the integral is right to
+    is told by `lamb_error`.
+    """
     return _shifts(bath, frequency)[0]
 
 
 def lamb_error(bath: AbstractBath, frequency: Frequencies) -> Scalar:
-    """Estimated error of s_ab(ω), relative to ∫|γ(ω - u) - γ(ω + u)|du/2πu, the largest of all ω; inf if one diverges.
+    """Estimated error of s_ab(ω), relative to ∫|γ(ω - u) - γ(ω + u)|du/2πu.
 
     The shifts of `universal_lindblad` are integrals over the same noise.
+
+    bath: as for `lamb_matrix`.
+    frequency: ω of any sign and shape, energy.
+    Returns one number, the largest of all ω; inf if one integral diverges.
     """
     return _shifts(bath, frequency)[1]
 
 
 def shared_lamb_shift(bath: AbstractBath, first: Frequencies, second: Frequencies) -> Array:
-    """F_a(p, q) = -P∫ dν √γ_a(p + ν)√γ_a(q + ν) / 2πν of each operator (k, *shape of p and q), energy.
+    """Lamb shift of two transitions that share one jump operator.
 
-    F_a(ω, ω) = s_aa(ω).
-    *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020), with our signs of p and q.
+    F_a(p, q) = -P∫dν √γ_a(p + ν) √γ_a(q + ν)/2πν,   F_a(ω, ω) = s_aa(ω)
+
+    bath: with k independent operators.
+    first: p of any sign and shape, energy.
+    second: q, likewise.
+    Returns F_a (k, *shape of p and q), energy.
+    *Source:* F. Nathan and M. S. Rudner, Phys. Rev. B 102, 115109 (2020), with p and q > 0 where the energy is lowered.
     """
 
     def product(points):
@@ -66,7 +83,12 @@ def _integral(bath: AbstractBath, function: Callable, poles: Array) -> tuple[Arr
 
 
 def noise_roots(bath: AbstractBath, frequency: Frequencies) -> Array:
-    """√γ_a(ω) (k, *shape of ω), with derivative 0 where γ = 0; inf and NaN stay what they are."""
+    """√γ_a(ω) of each operator of a bath, with derivative 0 where γ = 0; inf and NaN stay what they are.
+
+    bath: with k operators.
+    frequency: ω of any sign and shape, energy.
+    Returns (k, *shape of ω), root of inverse time.
+    """
     noise = jnp.stack(bath.noises(frequency))
     plain = (noise != 0) & jnp.isfinite(noise)
     return jnp.where(plain, jnp.sqrt(jnp.where(plain, noise, 1.0)), noise)
@@ -75,10 +97,16 @@ def noise_roots(bath: AbstractBath, frequency: Frequencies) -> Array:
 def value_and_slope_at_level(
     shift: Callable, bath: AbstractBath, frequency: Frequencies, level: BoolMatrix
 ) -> tuple[Array, Array]:
-    """A shift (..., *shape of ω) and its derivative by ω, both taken at ω = 0 where `level` is True: two equal levels.
+    """A shift and its derivative by ω, both taken at ω = 0 between two equal levels.
 
     A cutoff such as e^{-|ω|/ω_c} gives γ a kink at ω = 0 and the shift a term ω ln|ω|, whose slope there is infinite:
     0 is returned in its place.
+
+    shift: function of frequencies, such as `lamb_matrix` of one bath.
+    bath: over whose noise it integrates.
+    frequency: ω of any sign and shape, energy.
+    level: whether ω lies between two equal levels, in the shape of ω.
+    Returns two arrays (..., *shape of ω), energy and without unit.
     """
     frequency = jnp.where(level, 0.0, frequency)
     value, slope = jax.jvp(shift, (frequency,), (jnp.ones_like(frequency),))

@@ -14,7 +14,11 @@ from qdbjax.numerics.filon import Panels, panels
 
 
 def is_inaccurate(error: Array) -> Array:
-    """Whether an estimated relative error is above 1e-8, or above what single precision holds."""
+    """Whether an estimated relative error is above 1e-8, or above what single precision holds.
+
+    error: relative, of any shape, such as that of `lamb_error`; NaN counts as above.
+    Returns truth values of that shape.
+    """
     return ~(error <= max(1e-8, 2e3 * float(jnp.finfo(error.dtype).eps)))
 
 

@@ -14,7 +14,11 @@ from qdbjax.numerics.occupation import magnitude
 
 
 class LocalTemperature(eqx.Module):
-    """T(ω) = 1/β(|ω|) from a callable β of one real scalar, a function or an equinox module with parameters."""
+    """A temperature at every frequency, T(ω) = 1/β(|ω|): what a bath makes of a callable inverse_temperature.
+
+    profile: β, a callable of one real scalar |ω|, energy, to inverse energy: a function, or an equinox module with
+        parameters.
+    """
 
     profile: Callable
 

@@ -16,7 +16,12 @@ _before: dict[Path, int] = {}
 
 
 class CacheUse(NamedTuple):
-    """What this process got out of the cache: programs asked for, read from it, and stored there but unusable."""
+    """What this process got out of the cache of compiled programs.
+
+    requests: programs asked for.
+    hits: programs read from the cache.
+    rejected: programs that are stored there but unusable on this machine, and were compiled again.
+    """
 
     requests: int
     hits: int
@@ -52,9 +57,12 @@ def use_cache(directory: str | os.PathLike | None = None, *, limit: int = LIMIT)
     """Keep compiled programs on disk: a second process takes 0.5 s where the first one took 5 s.
 
     Sets JAX's persistent compilation cache, for every program of this process, however short its compilation. The
-    command line does so itself. directory: by default the environment variable QDBJAX_CACHE, else a folder `qdbjax` in
-    the user's cache folder; QDBJAX_CACHE=0 leaves the cache off. limit: bytes to which the folder is cut back now, the
-    longest unused programs first. Returns the folder, None where the cache is left off.
+    command line does so itself.
+
+    directory: by default the environment variable QDBJAX_CACHE (0 leaves the cache off), else a folder `qdbjax` in the
+        user's cache folder.
+    limit: bytes to which the folder is cut back now, the longest unused programs first.
+    Returns the folder, None where the cache is left off. Raises ValueError for a folder that cannot be made.
 
     >>> folder = qdb.compilation.use_cache()  # doctest: +SKIP
     """

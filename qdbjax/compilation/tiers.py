@@ -40,7 +40,9 @@ def optimize(wanted: bool | None) -> Iterator[None]:
     """Choose how programs are compiled inside a `with` block.
 
     wanted: True for optimised programs (slower to compile, faster on many cells), False for quick ones, None for the
-    choice by the number of cells. Programs inside a jax.jit of yours are yours to compile.
+        choice by the number of cells.
+
+    Programs inside a jax.jit of yours are yours to compile. Raises ValueError for anything else.
 
     >>> with qdb.compilation.optimize(True):
     ...     found = qdb.gibbs(qdb.models.qubit(1.0), temperature=1.0)

@@ -167,7 +167,10 @@ def _from_json(value: Any) -> Any:
 
 
 def load_fit(path: str | pathlib.Path) -> Fit:
-    """A Fit from the file that `Fit.save` wrote. Raises ValueError for another file.
+    """A Fit from the file that `Fit.save` wrote.
+
+    path: of that file.
+    Returns a Fit, of trees their free values only. Raises ValueError for another file.
 
     >>> found = qdb.fitting.load_fit("fit.json")  # doctest: +SKIP
     """

@@ -119,7 +119,8 @@ def scattering(system: System | ArrayLike, gas: Gas, energies: ArrayLike) -> Sca
     gas: its potential and mass are used.
     energies: total energy E = p²/2m + E_l, (n,), energy.
 
-    Returns a Scattering, in the energy eigenbasis. Raises ValueError for mismatched dimensions and shapes.
+    Returns a Scattering in the energy eigenbasis: t and s_matrix (n, d, d), wave_numbers k_j (n, d), open (n, d), and
+    unitarity (n,), the largest entry of S†S - 1. Raises ValueError for mismatched dimensions and shapes.
     *Source:* R. Alicki, M. Šindelka, D. Gelbwaser-Klimovsky, Phys. Rev. Lett. 131, 040401 (2023), (4)-(5).
 
     >>> gas = qdb.Gas([[1.0, 0.2], [0.2, 0.5]], temperature=0.5)

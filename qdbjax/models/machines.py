@@ -22,7 +22,11 @@ UP_OR_DOWN = {count: 1.0 - 2.0 * np.indices([2] * count).reshape(count, -1) for 
 
 
 class Machine(NamedTuple):
-    """A system and the baths it works between."""
+    """A system and the baths it works between; `davies(*machine)` makes its generator.
+
+    system: the System.
+    baths: a tuple, in the order that the model names.
+    """
 
     system: System
     baths: tuple[Bath, ...]

@@ -53,7 +53,7 @@ def grand_canonical(
 ) -> GrandCanonicalState:
     """Grand-canonical state of a system with a conserved particle number.
 
-    ρ = e^{-β(H - μN)}/Z.
+    ρ = e^{-β(H - μN)}/Z
 
     system: a System with a particle number N.
     temperature: T, energy (k_B = 1), with the limits of `gibbs`: T = 0 is the ground level of H - μN; give this or
@@ -158,7 +158,7 @@ def susceptibility(
 ) -> Float[Array, "k k"]:
     """Isothermal susceptibilities χ_ab = ∂⟨A_a⟩/∂h_b at h = 0 of the Gibbs state of H - Σ_b h_b A_b.
 
-    χ_ab = β {∫₀¹ds Tr[ρ^{1-s} A_a ρ^s A_b] - ⟨A_a⟩⟨A_b⟩} = T ∂²ln Z/∂h_a∂h_b.
+    χ_ab = β {∫₀¹ds Tr[ρ^{1-s} A_a ρ^s A_b] - ⟨A_a⟩⟨A_b⟩} = T ∂²ln Z/∂h_a∂h_b
 
     system: a System or a Hamiltonian (d, d).
     observables: one Hermitian A (d, d), or several (k, d, d).

@@ -45,7 +45,7 @@ def _entropy(rho: Matrix) -> Scalar:
 def von_neumann_entropy(rho: ArrayLike) -> Scalar:
     """Von Neumann entropy of a density matrix.
 
-    S = -Tr[ρ ln ρ].
+    S = -Tr[ρ ln ρ]
 
     rho: ρ (d, d), Hermitian.
     Returns S >= 0, nats; 0 for a pure state. Eigenvalues below 8 eps count as 0. vmap for many. Raises ValueError for a

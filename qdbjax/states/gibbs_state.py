@@ -45,7 +45,7 @@ def gibbs(
 ) -> GibbsState:
     """Gibbs state of a system.
 
-    ρ = e^{-βH}/Z.
+    ρ = e^{-βH}/Z
 
     system: a System or a Hamiltonian (d, d).
     temperature: T, energy (k_B = 1), of either sign, as a finite system has a highest level; give this or

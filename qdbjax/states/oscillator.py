@@ -47,10 +47,12 @@ def damped_oscillator(
 ) -> DampedOscillator:
     """Damped harmonic oscillator (Caldeira-Leggett, with counterterm) in equilibrium with a Drude bath.
 
-    ⟨x²⟩ = (T/M) Σ_n 1/(ω₀² + ν_n² + |ν_n|γ̂),   ⟨p²⟩ = MT Σ_n (ω₀² + |ν_n|γ̂)/(ω₀² + ν_n² + |ν_n|γ̂),
-    n from -∞ to ∞, ν_n = 2πnT, γ̂ = γω_D/(ω_D + |ν_n|): coupling x, J(ω) = Mγωω_D²/π(ω² + ω_D²). The sums are those of
-    digamma functions of the roots of a cubic; summed as they stand (Euler and Maclaurin) they need no roots, which may
-    be complex or equal, and no cancellation: 1e-13.
+    ⟨x²⟩ = (T/M) Σ_n 1/(ω₀² + ν_n² + |ν_n|γ̂),   ⟨p²⟩ = MT Σ_n (ω₀² + |ν_n|γ̂)/(ω₀² + ν_n² + |ν_n|γ̂)
+
+    with n from -∞ to ∞, ν_n = 2πnT, γ̂ = γω_D/(ω_D + |ν_n|): coupling x, J(ω) = Mγωω_D²/π(ω² + ω_D²). The sums are those
+    of digamma functions of the roots of a cubic; summed as they stand (Euler and Maclaurin) they need no roots, which
+    may be complex or equal, and no cancellation: 1e-13.
+
     frequency: ω₀ > 0, energy.
     damping: γ >= 0, energy.
     cutoff: ω_D > 0, energy; finite, as ⟨p²⟩ grows with its logarithm.

@@ -24,8 +24,8 @@ from qdbjax.systems import Spectrum
 class State(eqx.Module):
     """A density matrix in the eigenbasis of a generator.
 
-    populations (d,): ρ_nn of the energy levels; level n is column n of `spectrum.basis`.
-    coherences (d, d): ρ_mn, complex, diagonal 0.
+    populations: ρ_nn of the energy levels (d,); level n is column n of `spectrum.basis`.
+    coherences: ρ_mn (d, d), complex, diagonal 0.
     spectrum: whose eigenbasis; None for that of the generator that reads it.
     within_levels: whether coherences between levels of different energy are known to vanish, as in stationary states.
     """
@@ -47,7 +47,7 @@ class State(eqx.Module):
 
     @property
     def packed(self) -> Packed:
-        """ρ in the energy eigenbasis as d² reals (`numerics.hermitian`), for real linear systems."""
+        """ρ in the energy eigenbasis as d² real numbers, for real linear systems."""
         return pack(self.coherences, self.populations)
 
     def __repr__(self) -> str:

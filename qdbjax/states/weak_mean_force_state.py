@@ -30,8 +30,11 @@ from qdbjax.systems import Spectrum, System, as_system, diagonalize
 def weak_mean_force(system: System | ArrayLike, bath: Bath) -> MeanForce:
     """Hamiltonian of mean force of a system in a thermal bath, to second order in the coupling.
 
-    ρ = ρ₀ + X/Z - ρ₀ Tr X/Z, H* = H + δH with -β δH the first-order change of ln(e^{-βH} + X), ln Z* = ln Z + Tr X/Z;
-    X in the module docstring, ρ₀ = e^{-βH}/Z. No counterterm.
+    ρ = ρ₀ + X/Z - ρ₀ Tr X/Z,   ρ₀ = e^{-βH}/Z
+    X = e^{-βH} ∫₀^β dt₁ ∫₀^{t₁} dt₂ S(t₁)S(t₂)C(t₁ - t₂),   S(t) = e^{tH}Se^{-tH}
+
+    with C(t) the bath's correlation function at imaginary time. H* = H + δH, -β δH the first-order change of
+    ln(e^{-βH} + X), and ln Z* = ln Z + Tr X/Z. No counterterm.
 
     system: a System or a Hamiltonian H (d, d).
     bath: a `Bath` at one temperature T > 0, with any couplings, spectral density and correlation.

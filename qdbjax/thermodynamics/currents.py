@@ -240,8 +240,9 @@ def _particles(generator: Generator, state: State, number: ArrayLike | None) -> 
 def entropy_production(generator: Generator, state: StateLike | None = None) -> Float[Array, ""]:
     """Entropy produced per time, by the system and its baths together.
 
-    Σ̇ = dS/dt - Σ_b J^Q_b/T_b >= 0 (k_B = 1),   dS/dt = -Tr[L(ρ) ln ρ].
-    For one thermal bath it is minus the slope of the relative entropy to Gibbs.
+    σ = dS/dt - Σ_b J^Q_b/T_b >= 0,   dS/dt = -Tr[L(ρ) ln ρ]
+
+    with k_B = 1. For one thermal bath it is minus the slope of the relative entropy to Gibbs.
 
     generator: of any kind; its temperatures and chemical potentials enter.
     state: as for `heat_currents`; by default the stationary one. Any that is not stationary takes a d² x d² matrix.

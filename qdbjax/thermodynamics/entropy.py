@@ -20,11 +20,11 @@ from qdbjax.thermodynamics.currents import heat_currents_of
 class EntropyRates(eqx.Module):
     """Entropy per time in a state, in nats; see `entropy_rates`.
 
-    production: Σ̇ >= 0.
-    by_bath: Σ̇_b (bath,), its parts, each >= 0.
+    production: σ >= 0.
+    by_bath: σ_b (bath,), its parts, each >= 0.
     flow: J^Q_b/T_b (bath,), from each bath into the system.
     change: dS/dt = production + Σ flow.
-    nonadiabatic, adiabatic: Σ̇_na and Σ̇_a, of sum Σ̇.
+    nonadiabatic, adiabatic: σ_na and σ_a, of sum σ.
     """
 
     production: Scalar
@@ -72,18 +72,19 @@ def entropy_rates(
 ) -> EntropyRates:
     """Entropy that each bath produces in any state, and its split into relaxation and upkeep.
 
-    Σ̇_b = -Tr[D_b(ρ) (ln ρ - ln ρ_b)] = -Tr[D_b(ρ) ln ρ] - J^Q_b/T_b >= 0, ρ_b the equilibrium with bath b;
-    Σ̇ = Σ_b Σ̇_b = dS/dt - Σ_b J^Q_b/T_b;
-    nonadiabatic Σ̇_na = -Tr[L(ρ) (ln ρ - ln ρ_ss)] = -d/dt S(ρ(t)‖ρ_ss) >= 0;   adiabatic Σ̇_a = Σ̇ - Σ̇_na.
+    σ_b = -Tr[D_b(ρ) (ln ρ - ln ρ_b)] = -Tr[D_b(ρ) ln ρ] - J^Q_b/T_b >= 0
+    σ = Σ_b σ_b = dS/dt - Σ_b J^Q_b/T_b
+    σ_na = -Tr[L(ρ) (ln ρ - ln ρ_ss)] = -d/dt S(ρ(t)‖ρ_ss) >= 0,   σ_a = σ - σ_na
 
-    Σ̇_a >= 0 wherever ρ_ss is diagonal in energy, as for levels that are all different, whatever coherence ρ has; where
-    ρ_ss has coherence between equal levels this is not proven (no exception among 6000 random machines).
+    with ρ_b the equilibrium with bath b; σ_na is the nonadiabatic part, σ_a the adiabatic one. σ_a >= 0 wherever ρ_ss
+    is diagonal in energy, as for levels that are all different, whatever coherence ρ has; where ρ_ss has coherence
+    between equal levels this is not proven (no exception among 6000 random machines).
 
     generator: of any kind, d <= 32.
     state: ρ, as for `heat_currents`; by default the stationary one.
     steady: ρ_ss, likewise; by default solved for.
 
-    Returns EntropyRates, nats per time; dS/dt and J^Q_b/T_b of either sign. Σ̇ = inf in a pure state that evolves into
+    Returns EntropyRates, nats per time; dS/dt and J^Q_b/T_b of either sign. σ = inf in a pure state that evolves into
     a mixed one, and where heat flows into a bath at T = 0. NaN with a local-KMS field, and, for the split, where the
     stationary state is flagged. Raises ValueError for a matrix that is not a density matrix, and above d = 32.
     *Source:* H. Spohn, J. Math. Phys. 19, 1227 (1978); M. Esposito and C. Van den Broeck, Phys. Rev. Lett. 104, 090601
@@ -108,7 +109,7 @@ def _entropy_rates(generator: Generator, state: State, steady: State) -> Entropy
     flow = jnp.where(cold, jnp.where(heat < 0, -jnp.inf, 0.0), flow)
     parts = changes - flow
     cross = final.expectation(unitary + sum(by_bath[1:], by_bath[0]))  # Tr[L(ρ) ln ρ_ss]
-    # The adiabatic part not as Σ̇ - Σ̇_na: in a pure state both are infinite.
+    # The adiabatic part not as σ - σ_na: in a pure state both are infinite.
     change, adiabatic = jnp.sum(changes), -jnp.sum(flow) - cross
     return EntropyRates(jnp.sum(parts), parts, flow, change, change + cross, adiabatic)
 

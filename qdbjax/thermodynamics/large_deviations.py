@@ -155,7 +155,7 @@ def uncertainty_ratio(
 ) -> Scalar:
     """What the precision of a current costs: thermodynamic uncertainty relation.
 
-    Q = c_2 Σ̇/(2 c_1²), Σ̇ the entropy production; Q >= 1 for classical Markov machines, while coherence between
+    Q = c_2 σ/(2 c_1²), σ the entropy production; Q >= 1 for classical Markov machines, while coherence between
     degenerate levels may go below.
 
     generator: of any kind.

@@ -18,6 +18,7 @@ States = Inexact[Array, "time d d"]
 class SecondLaw(eqx.Module):
     """Both laws at every saved time, counted from the first; see `second_law`.
 
+    times: t (time,), inverse energy.
     energy: ⟨H⟩ at each time, (time,).
     entropy: S at each time, (time,), nats.
     heat: received from each bath since the first time, (time, bath).
@@ -53,7 +54,7 @@ class SecondLaw(eqx.Module):
 def second_law(evolution: Evolution, *, temperature: ArrayLike | None = None) -> SecondLaw:
     """Energy, entropy and dissipated work along a driven evolution.
 
-    Δ⟨H⟩ = W + W_chem + Σ_b Q_b,   Σ = ΔS - Σ_b ∫J^Q_b/T_b dt >= 0,   W_diss = W + W_chem - ΔF,  F = ⟨H⟩ - T S.
+    Δ⟨H⟩ = W + W_chem + Σ_b Q_b,   Σ = ΔS - Σ_b ∫J^Q_b/T_b dt >= 0,   W_diss = W + W_chem - ΔF,   F = ⟨H⟩ - T S
 
     Heat, work and entropy flow were integrated with the state (`Evolution.account`), to its tolerances. With one
     temperature T throughout W_diss = T Σ, whatever the state; slow driving dissipates in proportion to its speed, and

@@ -28,19 +28,32 @@ AT_REST = 1e-6  # part of what comes and goes that the energy of a machine may c
 
 
 class Mode(enum.IntEnum):
-    """What a machine does with heat and work; `Performance.operation` gives the word."""
+    """What a machine does with heat and work; `Performance.operation` gives the word.
 
-    UNDEFINED = -1  # a NaN among currents or temperatures
-    IDLE = 0  # no heat, no power
-    CONDUCTION = 1  # heat flows, nothing is gained
-    ENGINE = 2  # gives power
-    REFRIGERATOR = 3  # takes power, draws heat from the cold bath
-    HEAT_PUMP = 4  # takes power, lifts heat from the room to the hot bath
-    ACCELERATOR = 5  # takes power to move heat that would flow by itself
-    HEATER = 6  # takes power and heats every bath
-    ABSORPTION_REFRIGERATOR = 7  # draws heat from the cold bath, driven by heat from the hot one
-    HEAT_TRANSFORMER = 8  # lifts heat from the room to the hot bath, driven by what falls to the cold one
-    AGAINST_THE_SECOND_LAW = 9  # entropy decreases: the rates are not those of baths at these temperatures
+    UNDEFINED: -1, a NaN among currents or temperatures.
+    IDLE: 0, no heat, no power.
+    CONDUCTION: 1, heat flows, nothing is gained.
+    ENGINE: 2, gives power.
+    REFRIGERATOR: 3, takes power, draws heat from the cold bath.
+    HEAT_PUMP: 4, takes power, lifts heat from the room to the hot bath.
+    ACCELERATOR: 5, takes power to move heat that would flow by itself.
+    HEATER: 6, takes power and heats every bath.
+    ABSORPTION_REFRIGERATOR: 7, draws heat from the cold bath, driven by heat from the hot one.
+    HEAT_TRANSFORMER: 8, lifts heat from the room to the hot bath, driven by what falls to the cold one.
+    AGAINST_THE_SECOND_LAW: 9, entropy decreases: the rates are not those of baths at these temperatures.
+    """
+
+    UNDEFINED = -1
+    IDLE = 0
+    CONDUCTION = 1
+    ENGINE = 2
+    REFRIGERATOR = 3
+    HEAT_PUMP = 4
+    ACCELERATOR = 5
+    HEATER = 6
+    ABSORPTION_REFRIGERATOR = 7
+    HEAT_TRANSFORMER = 8
+    AGAINST_THE_SECOND_LAW = 9
 
 
 class Performance(eqx.Module):
@@ -91,9 +104,11 @@ def performance(
 ) -> Performance:
     """What a machine between any number of baths achieves, and the bound that the second law sets.
 
-    P = -Σ_thermal μ_b J^N_b - Σ_work J^E_b,   in a stationary state P = Σ_thermal J^Q_b;
-    η = P/Σ_thermal max(J^Q_b, 0) <= 1 - T_min/T_max;
-    COP = J^Q_cold/(J^Q_hot - P) <= (1 - T_r/T_h) T_c/(T_r - T_c), or driven by power <= T_c/(T_r - T_c).
+    P = -Σ_thermal μ_b J^N_b - Σ_work J^E_b
+    η = P/Σ_thermal max(J^Q_b, 0) <= 1 - T_min/T_max
+    COP = J^Q_cold/(J^Q_hot - P) <= (1 - T_r/T_h) T_c/(T_r - T_c)
+
+    In a stationary state P = Σ_thermal J^Q_b; driven by power, COP <= T_c/(T_r - T_c).
 
     Every bath has one role. Work reservoirs are so hot that their energy brings no entropy (the bounds are exact in
     that limit); all others are thermal. Of these one is cold, one hot, and the rest are the room, T_r its coldest. With

@@ -147,7 +147,7 @@ def conductances(generator: Generator) -> Float[Array, "current parameter"]:
     equilibrium, those of linear response at it. With X^N = μ/T and X^E = -1/T the chain rule relates them to
     `onsager_matrix`,
 
-        ∂/∂μ_j = (1/T_j) ∂/∂X^N_j,   ∂/∂T_j = (1/T_j²) (∂/∂X^E_j - μ_j ∂/∂X^N_j),   dQ_i = dE_i - μ_i dN_i - N_i dμ_i.
+        ∂/∂μ_j = (1/T_j) ∂/∂X^N_j,   ∂/∂T_j = (1/T_j²) (∂/∂X^E_j - μ_j ∂/∂X^N_j),   dQ_i = dE_i - μ_i dN_i - N_i dμ_i
 
     generator: as for `onsager_matrix`.
 
@@ -202,16 +202,19 @@ def _transition(generator: Generator) -> Array:
 def transition_response(generator: Generator) -> Float[Array, "bath to from force"]:
     """Linear response of every micro-current to the affinities of the baths.
 
-    ∂J_b,mn/∂X_j, micro-currents of `micro_currents` and affinities of `onsager_matrix`. Two fields with one coupling
-    obey, for the flow between them on one transition of frequency ω,
+    ∂J_b,mn/∂X_j, micro-currents of `micro_currents` and affinities of `onsager_matrix`. Two fields with one coupling,
+    at μ ∓ δμ/2 and β ± δβ/2, obey for the flow J from the second into the first on one transition of frequency ω
 
-        [J; J^Q] = -Γ [[1, ω - μ], [ω - μ, (ω - μ)²]] [δμ; δβ/β].
+        J = Γ [δμ + (ω - μ) δβ/β],   J^Q = (ω - μ) J
+
+    with one Γ > 0 for both causes, where the lower level has more population.
 
     generator: as for `onsager_matrix`.
 
     Returns (bath, level, level, n), positive into the system on m > n. NaN where the stationary state is flagged.
     Raises ValueError as `onsager_matrix`.
-    *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (57) with the signs of (57c) put right.
+    *Source:* L. Accardi and K. Imafuku, Int. J. Mod. Phys. B 18, 435 (2004), (57) with the signs of (57c) put right;
+    Γ is minus theirs.
 
     >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
     >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
@@ -247,11 +250,11 @@ def kubo_matrix(generator: Generator, state: StateLike | None = None) -> Float[A
     and where particles are exchanged by a System without number.
     *Source:* H. Spohn and J. L. Lebowitz, Adv. Chem. Phys. 38, 109 (1978).
 
-    >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
-    >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
+    >>> left, right = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=1.0) for _ in range(2))
+    >>> generator = qdb.davies(qdb.models.qubit(1.0), [left, right])
     >>> qdb.thermodynamics.kubo_matrix(generator).round(5)
-    Array([[ 0.00977, -0.00777],
-           [-0.00777,  0.00577]], dtype=float64)
+    Array([[ 0.01209, -0.01209],
+           [-0.01209,  0.01209]], dtype=float64)
     """
     if generator.exchanges_particles and generator.system.number is None:
         raise ValueError("kubo_matrix needs System(hamiltonian, number=N) where particles are exchanged.")

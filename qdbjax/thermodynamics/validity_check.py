@@ -143,8 +143,8 @@ def validity(generator: Generator) -> Validity:
 
     >>> hot, cold = (qdb.Bath(qdb.sigma_x(), qdb.Ohmic(0.01, cutoff=10.0), temperature=T) for T in (1.0, 0.5))
     >>> generator = qdb.davies(qdb.models.qubit(1.0), [hot, cold])
-    >>> qdb.validity(generator).names
-    ('bath0', 'bath1')
+    >>> bool(qdb.validity(generator).holds)
+    True
     """
     check_generator(generator)
     step = generator.jumps.secular_step

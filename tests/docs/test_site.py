@@ -149,6 +149,67 @@ def test_docstrings_become_restructuredtext():
 
 
 @pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("sweeps.Refine", "qdbjax.sweeps.Refine"),
+        ("qdbjax.explain", "qdbjax.explain"),
+        ("Auto()", "qdbjax.solvers.Auto"),
+        ("Bath.noise_matrix", "qdbjax.Bath"),  # not the noise of currents
+        ("numerics.hermitian", None),  # not the free matrix of a fit
+        ("correlation", None),  # of the bath, not of two operators
+        ("spectrum.basis", None),
+    ],
+)
+def test_names_mean_what_the_sentence_says(text, target):
+    import qdbjax
+
+    pages = extension("docstrings")
+    assert (
+        pages.owner_of("method", "qdbjax.Bath.noises") is qdbjax.Bath and pages.owner_of("class", "qdbjax.Bath") is None
+    )
+    lines = pages.converted(["γ before `" + text + "`."], qdbjax.Bath.noises, qdbjax.Bath)
+    assert lines == [rf"γ before \ :py:obj:`{text} <{target}>`\ ." if target else rf"γ before \ ``{text}``\ .", ""]
+
+
+def test_equations_stand_one_a_line_and_letters_begin_no_list():
+    """What is written side by side or indented in a docstring; `E.` alone would be the fifth item of a list."""
+
+    def function(energy):
+        """Words.
+
+            a = b,   c = d;  e = f(g, h)
+
+        energy: E.
+        """
+
+    lines = extension("docstrings").converted(inspect.getdoc(function).splitlines(), function)
+    assert lines[5:8] == ["   a = b,", "   c = d;", "   e = f(g, h)"]
+    assert lines[-2] == r":param energy: \ E."
+
+
+def test_long_names_can_break_and_fields_of_tuples_are_told_once():
+    from qdbjax.models import Machine
+
+    pages = extension("docstrings")
+    assert pages.breakable("free_energy") == "free_<wbr>energy" and pages.breakable("KMSCheck") == "KMSCheck"
+    assert pages.breakable("SteadyState") == "Steady<wbr>State"
+    body = (
+        '<h1>free_energy<a href="#free_energy">#</a></h1><span class="sig-prename descclassname"><span class="pre">'
+        'qdbjax.</span></span><span class="sig-name descname"><span class="pre">free_energy</span></span>'
+        '<span class="sig-paren">(</span>'
+    )
+    context = {"body": body, "next": {"title": "SteadyState", "link": "a_b"}, "prev": None}
+    pages.break_names(None, "reference/generated/x", "", context, None)
+    assert context["next"] == {"title": "Steady<wbr>State", "link": "a_b"} and context["prev"] is None
+    assert context["body"].count("free_<wbr>energy") == 2 and '"#free_energy"' in context["body"]
+    assert context["body"].endswith("(</span><wbr>") and "qdbjax.</span><wbr></span>" in context["body"]
+    pages.break_names(None, "start", "", untouched := {"body": body}, None)
+    assert untouched == {"body": body}
+    assert pages.skip(None, "property", "baths", Machine.baths, False, None)
+    assert pages.skip(None, "class", "Machine", Machine, False, None) is None
+
+
+@pytest.mark.parametrize(
     ("output", "said"),
     [
         ("<img src='a.png'>", []),
