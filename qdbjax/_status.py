@@ -52,7 +52,7 @@ class Status(enum.IntFlag):
 
     @property
     def label(self) -> str:
-        """The name of one flag as texts write it."""
+        """The name of one flag in lower case, as `explain` writes it."""
         return str(self.name).lower()
 
 

@@ -80,6 +80,8 @@ def sigma_plus() -> np.ndarray:
 def destroy(levels: int) -> np.ndarray:
     """Annihilation operator of an oscillator truncated to `levels` states, a|n⟩ = √n |n-1⟩; shape (levels, levels).
 
+    levels: how many, n = 0 to levels - 1.
+
     >>> qdb.destroy(2)
     array([[0., 1.],
            [0., 0.]])
@@ -93,6 +95,8 @@ def create(levels: int) -> np.ndarray:
 
     The last state goes to 0.
 
+    levels: how many, n = 0 to levels - 1.
+
     >>> qdb.create(2)
     array([[0., 0.],
            [1., 0.]])
@@ -103,6 +107,8 @@ def create(levels: int) -> np.ndarray:
 def basis_state(index: int, levels: int) -> np.ndarray:
     """Basis vector |index⟩, shape (levels,); the density matrix |index⟩⟨index| is `site(index, levels)`.
 
+    index: of the state, from 0.
+    levels: how many there are.
     Raises ValueError for an index that is not between 0 and levels - 1.
 
     >>> qdb.basis_state(1, 3)
@@ -133,7 +139,12 @@ def fermion_destroy(mode: int, modes: int) -> np.ndarray:
 
 
 def transition(to: int, origin: int, levels: int) -> np.ndarray:
-    """|to⟩⟨origin|; shape (levels, levels). Raises ValueError for states that are not between 0 and levels - 1.
+    """|to⟩⟨origin|, which takes the state `origin` to the state `to`; shape (levels, levels).
+
+    to: index of the state it leads to, from 0.
+    origin: index of the state it starts from.
+    levels: how many there are.
+    Raises ValueError for states that are not between 0 and levels - 1.
 
     >>> qdb.transition(0, 1, 2)
     array([[0., 1.],
@@ -149,6 +160,9 @@ def transition(to: int, origin: int, levels: int) -> np.ndarray:
 
 def site(index: int, sites: int) -> np.ndarray:
     """Projector |index⟩⟨index| on one site of a single-particle lattice; shape (sites, sites).
+
+    index: of the site, from 0.
+    sites: how many there are.
 
     >>> qdb.site(1, 2)
     array([[0., 0.],

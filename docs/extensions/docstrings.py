@@ -191,9 +191,9 @@ def settle_fields(app, doctree):
             node[:] = [nodes.Text("Attributes")]
 
 
-def breakable(text: str) -> str:
+def breakable(text: str, mark: str = "<wbr>") -> str:
     """A name that may break between its parts: after `_`, and before a capital."""
-    return re.sub(r"(?<=_)(?=\w)|(?<=[a-z])(?=[A-Z])", "<wbr>", text)
+    return re.sub(r"(?<=_)(?=\w)|(?<=[a-z])(?=[A-Z])", mark, text)
 
 
 def break_names(app, pagename, templatename, context, doctree):
@@ -205,4 +205,5 @@ def break_names(app, pagename, templatename, context, doctree):
     context["body"] = PLACE.sub(r"\g<0><wbr>", body).replace(OPENING, OPENING + "<wbr>")
     for side in ("prev", "next"):
         if context.get(side):
-            context[side] = context[side] | {"title": breakable(context[side]["title"])}
+            # The theme strips marks from titles, but not the blank without width.
+            context[side] = context[side] | {"title": breakable(context[side]["title"], "\u200b")}

@@ -22,7 +22,11 @@ def cores() -> int:
 
 
 def exposed_to_deadlock() -> bool:
-    """Whether a batched program with several LAPACK calls can hang here: CPU backend, few cores, flag not set."""
+    """Whether a batched program with several LAPACK calls can hang here.
+
+    It can on the CPU backend with two cores or fewer, unless XLA_FLAGS, set before JAX starts, has
+    `--xla_cpu_enable_concurrency_optimized_scheduler=false`. Returns True or False.
+    """
     import jax  # here, because the command line asks for `cores` before it starts JAX
 
     return jax.default_backend() == "cpu" and cores() <= FEW and FLAG not in os.environ.get("XLA_FLAGS", "").split()

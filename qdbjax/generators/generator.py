@@ -39,7 +39,7 @@ class Generator(eqx.Module):
     system: the System.
     spectrum: its energies, eigenvectors and Bohr frequencies.
     rates: W (bath, to, from), population transfer in the energy eigenbasis, zero diagonal, inverse time.
-    jumps: jump terms by bath and channel, from which coherences follow (`qdbjax.generators.jumps`).
+    jumps: jump terms by bath and channel, from which coherences follow; `jump_operators` makes operators of them.
     temperatures: T (bath,), energy; NaN for a local-KMS field or where none was given.
     chemical_potentials: μ (bath,), energy; 0 where no particles are exchanged.
     status: flags raised by the input (`explain`).

@@ -200,7 +200,7 @@ def test_long_names_can_break_and_fields_of_tuples_are_told_once():
     )
     context = {"body": body, "next": {"title": "SteadyState", "link": "a_b"}, "prev": None}
     pages.break_names(None, "reference/generated/x", "", context, None)
-    assert context["next"] == {"title": "Steady<wbr>State", "link": "a_b"} and context["prev"] is None
+    assert context["next"] == {"title": "Steady\u200bState", "link": "a_b"} and context["prev"] is None
     assert context["body"].count("free_<wbr>energy") == 2 and '"#free_energy"' in context["body"]
     assert context["body"].endswith("(</span><wbr>") and "qdbjax.</span><wbr></span>" in context["body"]
     pages.break_names(None, "start", "", untouched := {"body": body}, None)
