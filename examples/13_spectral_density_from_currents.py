@@ -1,9 +1,9 @@
 """A spectral density from noisy heat currents
 ===========================================
 
-As a network that knows nothing of its shape. Heat flows from a known bath through a qubit to an unknown one; its
-current is measured, with 1 % noise, for 24 level spacings and two temperatures. J(ω) is an equinox module like any
-other callable, positive by its last layer.
+Found as a neural network that knows nothing of its shape. Heat flows from a known bath through a qubit to an unknown
+one; its current is measured, with 1 % noise, for 24 level spacings and two temperatures. J(ω) is an equinox module
+like any other callable, positive by its last layer.
 
 Run `python examples/13_spectral_density_from_currents.py [FOLDER]`.
 """
