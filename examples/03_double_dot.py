@@ -37,6 +37,9 @@ def main(folder: pathlib.Path, points: int = 160) -> None:
     data = qdb.sweep(current, left_level=levels, right_level=levels)
     largest = data["current"].max()
     print(f"largest current {float(largest):.3e}; {qdb.explain(data['status'])}")
+    data["current"].attrs["long_name"] = "current through both dots"
+    data["left_level"].attrs["long_name"] = "level of the left dot"
+    data["right_level"].attrs["long_name"] = "level of the right dot"
     axes = qdb.plot_map(data, "current")
     folder.mkdir(parents=True, exist_ok=True)
     axes.figure.savefig(folder / "03_double_dot.png", dpi=150)

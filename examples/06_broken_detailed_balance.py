@@ -50,22 +50,22 @@ def main(folder: pathlib.Path) -> None:
     miss = np.abs(sides[:, ::2] - sides[:, 1::2]).max() / np.abs(sides).max()
     print(f"thermalization conditions hold to {miss:.0e}; {qdb.explain(heated['status'])}")
     with plt.rc_context({"axes.spines.top": False, "axes.spines.right": False}):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+        figure, (upper, lower) = plt.subplots(2, 1, figsize=(5.4, 7.2), layout="constrained")
     for n, name in enumerate(PAIRS):
-        left.plot(heated["scaled"], heated["ratios"][:, n], label=name)
-        right.plot(turned["flux"], turned["ratios"][:, n], label=name)
-    for axes in (left, right):
+        upper.plot(heated["scaled"], heated["ratios"][:, n], label=name)
+        lower.plot(turned["flux"], turned["ratios"][:, n], label=name)
+    for axes in (upper, lower):
         axes.axhline(1.0, color="0.6", lw=0.8, zorder=0)
-    left.set(xlabel="βΔE", ylabel="I(k, l)", title="flux 3/4, equal gaps")
-    right.set(xlabel="magnetic flux (flux quanta)", title="βΔE = 1; levels cross at multiples of 1/2")
-    left.legend(frameon=False, loc="lower right")
-    inset = left.inset_axes([0.48, 0.45, 0.48, 0.3])
+    upper.set(xlabel="βΔE", ylabel="I(k, l)", title="flux 3/4, equal gaps")
+    lower.set(xlabel="magnetic flux (flux quanta)", ylabel="I(k, l)", title="βΔE = 1; levels cross at multiples of 1/2")
+    upper.legend(frameon=False, loc="lower right")
+    inset = upper.inset_axes([0.48, 0.45, 0.48, 0.3])
     for n, name in enumerate(("(30a)", "(30b)")):
         inset.plot(heated["scaled"], 1e4 * sides[:, 2 * n], color=f"C{n + 3}", label=name)
         inset.plot(heated["scaled"], 1e4 * sides[:, 2 * n + 1], ":", color="k")
-    inset.legend(frameon=False, fontsize=7)
-    inset.set_title("both sides × 10⁴", fontsize=8)
-    inset.tick_params(labelsize=7)
+    inset.legend(frameon=False, fontsize=8, loc="upper right")
+    inset.set_title("both sides of (30a), (30b), × 10⁴", fontsize=9)
+    inset.tick_params(labelsize=8)
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "06_broken_detailed_balance.png", dpi=150)
     plt.close(figure)

@@ -2,7 +2,7 @@
 ======================================
 
 Found by gradient ascent at a given temperature. Two equal couplings restore detailed balance, and so do three weak
-ones: the best are as different as they may be, the middle one tuned.
+ones: of the best, one is as large and one as small as it may be (5 and 0.1), and the third lies between.
 
 Run `python examples/08_largest_loop_current.py [FOLDER]`.
 """
@@ -56,12 +56,12 @@ def main(folder: pathlib.Path) -> None:
     print(
         f"slope of what is inside its bounds {float(jnp.abs(slope * inside).max() / currents[-1]):.0e} of the current"
     )
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    left.plot(1e3 * currents)
-    left.set(xlabel="step", ylabel="loop current × 10³")
-    right.plot(np.exp(path), label=[f"dot {n}" for n in range(3)])
-    right.set(xlabel="step", ylabel="coupling V")
-    right.legend(frameon=False)
+    figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(5.4, 5.6), layout="constrained")
+    upper.plot(1e3 * currents)
+    upper.set(ylabel="loop current × 10³")
+    lower.plot(np.exp(path), label=[f"dot {n}" for n in range(3)])
+    lower.set(xlabel="step", ylabel="coupling V")
+    lower.legend(frameon=False)
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "08_largest_loop_current.png", dpi=150)
     plt.close(figure)

@@ -48,7 +48,7 @@ def main(folder: pathlib.Path, points: int = 200) -> None:
     print(qdb.explain(data["status"]))
 
     carnot = HOT_GAP * (1 - ROOM / temperatures) * COLD / (ROOM - COLD)
-    figure, panels = plt.subplots(1, 2, figsize=(12.5, 4.8), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(2, 1, figsize=(4.6, 7.2), sharex=True, layout="constrained")
     for panel, leak in zip(panels, (0.0, LEAK), strict=True):
         title = f"leak {leak}" if leak else "no leak"
         qdb.plot_map(data, "cooling", select={"leak": leak}, title=title, ax=panel)

@@ -35,7 +35,7 @@ def driven_three_levels():
 
 def main(folder: pathlib.Path) -> None:
     """Both reports, and what circulates."""
-    figure, axes = plt.subplots(1, 2, figsize=(13, 4.6), layout="constrained", width_ratios=(1, 3))
+    figure, axes = plt.subplots(2, 1, figsize=(4.4, 7.2), layout="constrained", height_ratios=(1, 2))
     for ax, generator in zip(axes, (thermal_qubit(), driven_three_levels()), strict=True):
         print(qdb.balance_report(generator), end="\n\n")
         qdb.plot_levels(generator, ax=ax)

@@ -52,9 +52,13 @@ def main(folder: pathlib.Path, points: int = 61) -> None:
         f"mu = {float(away.mu):.1f}: affinity {float(away.affinity):.6f} = mu/T, entropy production "
         f"{float(away.entropy_production):.3e}, Onsager asymmetry {float(away.asymmetry):.3f}"
     )
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    for ax, name in zip(axes, ("turns", "entropy_production", "asymmetry"), strict=True):
-        qdb.plot_lines(data, name, ax=ax, title=name.replace("_", " "))
+    figure, axes = plt.subplots(3, 1, sharex=True, figsize=(5.4, 7.2), layout="constrained")
+    data["mu"].attrs["long_name"] = "chemical potential μ"
+    labels = {"turns": "turns per time", "entropy_production": "entropy per time", "asymmetry": "Onsager asymmetry"}
+    for ax, (name, label) in zip(axes, labels.items(), strict=True):
+        data[name].attrs["long_name"] = label
+        qdb.plot_lines(data, name, ax=ax)
+        ax.label_outer()
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "11_equal_temperatures.png", dpi=150)
     plt.close(figure)

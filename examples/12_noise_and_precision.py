@@ -2,8 +2,8 @@
 ================================================
 
 At zero bias the noise is 2 T times the conductance; beyond, the Fano factor falls from infinity to that of two
-barriers in turn, and noise times entropy production over the current squared never falls below 2 (thermodynamic
-uncertainty relation).
+barriers in turn, and the uncertainty ratio, noise times entropy production over twice the current squared, never falls
+below 1 (thermodynamic uncertainty relation).
 
 Run `python examples/12_noise_and_precision.py [FOLDER]`.
 """
@@ -56,9 +56,12 @@ def main(folder: pathlib.Path, points: int = 121) -> None:
     print(f"zero bias: noise = {johnson:.12f} · 2 T conductance")
     print(f"large bias: Fano factor {float(far.fano_factor):.6f}, two barriers in turn {two_barriers:.6f}")
     print(f"smallest uncertainty ratio {float(data.uncertainty_ratio[1:].min()):.6f} >= 1")
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    for ax, name in zip(axes, ("current", "fano_factor", "uncertainty_ratio"), strict=True):
-        qdb.plot_lines(data.isel(bias=slice(1, None)), name, ax=ax, title=name.replace("_", " "))
+    figure, axes = plt.subplots(3, 1, sharex=True, figsize=(5.4, 7.2), layout="constrained")
+    labels = {"current": "current", "fano_factor": "Fano factor", "uncertainty_ratio": "uncertainty ratio"}
+    for ax, (name, label) in zip(axes, labels.items(), strict=True):
+        data[name].attrs["long_name"] = label
+        qdb.plot_lines(data.isel(bias=slice(1, None)), name, ax=ax)
+        ax.label_outer()
     axes[1].set_yscale("log")
     axes[2].axhline(1.0, color="0.6", ls="--")
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
 """A spectral density from noisy heat currents
 ===========================================
 
-As a network that knows nothing of its shape. Heat flows from a known bath through a qubit to an unknown one; its
-current is measured, with 1 % noise, for 24 level spacings and two temperatures. J(ω) is an equinox module like any
-other callable, positive by its last layer.
+Found as a neural network that knows nothing of its shape. Heat flows from a known bath through a qubit to an unknown
+one; its current is measured, with 1 % noise, for 24 level spacings and two temperatures. J(ω) is an equinox module
+like any other callable, positive by its last layer.
 
 Run `python examples/13_spectral_density_from_currents.py [FOLDER]`.
 """
@@ -70,17 +70,17 @@ def main(folder: pathlib.Path, steps: int = 300) -> None:
         f"chi² per point {2 * fit.loss / len(data):.2f}; J off by {np.median(np.abs(found / truth - 1)):.1%} (median)"
     )
     print(f"all positive: {bool(np.all(found > 0))}; free reals {len(fit.identifiability.labels)}")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    figure, (upper, lower) = plt.subplots(2, 1, figsize=(5.4, 6.6), layout="constrained")
     for temperature in COLD:
         one = cold == temperature
-        left.errorbar(spacing[one], data[one], error[one], fmt="o", ms=4, label=f"T = {temperature}")
-        left.plot(spacing[one], fit.outputs["value"][one], color="0.2")
-    left.set(xlabel="level spacing", ylabel="heat current")
-    left.legend(frameon=False)
-    right.plot(SPACINGS, truth, color="0.6", lw=4, label="hidden")
-    right.plot(SPACINGS, found, label="network")
-    right.set(xlabel="frequency", ylabel="J")
-    right.legend(frameon=False)
+        upper.errorbar(spacing[one], data[one], error[one], fmt="o", ms=4, label=f"T = {temperature}")
+        upper.plot(spacing[one], fit.outputs["value"][one], color="0.2")
+    upper.set(xlabel="level spacing", ylabel="heat current")
+    upper.legend(frameon=False)
+    lower.plot(SPACINGS, truth, color="0.6", lw=4, label="hidden")
+    lower.plot(SPACINGS, found, label="network")
+    lower.set(xlabel="frequency", ylabel="J")
+    lower.legend(frameon=False)
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "13_spectral_density_from_currents.png", dpi=150)
     plt.close(figure)

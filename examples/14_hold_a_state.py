@@ -55,7 +55,7 @@ def fullest():
 
 def draw(folder, pairs, price, held):
     """Wanted against held, and the price."""
-    figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.6), layout="constrained", width_ratios=(1, 1, 1.2))
+    figure, axes = plt.subplots(3, 1, figsize=(5.4, 9.0), layout="constrained")
     titles = "held for ever", "out of reach: coherence"
     for ax, (target, found), title in zip(axes, pairs, titles, strict=False):
         state = found.outputs["state"]

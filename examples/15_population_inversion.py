@@ -4,7 +4,8 @@
 A reservoir that is hot at some frequencies and cold at others. Hot light falls on three cold levels through a filter:
 n(ω) is a mixture of two Planck distributions, hence one inverse temperature β(ω) for each frequency. Centre and width
 of the filter are fitted to wanted populations, level 1 fuller than the ground state. Without the transition 0-1 each
-ratio would be e^{-β(ω)ω} exactly and nothing would flow; with it heat goes round, driven by this one reservoir.
+ratio would be e^{-β(ω)ω} exactly and nothing would flow; with it heat goes round, driven by this one reservoir, and
+the ratio is smaller.
 
 Run `python examples/15_population_inversion.py [FOLDER]`.
 """
@@ -65,7 +66,7 @@ def without_loop(light):
 
 def draw(folder, lights, weak, ratios):
     """Local temperatures before and after, populations, and what the transition 0-1 takes away."""
-    figure, axes = plt.subplots(1, 3, figsize=(12.5, 3.6), layout="constrained")
+    figure, axes = plt.subplots(3, 1, figsize=(5.4, 9.0), layout="constrained")
     frequencies = np.linspace(0.5, 4.0, 400)
     for light, label, colour in zip(lights, ("before", "after"), ("0.6", "#c0392b"), strict=True):
         axes[0].plot(frequencies, 1 / jax.vmap(light)(jnp.asarray(frequencies)), color=colour, label=label)

@@ -61,26 +61,26 @@ def model(frequency, width):
 
 def draw(folder, filters):
     """Filters over the spectrum, and the heat current over the temperature difference."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.0), layout="constrained")
+    figure, (upper, lower) = plt.subplots(2, 1, figsize=(5.4, 7.0), layout="constrained")
     frequencies, differences = np.linspace(0.01, 2.5, 400), np.linspace(COLD - HOT, HOT - COLD, 81)
     middle = 0.5 * (HOT + COLD)
 
     for (label, density), colour in zip(filters.items(), ("0.6", "#d68910", "#c0392b"), strict=True):
-        left.plot(frequencies, density(jnp.asarray(frequencies)), color=colour, label=label)
+        upper.plot(frequencies, density(jnp.asarray(frequencies)), color=colour, label=label)
         carried = jax.jit(jax.vmap(heat, (None, 0, 0)))(density, middle + differences / 2, middle - differences / 2)
-        right.plot(differences, 1e3 * carried, color=colour, label=label)
+        lower.plot(differences, 1e3 * carried, color=colour, label=label)
     for sign in (-1, 1):
         flips = SPLITTINGS[0] + sign * 2 * COUPLING
-        left.axvline(flips, color="0.8", lw=1, zorder=0)
+        upper.axvline(flips, color="0.8", lw=1, zorder=0)
         neighbour = "up" if sign > 0 else "down"
         place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
-        left.annotate(f"right qubit {neighbour}", (flips, 1), **place)
-    left.set(xlabel="frequency (lines: flips of the left qubit)", ylabel="J of the left bath")
-    right.axhline(0, color="0.8", lw=1, zorder=0)
-    right.axhline(1e3 * LEAST, color="0.5", ls=":", label="must remain")
-    right.set(xlabel="temperature difference, left - right", ylabel="heat current × 10³")
-    left.legend(frameon=False)
-    right.legend(frameon=False)
+        upper.annotate(f"right qubit {neighbour}", (flips, 1), **place)
+    upper.set(xlabel="frequency (lines: flips of the left qubit)", ylabel="J of the left bath")
+    lower.axhline(0, color="0.8", lw=1, zorder=0)
+    lower.axhline(1e3 * LEAST, color="0.5", ls=":", label="must remain")
+    lower.set(xlabel="temperature difference, left - right", ylabel="heat current × 10³")
+    upper.legend(frameon=False)
+    lower.legend(frameon=False)
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "16_heat_diode.png", dpi=150)
     plt.close(figure)

@@ -60,12 +60,17 @@ def main(folder: pathlib.Path) -> dict:
     for n, colour in zip(range(1, ORDER), ("#0072b2", "#d55e00", "#009e73"), strict=True):
         ax.plot(ratio, ours[:, n] / ours[:, 0], color=colour, label=f"$c_{n + 1}/c_1$")
         ax.plot(ratio[::6], (theirs[:, n] / theirs[:, 0])[::6], "o", color=colour, ms=4)
-    ax.set(xlabel="Γ_L/Γ_R", ylabel="cumulant / current", title="Counting electrons through a dot (dots: closed form)")
+    ax.set(
+        xlabel="$\\Gamma_L/\\Gamma_R$",
+        ylabel="cumulant / current",
+        title="Counting electrons through a dot (dots: closed form)",
+    )
     ax.legend(frameon=False)
     figure.savefig(folder / "dot_counting.png", dpi=150)
     plt.close(figure)
     found = {f"c{n + 1}": (ours[10, n], theirs[10, n]) for n in range(ORDER)}
-    print(", ".join(f"{name} {a:.10f}, published {b:.10f}" for name, (a, b) in found.items()))
+    for name, (a, b) in found.items():
+        print(f"{name} = {a:.10f}, published {b:.10f}")
     return found
 
 

@@ -53,7 +53,10 @@ def main(folder: pathlib.Path) -> dict:
     lower.plot(drives, theirs.imag, color="#d55e00", lw=0.8)
     for ax in (upper, lower):
         ax.axvline(PUBLISHED, color="0.6", ls="--", lw=0.8)
-    upper.set(ylabel="real part", title="Driven, decaying atom: eigenvalues meet at Ω = γ/4")
+    upper.set(
+        ylabel="real part",
+        title="Driven, decaying atom: eigenvalues meet at Ω = γ/4\n(dots: relaxation; lines: closed form)",
+    )
     lower.set(xlabel="drive Ω/γ", ylabel="imaginary part")
     figure.savefig(folder / "exceptional_point.png", dpi=150)
     plt.close(figure)

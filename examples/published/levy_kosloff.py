@@ -74,7 +74,7 @@ def main(folder: pathlib.Path) -> dict:
     ax.axvline(PUBLISHED, color="0.4", ls="--", label="$\\omega_h T_c/T_h$")
     ax.set(yscale="symlog", xlabel="gap of the cold qubit", ylabel="heat from the hot bath / strength")
     ax.set_yscale("symlog", linthresh=1e-3)
-    ax.set_title("Below the dashed line the local equation heats the hot bath")
+    ax.set_title("Left of the dashed line the local equation heats the hot bath")
     ax.legend(frameon=False)
     figure.savefig(folder / "levy_kosloff.png", dpi=150)
     plt.close(figure)

@@ -6,7 +6,7 @@ current between the other two. The gain, the size of ∂J_E/∂J_B, computed exa
 base temperatures.
 
 *Source:* K. Joulain, J. Drevillon, Y. Ezzahri, J. Ordonez-Miranda, Phys. Rev. Lett. 116, 200601 (2016): two equal
-couplings, none between emitter and collector, T_E = 0.2 and T_C = 0.02 of the coupling; gain above one. A small
+couplings, none between emitter and collector, T_E = 0.2 and T_C = 0.02 of 2g in g σ_zσ_z; gain above one. A small
 splitting breaks the symmetry of all spins up and down, which would leave two stationary states. Beside it: the rates
 in NumPy, differenced.
 """
@@ -77,7 +77,8 @@ def main(folder: pathlib.Path) -> dict:
     for n, name in enumerate(("emitter", "base", "collector")):
         upper.plot(base, 1e4 * data["heat"][:, n], label=name)
     upper.set(ylabel="heat into the system × 10⁴", title="Thermal transistor")
-    upper.legend(frameon=False)
+    upper.set_ylim(-0.7, 0.95)
+    upper.legend(frameon=False, loc="upper center", ncols=3)
     lower.semilogy(base, data["gain"])
     lower.axhline(1, color="0.4", ls="--")
     lower.set(xlabel="temperature of the base", ylabel="gain")

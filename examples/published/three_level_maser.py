@@ -49,7 +49,7 @@ def main(folder: pathlib.Path) -> dict:
     ax.plot(hot, 1 - COLD / hot, label="Carnot's efficiency", color="0.4", ls=":")
     ax.axhline(PUBLISHED["efficiency"], color="#009e73", label="efficiency 2/3", lw=1)
     ax.axvline(PUBLISHED["threshold"], color="#d55e00", ls="--", label="threshold")
-    ax.set(xlabel="$T_h/T_c$", title="Three-level maser", ylim=(-1.1, 1.1))
+    ax.set(xlabel="$T_h/T_c$", ylabel="power or efficiency", title="Three-level maser", ylim=(-1.1, 1.1))
     ax.legend(frameon=False)
     figure.savefig(folder / "three_level_maser.png", dpi=150)
     plt.close(figure)

@@ -3,7 +3,7 @@
 
 A qubit coupled at an angle θ to its bath. At weak coupling its equilibrium is Gibbs; as the coupling grows beyond every
 other energy it goes to the state that is diagonal in the basis of the coupling, of polarisation
--cos θ tanh(½ω₀ cos θ/T) along it. On the way: one mode, exactly.
+-tanh(½ω₀ cos θ/T) along it and none across it. On the way: one mode, exactly.
 
 *Source:* J. D. Cresser, J. Anders, Phys. Rev. Lett. 127, 250601 (2021).
 """

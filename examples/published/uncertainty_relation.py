@@ -1,9 +1,10 @@
 """The thermodynamic uncertainty relation on a ring
 ================================================
 
-A ring of N states with equal rates forwards and equal ones backwards costs A of entropy a turn; precision is bought
-with it, var · σ/mean² = (A/N) coth(A/2N) ≥ 2, and twice is all it can be cheapened to, at equilibrium.
-Chains are classical; coherence goes below (:doc:`/gallery/published/uncertainty_relation_violated`).
+A ring of N states with equal rates forwards and equal ones backwards produces the entropy A in every turn, and
+precision is bought with it: with the mean and the variance of a current and σ, all per time, var · σ/mean² = (A/N)
+coth(A/2N) ≥ 2. The bound 2 is reached near equilibrium. Chains are classical; coherence goes below
+(:doc:`/gallery/published/uncertainty_relation_violated`).
 
 *Source:* A. C. Barato, U. Seifert, Phys. Rev. Lett. 114, 158101 (2015): the bound, and the unicyclic network.
 """

@@ -2,8 +2,8 @@
 =============================================================
 
 Two dots in series without interaction, tunnelling Ω as slow as the rate Γ of the leads, both much below T. An electron
-oscillates between the dots, comes out more evenly than by chance, and var · σ/mean² falls below 2. With x the bias over
-T and levels in its middle,
+oscillates between the dots, comes out more evenly than by chance, and var · σ/mean² (of the current, σ the entropy
+production) falls below 2. With x the bias over T and levels in its middle,
 
 var · σ/mean² = x coth(x/2) - Φ x tanh(x/4),   Φ = ∫𝒯²/∫𝒯 = Ω²(5Γ²/4 + Ω²)/[2(Γ²/4 + Ω²)²],
 
