@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, Bool, Float, Matrix
-from qdbjax.generators.block_entries import AllEntries, SomeEntries
+from qdbjax.generators.block_entries import AllEntries, Entries, SomeEntries
 from qdbjax.generators.jumps import AbstractJumps, Channels, complex_type, dressed_hamiltonian, jump_tables
 from qdbjax.numerics.barrier import barrier_where_large
 from qdbjax.numerics.hermitian import real_table, real_tensor
@@ -52,10 +52,24 @@ def block_room(spectrum: Spectrum) -> int:
     return known if isinstance(known, int) and known > 0 else min(d * d, CAPACITY)
 
 
-def block_entries(spectrum: Spectrum) -> AllEntries | SomeEntries:
+def block_entries(spectrum: Spectrum) -> Entries:
     """The entries of ρ between levels that count as one."""
     d, room = spectrum.energies.shape[-1], block_room(spectrum)
     return AllEntries(d) if room == d * d else SomeEntries.of(spectrum.same_level, room)
+
+
+def usual_entries(spectrum: Spectrum) -> tuple[SomeEntries, Bool[Array, ""]] | None:
+    """A list of 2d entries where `block_entries` has more, and whether the block fits into it (pairs of levels do).
+
+    A cell with one pair takes 35 µs at d = 8 and 0.28 ms at d = 16, with all entries 154 µs and 2.7 ms. None where all
+    entries cost little, where their number is known, and for equations in which all levels count as one.
+    """
+    d, room = spectrum.energies.shape[-1], block_room(spectrum)
+    known = spectrum.is_one_level or spectrum.known_block_size == room
+    if known or room <= max(BATCH_MINOR, 2 * d):
+        return None
+    same = spectrum.same_level
+    return SomeEntries.of(same, 2 * d), jnp.sum(same) <= 2 * d
 
 
 def block_overflows(spectrum: Spectrum) -> Bool[Array, ""] | np.bool_:
@@ -145,7 +159,7 @@ class Block(eqx.Module):
         d, total = self.levels.shape[0], jnp.real(jnp.trace(self.effective))
         return barrier_where_large(_packed_tensor, total == total, self).reshape(d * d, d * d)
 
-    def matrix_on(self, entries: AllEntries | SomeEntries) -> Float[Array, "n n"]:
+    def matrix_on(self, entries: Entries) -> Float[Array, "n n"]:
         """L as a real matrix on some of the packed reals, entries of the block."""
         if isinstance(entries, AllEntries):
             return self.matrix()

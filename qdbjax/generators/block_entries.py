@@ -90,3 +90,6 @@ class SomeEntries(eqx.Module):
         """v_m v_n at each entry (m, n), 1 at empty places."""
         row, column = self.indices
         return jnp.where(self.filled, left[row] * left[column], 1.0)
+
+
+Entries = AllEntries | SomeEntries

@@ -16,12 +16,16 @@ Derivatives apply A without forming it and use the same inverse (`lax.custom_lin
 *Source:* of the elimination of a dependent row, W. J. Stewart, Numerical Solution of Markov Chains (1994), section 2.3.
 """
 
+from collections.abc import Callable
+
+import equinox as eqx
+import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 
-from qdbjax._types import Array, Float, RealVector, Scalar
-from qdbjax.generators.block import UNKNOWNS, Block, block_entries, block_room, whole_block
-from qdbjax.generators.block_entries import AllEntries, SomeEntries
+from qdbjax._types import Array, Bool, BoolMatrix, Float, RealVector, Scalar
+from qdbjax.generators.block import UNKNOWNS, Block, block_entries, block_room, usual_entries, whole_block
+from qdbjax.generators.block_entries import AllEntries, Entries, SomeEntries
 from qdbjax.generators.generator import Generator
 from qdbjax.generators.jumps import AbstractJumps
 from qdbjax.numerics.hermitian import negativity, pack, unpack
@@ -29,14 +33,107 @@ from qdbjax.numerics.markov import off_diagonal
 from qdbjax.solvers.abstract import AbstractSolver, Solution
 from qdbjax.solvers.matrix_free import solve_matrix_free
 from qdbjax.solvers.populations import solve_graph
-from qdbjax.solvers.scaling import best_scaled, fastest_decay, rounding
+from qdbjax.solvers.scaling import Scaled, best_scaled, fastest_decay, rounding
 from qdbjax.systems import Spectrum
 
 
-def block_rows(block: Block, fastest: Scalar, entries: AllEntries | SomeEntries | None = None) -> Float[Array, "n n"]:
+def block_rows(block: Block, fastest: Scalar, entries: Entries | None = None) -> Float[Array, "n n"]:
     """K on packed reals, by default all of them; coherences outside the block decay at the fastest rate."""
     entries = AllEntries(block.levels.shape[0]) if entries is None else entries
     return block.matrix_on(entries) - fastest * jnp.diag(1 - entries.take(jnp.real(block.same)))
+
+
+class Equations(eqx.Module):
+    """A(ρ) = e_r on some entries of ρ, ready to be solved.
+
+    scaled: the equations, scaled and factorised.
+    replaced: (n,), True at the row r that is the trace.
+    condition_number: of the scaled equations.
+    residual: largest entry of K(ρ) of the solution over the fastest rate.
+    """
+
+    scaled: Scaled
+    replaced: Array
+    condition_number: Scalar
+    residual: Scalar
+
+    @staticmethod
+    def of(block: Block, fastest: Scalar, populations: RealVector, equal: BoolMatrix, entries: Entries) -> "Equations":
+        """Of the arguments of `best_scaled`, and the block and its fastest rate."""
+        matrix = block_rows(block, fastest, entries)
+        scaled, replaced, condition = best_scaled(matrix, populations, equal, entries)
+        state = scaled.solve(replaced.astype(matrix.dtype))
+        residual = jnp.max(jnp.abs(jnp.sum(matrix * state[None, :], axis=1))) / fastest
+        return Equations(scaled, replaced, condition, residual)
+
+    def solve(self, source: Array) -> Array:
+        """x of A x = b."""
+        return self.scaled.solve(source)
+
+    def solve_transposed(self, source: Array) -> Array:
+        """x of Aᵀ x = b."""
+        return self.scaled.solve_transposed(source)
+
+
+class FewOrAll(eqx.Module):
+    """`Equations` on a short list of entries of ρ where the block of every cell of a batch fits into it, else on all.
+
+    One conditional for the batch, so that one list is computed and not both.
+
+    crowded: whether the block of any cell is larger than the short list.
+    few, every: equations on the one and on the other list, zeros for the one that is not used.
+    """
+
+    crowded: Bool[Array, ""]
+    few: Equations
+    every: Equations
+    few_entries: SomeEntries
+    entries: Entries
+
+    @staticmethod
+    def of(equations: Callable, few: SomeEntries, fits: Bool[Array, ""], entries: Entries) -> "FewOrAll":
+        """equations: from a list of entries to `Equations`; few, fits: of `usual_entries`; entries: all of them."""
+
+        def nothing(some):
+            return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(equations, some))
+
+        crowded = eqxi.unvmap_any(~fits)
+        in_all, in_few = (lambda: (nothing(few), equations(entries))), (lambda: (equations(few), nothing(entries)))
+        return FewOrAll(crowded, *jax.lax.cond(crowded, in_all, in_few), few, entries)
+
+    def _wide(self, vector: Array) -> Array:
+        """A vector of the short list as one of the long list."""
+        return self.entries.take(self.few_entries.put(vector))
+
+    @property
+    def replaced(self) -> Array:
+        """(n,), True at the row r that is the trace."""
+        of_few = self._wide(self.few.replaced.astype(self.few.residual.dtype)) > 0
+        return jnp.where(self.crowded, self.every.replaced, of_few)
+
+    @property
+    def condition_number(self) -> Scalar:
+        """Of the equations that are used."""
+        return jnp.where(self.crowded, self.every.condition_number, self.few.condition_number)
+
+    @property
+    def residual(self) -> Scalar:
+        """Of the equations that are used."""
+        return jnp.where(self.crowded, self.every.residual, self.few.residual)
+
+    def _solved(self, source: Array, solve: Callable) -> Array:
+        def in_few(source):
+            return self._wide(solve(self.few, self.few_entries.take(self.entries.put(source))))
+
+        return jax.lax.cond(self.crowded, lambda source: solve(self.every, source), in_few, source)
+
+    def solve(self, source: Array) -> Array:
+        """x of A x = b."""
+        return self._solved(source, lambda equations, b: equations.solve(b))
+
+    def solve_transposed(self, source: Array) -> Array:
+        """x of Aᵀ x = b."""
+        return self._solved(source, lambda equations, b: equations.solve_transposed(b))
 
 
 def solve_block(spectrum: Spectrum, jumps: AbstractJumps, populations: RealVector) -> Solution:
@@ -52,32 +149,32 @@ def solve_block(spectrum: Spectrum, jumps: AbstractJumps, populations: RealVecto
     block = whole_block(spectrum, jumps)
     fixed = jax.lax.stop_gradient(block)
     fastest = fastest_decay(fixed)
-    matrix = block_rows(fixed, fastest, entries)
     equal = Spectrum(spectrum.energies, spectrum.basis, spectrum.mixing).same_level  # a window joins other levels too
-    scaled, replaced, condition = best_scaled(matrix, jax.lax.stop_gradient(populations), equal, entries)
+    guess = jax.lax.stop_gradient(populations)
+    equations = lambda some: Equations.of(fixed, fastest, guess, equal, some)  # noqa: E731
+    usual = usual_entries(spectrum)
+    found = equations(entries) if usual is None else FewOrAll.of(equations, *usual, entries)
 
     def action(vector):
         packed, same = entries.put(vector), jnp.real(block.same)
         inside = pack(block.action(unpack(packed * same)))
         outside = fastest * vector * (1 - entries.take(same))
-        return jnp.where(replaced, jnp.trace(packed), entries.take(inside) - outside)
+        return jnp.where(found.replaced, jnp.trace(packed), entries.take(inside) - outside)
 
     vector = jax.lax.custom_linear_solve(
         action,
-        replaced.astype(matrix.dtype),
-        lambda _, source: scaled.solve(source),
-        lambda _, source: scaled.solve_transposed(source),
+        found.replaced.astype(fastest.dtype),
+        lambda _, source: found.solve(source),
+        lambda _, source: found.solve_transposed(source),
     )
-    state = entries.put(vector)
-    change = jnp.sum(matrix * jax.lax.stop_gradient(vector)[None, :], axis=1)
-    residual = jnp.max(jnp.abs(change)) / fastest
-    kernel = jnp.where(condition * rounding(d, matrix.dtype) > 0.1, 2.0, 1.0).astype(matrix.dtype)
+    state, condition = entries.put(vector), found.condition_number
+    kernel = jnp.where(condition * rounding(d, fastest.dtype) > 0.1, 2.0, 1.0).astype(fastest.dtype)
     missed = negativity(jax.lax.stop_gradient(state))
     return Solution(
         jnp.diagonal(state),
         off_diagonal(state),
         kernel,
-        residual,
+        found.residual,
         condition,
         missed,
         jax.lax.stop_gradient(spectrum.widest_level),

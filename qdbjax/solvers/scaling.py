@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from qdbjax._types import Array, BoolMatrix, DType, Float, RealVector, Scalar
 from qdbjax.generators.block import Block
-from qdbjax.generators.block_entries import AllEntries, SomeEntries
+from qdbjax.generators.block_entries import Entries
 from qdbjax.numerics.linear_equations import Factors, Inverse, factorize
 
 Square = Float[Array, "n n"]
@@ -48,12 +48,12 @@ class Scaled(eqx.Module):
         return self.inverse.apply_transposed(source * self.columns) * self.rows
 
 
-def scale_of(populations: RealVector, entries: AllEntries | SomeEntries) -> Array:
+def scale_of(populations: RealVector, entries: Entries) -> Array:
     """√p_m √p_n at each entry (m, n)."""
     return entries.outer(jnp.sqrt(jnp.maximum(populations, RARE * float(jnp.finfo(populations.dtype).tiny))))
 
 
-def _factor(matrix: Square, populations: RealVector, entries: AllEntries | SomeEntries) -> tuple[Array, Scaled]:
+def _factor(matrix: Square, populations: RealVector, entries: Entries) -> tuple[Array, Scaled]:
     """The place of the replaced row, and the equations for columns scaled with some populations."""
     columns = scale_of(populations, entries)
     replaced = entries.populations == jnp.argmax(populations)
@@ -65,7 +65,7 @@ def _factor(matrix: Square, populations: RealVector, entries: AllEntries | SomeE
 
 
 def best_scaled(
-    matrix: Square, populations: RealVector, equal: BoolMatrix, entries: AllEntries | SomeEntries
+    matrix: Square, populations: RealVector, equal: BoolMatrix, entries: Entries
 ) -> tuple[Scaled, Array, Scalar]:
     """The inverse, the place of the replaced row and the condition number, scaled anew while that is large.
 
