@@ -47,9 +47,14 @@ def block_possible(spectrum: Spectrum, jumps: AbstractJumps) -> bool:
 
 def block_room(spectrum: Spectrum) -> int:
     """Number of entries of ρ that a program has room for: those of the block where it is known, else d² or CAPACITY."""
-    known = spectrum.known_block_size
     d = spectrum.energies.shape[-1]
-    return known if isinstance(known, int) and known > 0 else min(d * d, CAPACITY)
+    return _known_size(spectrum) or min(d * d, CAPACITY)
+
+
+def _known_size(spectrum: Spectrum) -> int:
+    """The size of the block where it is known before tracing, else 0."""
+    # A transformation of the whole record may have made an array of the number: it is then not known.
+    return spectrum.known_block_size if isinstance(spectrum.known_block_size, int) else 0
 
 
 def block_entries(spectrum: Spectrum) -> Entries:
@@ -65,8 +70,7 @@ def usual_entries(spectrum: Spectrum) -> tuple[SomeEntries, Bool[Array, ""]] | N
     entries cost little, where their number is known, and for equations in which all levels count as one.
     """
     d, room = spectrum.energies.shape[-1], block_room(spectrum)
-    known = spectrum.is_one_level or spectrum.known_block_size == room
-    if known or room <= max(BATCH_MINOR, 2 * d):
+    if spectrum.is_one_level or _known_size(spectrum) or room <= max(BATCH_MINOR, 2 * d):
         return None
     same = spectrum.same_level
     return SomeEntries.of(same, 2 * d), jnp.sum(same) <= 2 * d
@@ -75,8 +79,7 @@ def usual_entries(spectrum: Spectrum) -> tuple[SomeEntries, Bool[Array, ""]] | N
 def block_overflows(spectrum: Spectrum) -> Bool[Array, ""] | np.bool_:
     """Where the block has more entries than a program has room for."""
     d, room = spectrum.energies.shape[-1], block_room(spectrum)
-    known = room == d * d or spectrum.known_block_size == room
-    return np.False_ if known else jnp.sum(spectrum.same_level) > room
+    return np.False_ if room == d * d or _known_size(spectrum) else jnp.sum(spectrum.same_level) > room
 
 
 def in_cells(condition: Bool[Array, ""] | np.bool_, function: Callable, operands: tuple, plain: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 
 from qdbjax._checks import as_scalar, is_traced
 from qdbjax._status import Status, raise_flag
-from qdbjax._types import Array, ArrayLike, BathRates, Bool, Inexact, Matrix, Rates, StatusCode
+from qdbjax._types import Array, ArrayLike, BathRates, Bool, DType, Inexact, Matrix, Rates, StatusCode
 from qdbjax.baths import AbstractBath, LocalTemperature, lamb_matrix, map_stacked, noise_roots, value_and_slope_at_level
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.generators.bath_jumps import AbstractBathJumps, bath_operators, commutator_with_mixing
@@ -106,15 +106,31 @@ def driven_transitions(spectrum: Spectrum, baths: Sequence[AbstractBath]) -> Boo
     return jnp.concatenate(found)
 
 
-def bath_rates(spectrum: Spectrum, bath: AbstractBath, *, entries: bool | None = None) -> BathRates:
-    """Σ_a γ_a(E_from - E_to) |⟨to|S_a|from⟩|² of one bath, zero diagonal. entries: see `LayoutMatrix.of`."""
-    V = LayoutMatrix.of(spectrum.basis, entries=entries)
-    size, dtype = V.abs2(), spectrum.energies.dtype
-    frequencies = None if spectrum.window is None else spectrum.noise_frequencies
-    noises = LayoutMatrix.of_pairs(bath.noise_pairs, spectrum.energies, V, frequencies)
+class _Frame(NamedTuple):
+    """The eigensystem as the formula of the rates reads it, taken apart once for all baths.
+
+    V: eigenvectors. size: |V|². ω: the frequency at which γ is taken for each transition [to, from].
+    """
+
+    V: LayoutMatrix
+    size: LayoutMatrix
+    ω: LayoutMatrix
+
+    @staticmethod
+    def of(spectrum: Spectrum, entries: bool | None = None) -> "_Frame":
+        """entries: see `LayoutMatrix.of`."""
+        V = LayoutMatrix.of(spectrum.basis, entries=entries)
+        if spectrum.window is None:
+            return _Frame(V, V.abs2(), LayoutMatrix.differences(spectrum.energies, V))
+        return _Frame(V, V.abs2(), LayoutMatrix.of(spectrum.noise_frequencies, entries=entries))
+
+
+def bath_rates(frame: _Frame, bath: AbstractBath, dtype: DType) -> BathRates:
+    """Σ_a γ_a(E_from - E_to) |⟨to|S_a|from⟩|² of one bath, zero diagonal."""
+    V, size, ω = frame
     total = LayoutMatrix.zeros(V, dtype)
-    for operator, γ in zip(bath.operators, noises, strict=False):
-        S = LayoutMatrix.of(operator, entries=entries)
+    for operator, γ in zip(bath.operators, ω.tables(bath.noise_pairs), strict=False):
+        S = LayoutMatrix.of(operator, entries=V.rows is not None)
         weight, bound = (V.H @ (S @ V)).abs2(), S.squared_terms(size)
         if not bath.always_finite:
             γ = γ.entrywise(_zero_uncoupled_noise, weight)
@@ -169,16 +185,15 @@ class DaviesJumps(AbstractBathJumps):
     baths: tuple[AbstractBath, ...]
     shifted: bool = eqx.field(static=True)
 
-    def _rates(self, spectrum: Spectrum, bath: AbstractBath, entries: bool | None = None) -> BathRates:
-        return (
-            bath_rates(spectrum, bath, entries=entries)
-            if bath.correlation is None
-            else correlated_rates(spectrum, bath)
-        )
+    def _rates(self, spectrum: Spectrum, frame: _Frame, bath: AbstractBath) -> BathRates:
+        if bath.correlation is None:
+            return bath_rates(frame, bath, spectrum.energies.dtype)
+        return correlated_rates(spectrum, bath)
 
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
         """Rates (bath, to, from), zero diagonal; flagged where not finite or negative; T < 0; `shift_status`."""
-        rates = stack([self._rates(spectrum, bath) for bath in self.baths])
+        frame = _Frame.of(spectrum)
+        rates = stack([self._rates(spectrum, frame, bath) for bath in self.baths])
         unphysical = ~every(lambda x: x >= 0, rates)
         for bath in self.baths:
             if not isinstance(bath.temperature, LocalTemperature):
@@ -193,7 +208,8 @@ class DaviesJumps(AbstractBathJumps):
     def rates(self, spectrum: Spectrum) -> Rates:
         # `checked_rates` serves every cell of a batch and is fast; this serves the few with degenerate levels, so the
         # program is kept small: whole arrays, and baths of one kind compiled once.
-        return stack(map_stacked(lambda bath: self._rates(spectrum, bath, False), self.baths))
+        frame = _Frame.of(spectrum, entries=False)
+        return stack(map_stacked(lambda bath: self._rates(spectrum, frame, bath), self.baths))
 
     def amplitudes(self, spectrum: Spectrum) -> tuple[Channels, ...]:
         """√γ_a(ω)∘S_a of each bath; 0 where γ is not finite and positive, which `checked_rates` flags."""

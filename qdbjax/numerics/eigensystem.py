@@ -14,10 +14,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from qdbjax._types import BoolMatrix, Matrix, RealVector
 from qdbjax.numerics.eigh_closed_form import eigh2, eigh3
-from qdbjax.numerics.matrix import dagger, diagonal, entrywise, in_frame, largest, matmul
+from qdbjax.numerics.entries import Entry, matrix_entries, unstack
+from qdbjax.numerics.matrix import LayoutMatrix, entrywise, every, largest
 
 
 def eigh(matrix: Matrix) -> tuple[RealVector, Matrix]:
@@ -49,17 +51,6 @@ def _in_units_of_its_size(closed_form: Callable, matrix: Matrix) -> tuple[RealVe
     return entrywise(lambda x: x * unit, energies), basis
 
 
-def solve_sylvester_between_levels(energies: RealVector, mixing: Matrix, source: Matrix, same: BoolMatrix) -> Matrix:
-    """Solve B Y - Y B = -X for Y between clusters (Y = 0 inside), B = diag(E) + M with M = 0 in value.
-
-    The second term vanishes in value; it carries the tangent of M to the second derivative.
-    """
-    gap = energies[None, :] - energies[:, None]
-    inverse = jnp.where(same, 0.0, 1.0 / jnp.where(same, 1.0, gap)).astype(source.dtype)
-    first = inverse * source
-    return first + inverse * (matmul(mixing, first) - matmul(first, mixing))
-
-
 def eigensystem(hamiltonian: Matrix, clusters: Callable[[RealVector], BoolMatrix]) -> tuple[RealVector, Matrix, Matrix]:
     """Energies E (d,), mixing M (d, d) and eigenvectors V (d, d, columns) of a Hermitian matrix.
 
@@ -71,23 +62,52 @@ def eigensystem(hamiltonian: Matrix, clusters: Callable[[RealVector], BoolMatrix
 
 def _eigensystem_value(clusters, hamiltonian):
     energies, basis = eigh(hamiltonian)
-    # A zero of each cell of a batch: JAX 0.10 fails to differentiate a batched custom_jvp one of whose values is the
-    # same constant for every cell while its tangent is not (grad of scan of vmap, or of any batched jaxpr).
-    nothing = jnp.zeros((), hamiltonian.dtype)
-    return energies, jnp.where(hamiltonian == hamiltonian, nothing, nothing), basis
+    return energies, _zeros_of(hamiltonian), basis
+
+
+def _zeros_of(matrix: Matrix) -> Matrix:
+    """A zero for each entry, of each cell of a batch.
+
+    JAX 0.10 fails to differentiate a batched custom_jvp one of whose values is the same constant for every cell while
+    its tangent is not (grad of scan of vmap, or of any batched jaxpr).
+    """
+    nothing = jnp.zeros((), matrix.dtype)
+    return jnp.where(matrix == matrix, nothing, nothing)
 
 
 _eigensystem = jax.custom_jvp(_eigensystem_value, nondiff_argnums=(0,))
+
+
+def _inverse_gaps(energies: RealVector, same: BoolMatrix, like: LayoutMatrix) -> LayoutMatrix:
+    """1/(E_j - E_i) at [i, j] between clusters, 0 inside."""
+    if like.rows is None:
+        gap = energies[None, :] - energies[:, None]
+        return LayoutMatrix(None, jnp.where(same, 0.0, 1.0 / jnp.where(same, 1.0, gap)))
+    energy, inside, d = unstack(energies), matrix_entries(same), energies.shape[0]
+    rows = [[Entry(0.0) for _ in range(d)] for _ in range(d)]
+    for i, j in zip(*np.triu_indices(d, 1), strict=True):
+        inverse = jnp.where(inside[i][j], 0.0, 1.0 / jnp.where(inside[i][j], 1.0, energy[j] - energy[i]))
+        rows[i][j], rows[j][i] = Entry(inverse), Entry(-inverse)
+    return LayoutMatrix(rows)
 
 
 @_eigensystem.defjvp
 def _eigensystem_jvp(clusters, primals, tangents):
     (hamiltonian,), (d_hamiltonian,) = primals, tangents
     energies, mixing, basis = _eigensystem(clusters, hamiltonian)
-    same = jax.lax.stop_gradient(clusters(energies))
+    same, dtype = jax.lax.stop_gradient(clusters(energies)), basis.dtype
+    V, M, dH = (LayoutMatrix.of(x) for x in (basis, mixing, d_hamiltonian))
+    M = M.without_diagonal()  # which is known to have no tangent either
+    # Each of three matrices is computed once: without, XLA assembles arrays of 3 x 3 in between and computes one entry
+    # after the other anew.
+    not_nan = every(lambda energy: energy == energy, energies)
     # Only the Hermitian part of the tangent is a tangent: entries of H may be perturbed one at a time.
-    change = in_frame(basis, 0.5 * (d_hamiltonian + dagger(d_hamiltonian)))
-    other = same & ~jnp.eye(same.shape[0], dtype=bool)
-    d_mixing = jnp.where(other, change, jnp.zeros_like(change))
-    d_basis = matmul(basis, solve_sylvester_between_levels(energies, mixing, change, same))
-    return (energies, mixing, basis), (jnp.real(diagonal(change)), d_mixing, d_basis)
+    dH = (dH + dH.H).times(0.5).materialized(not_nan)
+    X = (V.H @ (dH @ V)).materialized(not_nan)
+    dM = X.where(same).without_diagonal()
+    inverse = _inverse_gaps(energies, same, like=V)
+    Y = X.times(inverse)
+    # M is zero; its tangent is part of that of Y, for second derivatives.
+    Y = Y + (M @ Y + (Y @ M).times(-1.0)).times(inverse)
+    dV = (V @ Y).materialized(not_nan)
+    return (energies, mixing, basis), (X.real_diagonal(), dM.array(dtype), dV.array(dtype))

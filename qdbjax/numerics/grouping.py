@@ -3,11 +3,14 @@
 Up to four numbers are compared pair by pair, more are sorted: sorting writes the whole batch to memory first.
 """
 
+import functools as ft
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from qdbjax._types import Array, Bool, BoolMatrix, Float, Int, RealVector, Scalar
-from qdbjax.numerics.entries import unstack
+from qdbjax.numerics.entries import matrix_entries, stack_real, unstack
 
 PAIRWISE = 4  # largest count that is compared pair by pair
 Values = Float[Array, " n"]
@@ -28,18 +31,36 @@ def linked(values: RealVector, width: Scalar) -> BoolMatrix:
         # As floats: LLVM aborts on the comparison of eight int32 labels with AVX-512 (jaxlib 0.10, gradient at d = 8).
         label = group_labels(values, width).astype(values.dtype)
         return label[:, None] == label[None, :]
-    return connected(jnp.abs(values[:, None] - values[None, :]) <= width)
+    value, each = unstack(values), range(count)
+    return _connected_entries([[m == n or jnp.abs(value[m] - value[n]) <= width for n in each] for m in each])
 
 
 def connected(relation: BoolMatrix) -> BoolMatrix:
     """Pairs that a symmetric, reflexive relation (d, d) connects, directly or through others."""
-    for _ in range(max(0, relation.shape[0] - 2).bit_length()):  # neighbours of neighbours
-        if relation.shape[0] > PAIRWISE:
-            paths = relation.astype(jnp.float32)
-            relation = jnp.matmul(paths, paths) > 0.5
-        else:
-            relation = jnp.any(relation[:, :, None] & relation[None, :, :], axis=1)
+    if relation.shape[0] <= PAIRWISE:
+        return _connected_entries(matrix_entries(relation))
+    for _ in range(_rounds(relation.shape[0])):
+        paths = relation.astype(jnp.float32)
+        relation = jnp.matmul(paths, paths) > 0.5
     return relation
+
+
+def _rounds(count: int) -> int:
+    """How often neighbours of neighbours have to be joined until all are."""
+    return max(0, count - 2).bit_length()
+
+
+def _connected_entries(relation: list[list]) -> BoolMatrix:
+    """`connected`, entry by entry; only those above the diagonal are read."""
+    each = range(len(relation))
+    pairs = {(m, n): relation[m][n] for m in each for n in each if m < n}
+    at = lambda m, n: pairs[min(m, n), max(m, n)]  # noqa: E731
+    for _ in range(_rounds(len(relation))):
+        pairs = {
+            (m, n): ft.reduce(jnp.logical_or, [at(m, k) & at(k, n) for k in each if k not in (m, n)], direct)
+            for (m, n), direct in pairs.items()
+        }
+    return stack_real([[True if m == n else at(m, n) for n in each] for m in each], np.dtype(bool))
 
 
 def _distances(values: Values) -> list[Array]:

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._types import AnyArray, Array, DType, RealVector
+from qdbjax._types import AnyArray, Array, BoolMatrix, DType, RealVector
+from qdbjax.numerics.barrier import optimization_barrier_cond
 from qdbjax.numerics.entries import (
     UNROLL,
     Entry,
@@ -81,25 +82,25 @@ class LayoutMatrix:
         return LayoutMatrix([[values[i] if i == j else Entry(0.0) for j in each] for i in each])
 
     @staticmethod
-    def of_pairs(
-        function: Callable, energies: RealVector, like: "LayoutMatrix", frequencies: Array | None = None
-    ) -> list["LayoutMatrix"]:
-        """Tables f(E_from - E_to) at [to, from], zero diagonal, one for each of several functions f.
-
-        function: x ↦ [(f(x), f(-x)), …], one pair for each f; called once a pair of levels.
-        energies: E (d,).
-        like: a matrix of the layout to be used.
-        frequencies: antisymmetric (d, d), used in place of the differences E_from - E_to.
-        """
-        d = energies.shape[0]
+    def differences(energies: RealVector, like: "LayoutMatrix") -> "LayoutMatrix":
+        """E_from - E_to at [to, from], in the layout of another matrix."""
         if like.rows is None:
-            x = energies[None, :] - energies[:, None] if frequencies is None else frequencies
-            off = ~np.eye(d, dtype=bool)
-            return [LayoutMatrix(None, jnp.where(off, table, 0.0)) for table, _ in function(x)]
-        energy, given = unstack(energies), None if frequencies is None else matrix_entries(frequencies)
+            return LayoutMatrix(None, energies[None, :] - energies[:, None])
+        energy = unstack(energies)
+        return LayoutMatrix([[Entry(x - y if x is not y else 0.0) for x in energy] for y in energy])
+
+    def tables(self, function: Callable) -> list["LayoutMatrix"]:
+        """f(A_ij) of an antisymmetric real matrix, zero diagonal, one table for each of several functions f.
+
+        function: x ↦ [(f(x), f(-x)), …], one pair for each f; called once a pair of indices.
+        """
+        if self.rows is None:
+            off = ~np.eye(self.whole.shape[0], dtype=bool)
+            return [LayoutMatrix(None, jnp.where(off, table, 0.0)) for table, _ in function(self.whole)]
+        d = len(self.rows)
         tables: list[list[list[Entry]]] = []
         for n, m in zip(*np.triu_indices(d, 1), strict=True):
-            found = function(energy[m] - energy[n] if given is None else given[n][m])
+            found = function(self.rows[n][m].re)
             tables = tables or [[[Entry(0.0) for _ in range(d)] for _ in range(d)] for _ in found]
             for table, (forward, backward) in zip(tables, found, strict=True):
                 table[n][m], table[m][n] = Entry(forward), Entry(backward)
@@ -185,6 +186,41 @@ class LayoutMatrix:
 
         tables = [self.rows, *(other.rows for other in others)]
         return LayoutMatrix([[at(*entries) for entries in zip(*row, strict=True)] for row in zip(*tables, strict=True)])
+
+    def times(self, factor: "float | LayoutMatrix") -> "LayoutMatrix":
+        """A_ij times a real number that is known, or times the entries of a real matrix."""
+        if not isinstance(factor, LayoutMatrix):
+            return self._each(lambda x: x.scaled(factor), lambda x: factor * x)
+        if self.rows is None:
+            return LayoutMatrix(None, factor.whole.astype(self.whole.dtype) * self.whole)
+        pairs = zip(self.rows, factor.rows, strict=True)
+        return LayoutMatrix([[x.scaled(y.re) for x, y in zip(*rows, strict=True)] for rows in pairs])
+
+    def where(self, mask: BoolMatrix) -> "LayoutMatrix":
+        """A_ij where the mask (d, d) holds, 0 elsewhere."""
+        if self.rows is None:
+            return LayoutMatrix(None, jnp.where(mask, self.whole, 0))
+        keep = lambda holds, x: x if is_known(x) and x == 0 else jnp.where(holds, x, 0.0)  # noqa: E731
+        pairs = zip(self.rows, matrix_entries(mask), strict=True)
+        return LayoutMatrix(
+            [[Entry(keep(m, x.re), keep(m, x.im)) for x, m in zip(*rows, strict=True)] for rows in pairs]
+        )
+
+    def materialized(self, not_nan: Array) -> "LayoutMatrix":
+        """The same matrix, its entries computed once and written to memory; arrays are anyhow. See `barrier`."""
+        if self.rows is not None:
+            parts = [part for row in self.rows for x in row for part in (x.re, x.im)]
+            traced = [part for part in parts if not is_known(part)]
+            behind = iter(optimization_barrier_cond(lambda *values: list(values), not_nan, *traced))
+            each = lambda part: part if is_known(part) else next(behind)  # noqa: E731
+            return LayoutMatrix([[Entry(each(x.re), each(x.im)) for x in row] for row in self.rows])
+        return self
+
+    def real_diagonal(self) -> Array:
+        """Re A_ii, (d,)."""
+        if self.rows is None:
+            return jnp.real(jnp.diagonal(self.whole))
+        return stack([row[i].re for i, row in enumerate(self.rows)])
 
     def scaled(self, left: Array, right: Array) -> "LayoutMatrix":
         """a_i A_ij b_j for real vectors (d, *samples)."""

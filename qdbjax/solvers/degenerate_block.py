@@ -99,7 +99,8 @@ class FewOrAll(eqx.Module):
 
         crowded = eqxi.unvmap_any(~fits)
         in_all, in_few = (lambda: (nothing(few), equations(entries))), (lambda: (equations(few), nothing(entries)))
-        return FewOrAll(crowded, *jax.lax.cond(crowded, in_all, in_few), few, entries)
+        of_few, of_all = jax.lax.cond(crowded, in_all, in_few)
+        return FewOrAll(crowded, of_few, of_all, few, entries)
 
     def _wide(self, vector: Array) -> Array:
         """A vector of the short list as one of the long list."""

@@ -102,13 +102,31 @@ def test_tables_of_pairs(rng, d, apart):
 
     def tables(energies, frequencies):
         like = LayoutMatrix.of(np.eye(d), entries=apart)
-        found = LayoutMatrix.of_pairs(both, energies, like, frequencies)
-        return [each.array(energies.dtype) for each in found]
+        own = frequencies is None
+        gaps = LayoutMatrix.differences(energies, like) if own else LayoutMatrix.of(frequencies, entries=apart)
+        return [each.array(energies.dtype) for each in gaps.tables(both)]
 
     gaps, off = energies[None] - energies[:, None], 1 - np.eye(d)
     for given in (None, jnp.asarray(gaps)):
         for value, right in zip(jax.jit(tables)(energies, given), (np.exp(gaps) * off, gaps * off), strict=False):
             np.testing.assert_allclose(value, right, rtol=1e-14, atol=1e-15)
+
+
+@layouts
+def test_factors_masks_and_diagonal(rng, d, apart):
+    """A times a number and entry by entry, under a mask, its real diagonal; behind a barrier, with a gradient."""
+    a, b, mask = gaussian(rng, d, d), rng.normal(size=(d, d)), rng.random((d, d)) < 0.5
+
+    def parts(a, b, mask):
+        matrix = LayoutMatrix.of(a, entries=apart).materialized(jnp.sum(b) == jnp.sum(b))
+        found = matrix.times(-0.5), matrix.times(LayoutMatrix.of(b, entries=apart)), matrix.where(mask)
+        return [each.array(a.dtype) for each in found], matrix.real_diagonal()
+
+    (half, product, kept), diagonal = jax.jit(jax.vmap(parts))(a[None], b[None], mask[None])
+    for found, wanted in ((half, -a / 2), (product, a * b), (kept, np.where(mask, a, 0)), (diagonal, np.diag(a).real)):
+        np.testing.assert_allclose(found[0], wanted, rtol=1e-15)
+    total = lambda a: jnp.sum(jnp.abs(parts(a, b, mask)[0][1]) ** 2)  # noqa: E731
+    np.testing.assert_allclose(jax.jit(jax.grad(total))(a), 2 * a.conj() * b * b, rtol=1e-14)
 
 
 @sizes
