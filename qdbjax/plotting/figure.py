@@ -136,10 +136,10 @@ def _first_value(array: Any, name: str) -> Any:
 
 
 def title_of(array: Any, name: str, select: Mapping[str, Any]) -> str:
-    """The variable in words and the selection."""
+    """The variable in words, or by its name as it is, and the selection."""
+    words = array.attrs.get("long_name", "")
     chosen = (f"{plain(key)} {plain(value)}" for key, value in select.items())
-    text = ", ".join([array.attrs.get("long_name", plain(name)), *chosen])
-    return text[:1].upper() + text[1:]
+    return ", ".join([words[:1].upper() + words[1:] or plain(name), *chosen])
 
 
 def _status_codes(dataset: Any, array: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ MAX_LINES = 6  # one for each value of the further conditions
 
 @in_style
 def plot_fit(fit: Fit) -> "matplotlib.figure.Figure":
-    """Loss of every start over the search, and each matched output beside its data.
+    """Loss of every start over the search, and below it each matched output with its data.
 
     fit: from `fit`.
     Returns the Figure. Data carry their standard errors where these were given; they are drawn over the first condition
@@ -29,14 +29,14 @@ def plot_fit(fit: Fit) -> "matplotlib.figure.Figure":
     1
     """
     matched = [name for name in fit.targets if fit.targets[name][0].ndim == 1]
-    size = COLUMN * (1 + len(matched)), 2.6
-    figure, axes = pyplot().subplots(1, 1 + len(matched), figsize=size, layout="constrained", squeeze=False)
-    left, *others = axes[0]
-    left.semilogy(np.arange(1, len(fit.history) + 1), _shift_to_positive(fit.history))
-    left.set(xlabel="step", ylabel="loss", title=f"Loss of every start: {fit.verdict}")
+    size = COLUMN, 2.4 * (1 + len(matched))
+    figure, axes = pyplot().subplots(1 + len(matched), 1, figsize=size, layout="constrained", squeeze=False)
+    first, *others = axes[:, 0]
+    first.semilogy(np.arange(1, len(fit.history) + 1), _shift_to_positive(fit.history))
+    first.set(xlabel="step", ylabel="loss", title=f"Loss of every start: {fit.verdict}")
     for ax, name in zip(others, matched, strict=True):
         _draw_comparison(ax, fit, name)
-    for ax in axes[0]:
+    for ax in axes[:, 0]:
         ax.spines[["top", "right"]].set_visible(False)
     return figure
 
