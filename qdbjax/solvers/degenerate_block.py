@@ -48,23 +48,25 @@ class Equations(eqx.Module):
 
     scaled: the equations, scaled and factorised.
     replaced: (n,), True at the row r that is the trace.
-    condition_number: of the scaled equations.
     residual: largest entry of K(ρ) of the solution over the fastest rate.
     """
 
     scaled: Scaled
     replaced: Array
-    condition_number: Scalar
     residual: Scalar
 
     @staticmethod
     def of(block: Block, fastest: Scalar, populations: RealVector, equal: BoolMatrix, entries: Entries) -> "Equations":
         """Of the arguments of `best_scaled`, and the block and its fastest rate."""
         matrix = block_rows(block, fastest, entries)
-        scaled, replaced, condition = best_scaled(matrix, populations, equal, entries)
-        state = scaled.solve(replaced.astype(matrix.dtype))
-        residual = jnp.max(jnp.abs(jnp.sum(matrix * state[None, :], axis=1))) / fastest
-        return Equations(scaled, replaced, condition, residual)
+        scaled, replaced, solution = best_scaled(matrix, populations, equal, entries)
+        residual = jnp.max(jnp.abs(jnp.sum(matrix * solution[None, :], axis=1))) / fastest
+        return Equations(scaled, replaced, residual)
+
+    @property
+    def condition_number(self) -> Scalar:
+        """Of the scaled equations."""
+        return self.scaled.inverse.condition_number
 
     def solve(self, source: Array) -> Array:
         """x of A x = b."""

@@ -79,7 +79,7 @@ def solve_matrix_free(spectrum: Spectrum, jumps: AbstractJumps, populations: Rea
     rates = off_diagonal(jax.lax.stop_gradient(jnp.sum(jumps.rates(spectrum), axis=0)))
     rates = rates - jnp.diag(jnp.sum(rates, axis=0))
     levels = SomeEntries(d, jnp.arange(d) * (d + 1))
-    direct, replaced, condition = best_scaled(rates, jax.lax.stop_gradient(populations), unit > 0, levels)
+    direct, replaced, _ = best_scaled(rates, jax.lax.stop_gradient(populations), unit > 0, levels)
     own = jax.lax.stop_gradient(coherence_exponents(spectrum, jumps))
     own = 1 / jnp.where((same > 0) & (unit == 0) & (own != 0), own, -fastest.astype(own.dtype))
     scale = scale_of(jax.lax.stop_gradient(populations), AllEntries(d)).reshape(d, d)
@@ -94,7 +94,7 @@ def solve_matrix_free(spectrum: Spectrum, jumps: AbstractJumps, populations: Rea
 
         return action
 
-    undecided = condition * rounding(d, same.dtype) > 0.1
+    undecided = direct.inverse.condition_number * rounding(d, same.dtype) > 0.1
     precondition = Preconditioner(direct, own, undecided, fastest)
 
     def solve_scaled(operator, source: Packed, start: Packed, many: float) -> Packed:

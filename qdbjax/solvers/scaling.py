@@ -53,21 +53,22 @@ def scale_of(populations: RealVector, entries: Entries) -> Array:
     return entries.outer(jnp.sqrt(jnp.maximum(populations, RARE * float(jnp.finfo(populations.dtype).tiny))))
 
 
-def _factor(matrix: Square, populations: RealVector, entries: Entries) -> tuple[Array, Scaled]:
-    """The place of the replaced row, and the equations for columns scaled with some populations."""
+def _factor(matrix: Square, populations: RealVector, entries: Entries) -> tuple[Array, Scaled, Array]:
+    """The place of the replaced row, the equations for columns scaled with some populations, and their solution."""
     columns = scale_of(populations, entries)
     replaced = entries.populations == jnp.argmax(populations)
     trace = (entries.populations >= 0).astype(matrix.dtype)
     scaled = jnp.where(replaced[:, None], trace[None, :], matrix) * columns[None, :]
     size = jnp.max(jnp.abs(scaled), axis=1)
     rows = 1 / jnp.where(size > 0, size, 1.0)
-    return replaced, Scaled(rows, columns, factorize(scaled * rows[:, None]))
+    equations = Scaled(rows, columns, factorize(scaled * rows[:, None]))
+    return replaced, equations, equations.solve(replaced.astype(matrix.dtype))
 
 
 def best_scaled(
     matrix: Square, populations: RealVector, equal: BoolMatrix, entries: Entries
-) -> tuple[Scaled, Array, Scalar]:
-    """The inverse, the place of the replaced row and the condition number, scaled anew while that is large.
+) -> tuple[Scaled, Array, Array]:
+    """The equations, the place of the replaced row and the solution, scaled anew while the condition number is large.
 
     Levels of one energy share a scale: populations in a basis that is arbitrary between them say little.
     """
@@ -79,21 +80,21 @@ def best_scaled(
         return jnp.max(jnp.where(equal, values[None, :], 0.0), axis=1)
 
     def again(carry):
-        count, (_, scaled), guess = carry
+        count, (_, scaled, _), guess = carry
         # Populations beyond 1 are those of equations that are singular to rounding, and no scale.
         useful = (scaled.inverse.condition_number > WELL_SCALED) & (jnp.max(guess) < 1.01)
         return (count == 0) | ((count < ROUNDS) & useful)
 
     def scale(carry):
         count, _, guess = carry
-        replaced, scaled = _factor(matrix, guess, entries)
-        state = entries.put(scaled.solve(replaced.astype(guess.dtype)))
+        found = _factor(matrix, guess, entries)
+        state = entries.put(found[2])
         between = jnp.where(equal, jnp.abs(state), 0.0)
         guess = shared(jnp.max(jnp.maximum(between, between.T), axis=1))
-        return count + 1, (replaced, scaled), guess
+        return count + 1, found, guess
 
     shapes = jax.eval_shape(lambda: _factor(matrix, populations, entries))
     # What the first round overwrites; the matrix itself where one is asked for, so that no memory is filled with zeros.
     empty = jax.tree.map(lambda x: matrix if x.shape == matrix.shape else jnp.zeros(x.shape, x.dtype), shapes)
-    _, (replaced, scaled), _ = jax.lax.while_loop(again, scale, (jnp.int32(0), empty, shared(populations)))
-    return scaled, replaced, scaled.inverse.condition_number
+    _, (replaced, scaled, solution), _ = jax.lax.while_loop(again, scale, (jnp.int32(0), empty, shared(populations)))
+    return scaled, replaced, solution

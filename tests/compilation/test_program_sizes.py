@@ -37,8 +37,8 @@ def test_instructions_and_fusions_that_code_is_made_for(name, d, mode):
         check(count, recorded[kind])
 
 
-def test_eight_levels_are_no_larger_than_three():
-    """Nothing is written out level by level above three."""
+def test_eight_levels_are_little_larger_than_three():
+    """Nothing is written out level by level above three; above four, degenerate cells have two lists of entries."""
     for name in EVERYDAY:
         for mode in ("value", "gradient"):
-            assert TABLE[f"{name}, d = 8, {mode}"]["given"] < 1.1 * TABLE[f"{name}, d = 3, {mode}"]["given"]
+            assert TABLE[f"{name}, d = 8, {mode}"]["given"] < 1.25 * TABLE[f"{name}, d = 3, {mode}"]["given"]
