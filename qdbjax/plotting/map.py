@@ -57,7 +57,7 @@ def plot_map(
 
     >>> data = qdb.sweep(lambda x, y: {"xy": x * y}, x=[1.0, 2.0], y=[0.5, 1.0])
     >>> qdb.plot_map(data, "xy").get_title(loc="left")
-    'Xy'
+    'xy'
     """
     plt = pyplot()
     select = dict(select or {})
