@@ -66,8 +66,9 @@ def block_entries(spectrum: Spectrum) -> Entries:
 def usual_entries(spectrum: Spectrum) -> tuple[SomeEntries, Bool[Array, ""]] | None:
     """A list of 2d entries where `block_entries` has more, and whether the block fits into it (pairs of levels do).
 
-    A cell with one pair takes 35 µs at d = 8 and 0.28 ms at d = 16, with all entries 154 µs and 2.7 ms. None where all
-    entries cost little, where their number is known, and for equations in which all levels count as one.
+    A cell with one pair takes 35 µs at d = 8 and 0.28 ms at d = 16, with all entries 154 µs and 2.7 ms
+    (`benchmarks/crossings.py`). None where all entries cost little, where their number is known, and for equations in
+    which all levels count as one.
     """
     d, room = spectrum.energies.shape[-1], block_room(spectrum)
     if spectrum.is_one_level or _known_size(spectrum) or room <= max(BATCH_MINOR, 2 * d):

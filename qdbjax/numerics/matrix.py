@@ -342,14 +342,6 @@ def in_frame(basis: AnyArray, operator: AnyArray) -> Array:
     return matmul(dagger(basis), matmul(operator, basis))
 
 
-def diagonal(matrix: Array) -> Array:
-    """The diagonal of a (d, d) matrix."""
-    if matrix.shape[0] > UNROLL:
-        return jnp.diagonal(matrix)
-    rows = unstack(matrix)
-    return stack([unstack(row)[i] for i, row in enumerate(rows)])
-
-
 def diagonal_matrix(vector: Array) -> Array:
     """A (d, d) matrix with the given diagonal."""
     if vector.shape[0] > UNROLL:
