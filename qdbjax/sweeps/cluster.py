@@ -164,11 +164,10 @@ class Workers:
             ) from None
         except ClusterError:
             raise
-        except OSError as error:
-            raise ClusterError(
-                f"a worker fails with {error.strerror or error}; {left()}. Mend it, and resume."
-            ) from None
-        except CancelledError:
+        except (OSError, CancelledError) as error:
+            if future.status == "error":  # raised by the block; else it is the connection that broke
+                said = getattr(error, "strerror", None) or error
+                raise ClusterError(f"a worker fails with {said}; {left()}. Mend it, and resume.") from None
             raise ClusterError(
                 f"the scheduler at {self.address} is gone, or has given up the sweep; {left()}. Start it, and resume."
             ) from None

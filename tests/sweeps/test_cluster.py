@@ -20,6 +20,7 @@ import distributed
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from distributed.comm import CommClosedError
 
 from qdbjax.sweeps import ClusterError, cluster as clusters, grid_run, sweep, worker
 from qdbjax.sweeps.store import SweepStore
@@ -225,6 +226,32 @@ def test_no_scheduler(tmp_path):
     with dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}):
         words = r"no Dask scheduler answers at tcp://127.0.0.1:1 .*Start one with"
         assert re.search(words, refusal(tmp_path, "tcp://127.0.0.1:1"))
+
+
+def test_a_scheduler_that_goes_while_a_block_is_fetched(tmp_path, whole, threads, monkeypatch):
+    """What a client raises whose connection breaks then; a block that raises the same is the block's failure."""
+    blocks, true = [], distributed.Client._gather
+
+    def gather(client, futures, *given, **options):
+        blocks.extend(each for each in futures if each.key.startswith("compute"))
+        if len(blocks) == 3:
+            raise CommClosedError("in <TCP (closed) ConnectionPool.gather>: Stream is closed")
+        return true(client, futures, *given, **options)
+
+    monkeypatch.setattr(distributed.Client, "_gather", gather)
+    words = r"the scheduler at \S+ is gone, .*; [234567] of 7 blocks are in .*Start it, and resume"
+    assert re.search(words, refusal(tmp_path, threads))
+    monkeypatch.undo()
+    sweep(wave, out=tmp_path / "run.zarr", resume=True, cluster=threads, **AXES)
+    assert files(tmp_path / "run.zarr") == files(whole)
+
+    def closed(*_):
+        raise CommClosedError("the line is dead")
+
+    shutil.rmtree(tmp_path / "run.zarr")
+    monkeypatch.setattr(clusters, "compute", closed)
+    words = r"a worker fails with the line is dead; 0 of 7 blocks are in .*Mend it, and resume"
+    assert re.search(words, refusal(tmp_path, threads))
 
 
 def test_a_block_that_kills_every_worker(tmp_path, threads, monkeypatch):
