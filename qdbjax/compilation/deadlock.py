@@ -32,6 +32,11 @@ def exposed_to_deadlock() -> bool:
     return jax.default_backend() == "cpu" and cores() <= FEW and FLAG not in os.environ.get("XLA_FLAGS", "").split()
 
 
+def calls_library(program: str) -> bool:
+    """Whether the program (its text) leaves XLA, for LAPACK or for Python."""
+    return "custom_call" in program
+
+
 def warn_if_exposed(program: str) -> None:
     """Warn, once per process, if this process is exposed and the program (its text) makes several LAPACK calls."""
     global _warned

@@ -92,10 +92,11 @@ def _platforms(arguments: tuple) -> set[str]:
     """Where a program with these arguments will run."""
     arrays = [leaf for leaf in jax.tree.leaves(arguments) if isinstance(leaf, jax.Array)]
     known = {device.platform for x in arrays if not isinstance(x, Tracer) for device in x.devices()}
-    return known or {_default_platform()}
+    return known or {default_platform()}
 
 
-def _default_platform() -> str:
+def default_platform() -> str:
+    """The platform of JAX's own choice of a device."""
     chosen = setting("jax_default_device")
     if chosen is None:
         return jax.default_backend()

@@ -34,7 +34,7 @@ from qdbjax.numerics.barrier import optimization_barrier_cond
 from qdbjax.numerics.entries import stack, unstack
 from qdbjax.numerics.linear_equations import factorize
 from qdbjax.numerics.markov import RateMatrix
-from qdbjax.numerics.matrix import batched_matmul, dagger, entrywise, largest, squared
+from qdbjax.numerics.matrix import batched_matmul, dagger, entrywise, largest_over_pairs, squared
 from qdbjax.systems import Spectrum
 
 DROPPED = 0.05  # a relative change of the currents by dropped terms above this one raises a flag
@@ -52,8 +52,8 @@ def secular_error(generator: Generator, populations: RealVector) -> Scalar:
     """
     spectrum, jumps = generator.spectrum, generator.jumps
     outflows = ft.reduce(ft.partial(entrywise, jnp.add), unstack(generator.total_rates))
-    decay, distance = 0.5 * (outflows[:, None] + outflows[None, :]), spectrum.frequencies
-    square = largest(jnp.where(spectrum.same_level, 0.0, decay / distance) ** 2)
+    ratio = lambda m, n: 0.5 * (m[0] + n[0]) / (m[1] - n[1])  # noqa: E731
+    square = largest_over_pairs(lambda m, n: ratio(m, n) ** 2, ~spectrum.same_level, outflows, spectrum.energies)
     if not isinstance(jumps, AbstractBathJumps):
         return square
     return in_cells(square > CLEAR, _estimate, (spectrum, jumps, populations), square)

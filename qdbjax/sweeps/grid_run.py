@@ -1,4 +1,4 @@
-"""Runs a function over a grid block by block: on all devices of the machine, in smaller blocks if memory runs out."""
+"""Runs a function over a grid block by block: several at once where that pays, in smaller ones if memory runs out."""
 
 import collections
 import concurrent.futures
@@ -17,14 +17,16 @@ import numpy as np
 from qdbjax._checks import setting
 from qdbjax._progress import ReportProgress
 from qdbjax._types import AnyArray
-from qdbjax.compilation.deadlock import warn_if_exposed
+from qdbjax.compilation.deadlock import calls_library, cores, warn_if_exposed
 from qdbjax.compilation.programs import programs_of
-from qdbjax.compilation.tiers import LARGE, compiler_options, unfolded_options
+from qdbjax.compilation.tiers import LARGE, compiler_options, default_platform, unfolded_options
 from qdbjax.sweeps import memory
 from qdbjax.sweeps.blocks import Region, block_shape, pad_part, split_region
 from qdbjax.sweeps.grid import PointResult, map_over_grid, point_function, without_jit
 
 MAX_FIRST_BLOCK = 2**22  # grid points; a larger grid is first compiled for a block of this size
+AT_ONCE = 2  # blocks that a CPU may compute at a time
+SMALLEST_AT_ONCE = 1024  # points of a block from which on it does
 
 Device: TypeAlias = Any  # jax.Device, which is a variable to type checkers
 
@@ -37,6 +39,7 @@ class Program:
     bytes_per_point: of these results.
     bytes_needed: for one run.
     seconds: that it took to compile.
+    at_once: how many blocks its device may compute at a time.
     """
 
     compiled: jax.stages.Compiled
@@ -44,6 +47,7 @@ class Program:
     bytes_per_point: int
     bytes_needed: int
     seconds: float
+    at_once: int
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Compiler:
             return
         start, before = time.perf_counter(), self.seconds
         lowered = [self._lowered(block, device) for device in missing]
+        text = lowered[0].as_text()
+        warn_if_exposed(text)
         options = self.options | unfolded_options(self._has_large_constants(block)) or None
         compile_one = ft.partial(jax.stages.Lowered.compile, compiler_options=options)
         if len(missing) == 1:
@@ -106,7 +112,8 @@ class Compiler:
                 compiled = list(pool.map(compile_one, lowered))
         seconds = time.perf_counter() - start
         for device, each in zip(missing, compiled, strict=True):
-            self.programs[*self.key, block, device] = self._described(block, each, seconds)
+            at_once = blocks_at_once(text, math.prod(block), device)
+            self.programs[*self.key, block, device] = self._described(block, each, seconds, at_once)
         self.seconds = before + seconds
 
     def _traced(self, block: tuple[int, ...]) -> jax.stages.Traced:
@@ -133,26 +140,26 @@ class Compiler:
 
     def _lowered(self, block: tuple[int, ...], device: Device | None) -> jax.stages.Lowered:
         with contextlib.nullcontext() if device is None else jax.default_device(device):
-            lowered = self._traced(block).lower()
-        warn_if_exposed(lowered.as_text())
-        return lowered
+            return self._traced(block).lower()
 
     def _has_large_constants(self, block: tuple[int, ...]) -> bool:
         return any(np.size(constant) >= LARGE for constant in self._traced(block).jaxpr.consts)
 
-    def _described(self, block: tuple[int, ...], compiled: jax.stages.Compiled, seconds: float) -> Program:
+    def _described(
+        self, block: tuple[int, ...], compiled: jax.stages.Compiled, seconds: float, at_once: int
+    ) -> Program:
         points, outputs = math.prod(block), self._traced(block).out_info
         each = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(outputs)) // points
-        return Program(compiled, outputs, each, memory.bytes_needed(compiled, points, each), seconds)
+        return Program(compiled, outputs, each, memory.bytes_needed(compiled, points, each), seconds, at_once)
 
 
 @dataclass
 class _Piece:
-    """A part of a region that is one call, and its results on a device once it has been sent there."""
+    """A part of a region that is one call, and its results as NumPy arrays once they are under way."""
 
     region: int
     part: Region
-    results: PointResult | None = None
+    results: concurrent.futures.Future | None = None
 
 
 class BlockRunner:
@@ -176,37 +183,46 @@ class BlockRunner:
         waiting = collections.deque(self._pieces(enumerate(regions)))
         flying: collections.deque[_Piece] = collections.deque()
         whole = None
-        while waiting or flying:
-            start = time.perf_counter() - self.compiler.seconds
-            try:
-                while waiting and len(flying) < len(self.devices):
-                    waiting[0].results = self._send(waiting[0].part)
-                    flying.append(waiting.popleft())
-                found = jax.device_get(flying[0].results)
-            except (jax.errors.JaxRuntimeError, MemoryError) as error:
-                if not memory.is_out_of_memory(error) or math.prod(self.block) == 1:
-                    raise
-                self.block = block_shape(self.block, math.prod(self.block) // 2)
-                waiting = collections.deque(self._pieces((each.region, each.part) for each in (*flying, *waiting)))
-                flying.clear()
-                continue
-            done = flying.popleft()
-            region, done.results = regions[done.region], None  # their memory serves the next block
-            if self.others:
-                self._let_others_join(time.perf_counter() - self.compiler.seconds - start, len(waiting))
-            whole = _joined(whole, region, done.part, found)
-            del found
-            following = next(itertools.chain(flying, waiting), None)
-            if following is None or following.region != done.region:
-                yield region, whole
-                whole = None
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE + len(self.others)) as pool:
+            while waiting or flying:
+                start = time.perf_counter() - self.compiler.seconds
+                try:
+                    while waiting and len(flying) < self._at_once():
+                        waiting[0].results = self._send(waiting[0].part, pool)
+                        flying.append(waiting.popleft())
+                    found = _arrived(flying[0])
+                except (jax.errors.JaxRuntimeError, MemoryError) as error:
+                    if not memory.is_out_of_memory(error) or math.prod(self.block) == 1:
+                        raise
+                    self.block = block_shape(self.block, math.prod(self.block) // 2)
+                    again = (*flying, *waiting)
+                    concurrent.futures.wait([each.results for each in flying])
+                    waiting = collections.deque(self._pieces((each.region, each.part) for each in again))
+                    flying.clear()
+                    continue
+                done = flying.popleft()
+                region, done.results = regions[done.region], None  # their memory serves the next block
+                if self.others:
+                    self._let_others_join(time.perf_counter() - self.compiler.seconds - start, len(waiting))
+                whole = _joined(whole, region, done.part, found)
+                del found
+                following = next(itertools.chain(flying, waiting), None)
+                if following is None or following.region != done.region:
+                    yield region, whole
+                    whole = None
 
     def _pieces(self, regions: Iterable[tuple[int, Region]]) -> Iterator[_Piece]:
         for number, region in regions:
             yield from (_Piece(number, part) for part in split_region(region, self.block))
 
-    def _send(self, part: Region) -> PointResult:
-        """The results of a part, padded to the size of a block, as soon as the next device has heard of it."""
+    def _at_once(self) -> int:
+        """How many blocks may be under way."""
+        if len(self.devices) > 1:
+            return len(self.devices)
+        return self.compiler.program(self.block, self.devices[0]).at_once
+
+    def _send(self, part: Region, pool: concurrent.futures.Executor) -> concurrent.futures.Future:
+        """The results of a part, padded to the size of a block, to be computed on the next device."""
         device = self.devices[self.calls % len(self.devices)]
         program = self.compiler.program(self.block, device)
         self.calls += 1
@@ -218,11 +234,8 @@ class BlockRunner:
             arrays = [jax.numpy.asarray(values) for values in coordinates]
         else:
             arrays = jax.device_put(coordinates, device)
-        results = execute(program.compiled, arrays)
-        if len(self.devices) > 1:  # of one device, nothing else is done in the meantime
-            for leaf in jax.tree.leaves(results):
-                leaf.copy_to_host_async()
-        return results
+        # A thread for each: JAX computes on a CPU what one thread asks for one after the other.
+        return pool.submit(_fetched, program.compiled, arrays)
 
     def _let_others_join(self, seconds: float, left: int) -> None:
         """seconds: that a block took on one device; left: number of blocks that are still to be computed."""
@@ -230,6 +243,28 @@ class BlockRunner:
         if left * seconds * (1 - 1 / len(devices)) > self.compiler.seconds_to_compile(self.block, devices):
             self.compiler.compile(self.block, devices)
             self.devices, self.others = devices, []
+
+
+def blocks_at_once(program: str, points: int, device: Device | None) -> int:
+    """How many blocks of a program (its text) a device may compute at a time.
+
+    On a CPU two: what is done cell by cell in some of the cells keeps one core busy, and the other one works on the
+    second block meanwhile. 10⁷ cells of W1 took 3.4 s one by one and 2.5 s two by two; three gained no more. Not where
+    the program calls a library, which deadlocks on two cores if it is called twice (see qdbjax.compilation.deadlock),
+    nor where a block takes no longer than to hand it over.
+    """
+    platform = default_platform() if device is None else device.platform
+    several = platform == "cpu" and cores() > 1 and points >= SMALLEST_AT_ONCE and not calls_library(program)
+    return AT_ONCE if several else 1
+
+
+def _fetched(compiled: jax.stages.Compiled, coordinates: list) -> PointResult:
+    return jax.device_get(execute(compiled, coordinates))
+
+
+def _arrived(piece: _Piece) -> PointResult:
+    assert piece.results is not None
+    return piece.results.result()
 
 
 def other_devices() -> list[Device]:
@@ -300,11 +335,11 @@ def block_that_fits(compiler: Compiler, block: tuple[int, ...], limit: int | Non
 
     limit: bytes that this process may have of the machine's memory, None for all.
     """
-    free, sharing = memory.bytes_free(), 1
+    free, program = memory.bytes_free(), compiler.program(block)
+    sharing = program.at_once
     if jax.default_backend() == "cpu":  # whose devices share it
-        free, sharing = min(free, limit or free), 1 + len(other_devices())
+        free, sharing = min(free, limit or free), max(sharing, 1 + len(other_devices()))
     budget = int(free * memory.BLOCK_FRACTION) // sharing
-    program = compiler.program(block)
     if program.bytes_needed <= budget:
         return block
     return block_shape(block, max(1, math.prod(block) * budget // program.bytes_needed))
