@@ -9,7 +9,7 @@ the noise has a kink or a step (`landmarks`). Where two transitions share one ju
 the place of γ.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +60,8 @@ def shared_lamb_shift(bath: AbstractBath, first: Frequencies, second: Frequencie
     """
 
     def product(points):
-        return (finite_or_zero(noise_roots(bath, points[0])) * finite_or_zero(noise_roots(bath, points[1])),)
+        roots = (finite_or_zero(noise_roots(bath.noises(each))) for each in points)
+        return (next(roots) * next(roots),)
 
     return _integral(bath, product, jnp.stack([first, second]))[0]
 
@@ -82,14 +83,13 @@ def _integral(bath: AbstractBath, function: Callable, poles: Array) -> tuple[Arr
     return principal_value(function, poles, bath.landmarks, positive_scale(bath), deep=deep)
 
 
-def noise_roots(bath: AbstractBath, frequency: Frequencies) -> Array:
-    """√γ_a(ω) of each operator of a bath, with derivative 0 where γ = 0; inf and NaN stay what they are.
+def noise_roots(noises: Sequence[Array]) -> Array:
+    """√γ_a of each operator of a bath, with derivative 0 where γ = 0; inf and NaN stay what they are.
 
-    bath: with k operators.
-    frequency: ω of any sign and shape, energy.
-    Returns (k, *shape of ω), root of inverse time.
+    noises: γ_a of k operators, each of one shape, inverse time.
+    Returns (k, *shape of γ_a), root of inverse time.
     """
-    noise = jnp.stack(bath.noises(frequency))
+    noise = jnp.stack(noises)
     plain = (noise != 0) & jnp.isfinite(noise)
     return jnp.where(plain, jnp.sqrt(jnp.where(plain, noise, 1.0)), noise)
 

@@ -83,11 +83,13 @@ def block_overflows(spectrum: Spectrum) -> Bool[Array, ""] | np.bool_:
     return np.False_ if room == d * d or _known_size(spectrum) else jnp.sum(spectrum.same_level) > room
 
 
-def in_cells(condition: Bool[Array, ""] | np.bool_, function: Callable, operands: tuple, plain: Any) -> Any:
+def in_cells(
+    condition: Bool[Array, ""] | np.bool_, function: Callable, operands: tuple, plain: Any, cached: int = CACHED
+) -> Any:
     """function(*operands) in the cells of a batch where the condition holds, `plain` in all others, which cost nothing.
 
     operands: the first one a Spectrum. Cells are worked on in blocks of about 64 MB of matrices, up to four levels in
-    blocks that stay in the cache of a processor, with the cells along the last axis.
+    blocks of `cached` cells that stay in the cache of a processor, with the cells along the last axis.
     """
     spectrum, d = operands[0], operands[0].energies.shape[-1]
     entries = max(d * d, block_room(spectrum))
@@ -95,7 +97,7 @@ def in_cells(condition: Bool[Array, ""] | np.bool_, function: Callable, operands
     # 2²² entries are 32 MB of reals, 64 MB of complex numbers. An accelerator has room for 64 times as many, and needs
     # them: blocks of 128 cells keep it idle (H100, two levels: 1e6 cells a second instead of 1e8).
     many = jax.default_backend() != "cpu"
-    batch = 2**28 // entries**2 if many else CACHED if minor else min(128, 2**22 // entries**2)
+    batch = 2**28 // entries**2 if many else cached if minor else min(128, 2**22 // entries**2)
     return masked_cond(condition, function, operands, plain, Blocks(max(1, batch), minor, not spectrum.is_one_level))
 
 

@@ -27,6 +27,7 @@ from qdbjax.generators.inputs import (
 from qdbjax.generators.jumps import Channels
 from qdbjax.numerics.entries import stack
 from qdbjax.numerics.matrix import LayoutMatrix, batched_matmul, dagger, every, squared
+from qdbjax.numerics.pairs import antisymmetric_tables
 from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 
@@ -216,7 +217,9 @@ class DaviesJumps(AbstractBathJumps):
         frequencies = jnp.where(spectrum.same_level, 0.0, spectrum.noise_frequencies)
 
         def of_bath(bath):
-            framed, root = bath_operators(bath, spectrum), noise_roots(bath, frequencies)
+            # γ is most of what amplitudes take, in the few cells of a sweep that ask for them: both directions at once.
+            root = noise_roots(antisymmetric_tables(bath.noise_pairs, frequencies))
+            framed = bath_operators(bath, spectrum)
             root = jnp.where(jnp.isfinite(root), root, 0.0)
             if bath.correlation is not None:
                 framed = _independent(framed, bath.correlation, frequencies)

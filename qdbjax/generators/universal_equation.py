@@ -97,7 +97,7 @@ class UniversalJumps(AbstractBathJumps):
         # Inside a level √γ is expanded about ω = 0: a cutoff may have a kink there, and rounding decides the sign of ω.
         same = _one_level(spectrum)
         frequencies = jnp.where(same, 0.0, spectrum.frequencies)
-        root, slope = jax.jvp(lambda x: noise_roots(bath, x), (frequencies,), (jnp.ones_like(frequencies),))
+        root, slope = jax.jvp(lambda x: noise_roots(bath.noises(x)), (frequencies,), (jnp.ones_like(frequencies),))
         # √γ = inf with a vanishing coupling (a field at ω = μ) has no effect: 0, not inf·0. With a coupling it is kept,
         # and `checked_rates` flags it.
         uncoupled = (squared(framed) == 0) & ~jnp.isfinite(root)

@@ -360,19 +360,6 @@ def largest(array: Array) -> Array:
     return jnp.max(array) if array.size > ENTRIES else ft.reduce(jnp.maximum, flat_entries(array))
 
 
-def largest_over_pairs(term: Callable, pairs: BoolMatrix, *vectors: RealVector) -> Array:
-    """The largest of term((x_m, y_m, …), (x_n, y_n, …)) >= 0 over pairs (d, d) of m and n; 0 if there are none.
-
-    term, pairs: symmetric in m and n.
-    """
-    if pairs.size > ENTRIES:
-        rows, columns = ([jnp.expand_dims(each, axis) for each in vectors] for axis in (1, 0))
-        return jnp.max(jnp.where(pairs, term(rows, columns), 0.0))
-    each, chosen = list(zip(*map(unstack, vectors), strict=True)), matrix_entries(pairs)
-    terms = [jnp.where(chosen[m][n], term(each[m], each[n]), 0.0) for m in range(len(each)) for n in range(m)]
-    return ft.reduce(jnp.maximum, terms, jnp.zeros((), vectors[0].dtype))
-
-
 def total(array: Array) -> Array:
     """The sum of all entries, as a chain of operations for small arrays (see `largest`)."""
     return jnp.sum(array) if array.size > ENTRIES else ft.reduce(jnp.add, flat_entries(array))

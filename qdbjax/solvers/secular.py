@@ -34,11 +34,13 @@ from qdbjax.numerics.barrier import optimization_barrier_cond
 from qdbjax.numerics.entries import stack, unstack
 from qdbjax.numerics.linear_equations import factorize
 from qdbjax.numerics.markov import RateMatrix
-from qdbjax.numerics.matrix import batched_matmul, dagger, entrywise, largest_over_pairs, squared
+from qdbjax.numerics.matrix import batched_matmul, dagger, entrywise, squared
+from qdbjax.numerics.pairs import largest_over_pairs
 from qdbjax.systems import Spectrum
 
 DROPPED = 0.05  # a relative change of the currents by dropped terms above this one raises a flag
 CLEAR = 0.04  # below, one system in fifty of those of which the estimate would be above DROPPED
+TOGETHER = 512  # cells of up to four levels that are worked on together: 128 take 10 % of a sweep longer, 1024 as well
 QUIET = 1e-10  # net currents below this part of the gross ones count as this part
 
 
@@ -56,7 +58,7 @@ def secular_error(generator: Generator, populations: RealVector) -> Scalar:
     square = largest_over_pairs(lambda m, n: ratio(m, n) ** 2, ~spectrum.same_level, outflows, spectrum.energies)
     if not isinstance(jumps, AbstractBathJumps):
         return square
-    return in_cells(square > CLEAR, _estimate, (spectrum, jumps, populations), square)
+    return in_cells(square > CLEAR, _estimate, (spectrum, jumps, populations), square, TOGETHER)
 
 
 def _estimate(spectrum: Spectrum, jumps: AbstractBathJumps, populations: RealVector) -> Scalar:

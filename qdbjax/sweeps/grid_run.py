@@ -25,6 +25,9 @@ from qdbjax.sweeps.blocks import Region, block_shape, pad_part, split_region
 from qdbjax.sweeps.grid import PointResult, map_over_grid, point_function, without_jit
 
 MAX_FIRST_BLOCK = 2**22  # grid points; a larger grid is first compiled for a block of this size
+# Points of a block of a CPU that nothing else decides: 10⁶ cells of W1 took 0.36 s in one block, 0.19 s two by two of
+# this size, 0.28 s of 2¹⁵ points; four levels took as long in any.
+MAX_CPU_BLOCK = 2**17
 AT_ONCE = 2  # blocks that a CPU may compute at a time
 SMALLEST_AT_ONCE = 1024  # points of a block from which on it does
 
@@ -196,7 +199,7 @@ class BlockRunner:
                         raise
                     self.block = block_shape(self.block, math.prod(self.block) // 2)
                     again = (*flying, *waiting)
-                    concurrent.futures.wait([each.results for each in flying])
+                    concurrent.futures.wait([each.results for each in flying if each.results is not None])
                     waiting = collections.deque(self._pieces((each.region, each.part) for each in again))
                     flying.clear()
                     continue
@@ -235,7 +238,7 @@ class BlockRunner:
         else:
             arrays = jax.device_put(coordinates, device)
         # A thread for each: JAX computes on a CPU what one thread asks for one after the other.
-        return pool.submit(_fetched, program.compiled, arrays)
+        return pool.submit(_fetched, program.compiled, arrays, setting("jax_debug_nans"))
 
     def _let_others_join(self, seconds: float, left: int) -> None:
         """seconds: that a block took on one device; left: number of blocks that are still to be computed."""
@@ -248,18 +251,19 @@ class BlockRunner:
 def blocks_at_once(program: str, points: int, device: Device | None) -> int:
     """How many blocks of a program (its text) a device may compute at a time.
 
-    On a CPU two: what is done cell by cell in some of the cells keeps one core busy, and the other one works on the
-    second block meanwhile. 10⁷ cells of W1 took 3.4 s one by one and 2.5 s two by two; three gained no more. Not where
-    the program calls a library, which deadlocks on two cores if it is called twice (see qdbjax.compilation.deadlock),
-    nor where a block takes no longer than to hand it over.
+    On a CPU two: a masked evaluation keeps one core busy, and the other one works on the second block meanwhile. 10⁷
+    cells of W1 took 3.4 s one by one and 2.5 s two by two; three gained no more. Not where the program calls a library,
+    which can deadlock if it is called twice at once (`compilation.deadlock`), nor where a block is so small that it
+    takes no longer than to hand it over.
     """
     platform = default_platform() if device is None else device.platform
     several = platform == "cpu" and cores() > 1 and points >= SMALLEST_AT_ONCE and not calls_library(program)
     return AT_ONCE if several else 1
 
 
-def _fetched(compiled: jax.stages.Compiled, coordinates: list) -> PointResult:
-    return jax.device_get(execute(compiled, coordinates))
+def _fetched(compiled: jax.stages.Compiled, coordinates: list, debug_nans: bool) -> PointResult:
+    with jax.debug_nans(debug_nans):  # as in the caller's thread
+        return jax.device_get(execute(compiled, coordinates))
 
 
 def _arrived(piece: _Piece) -> PointResult:
@@ -307,9 +311,11 @@ def run_over_grid(
         check(outputs)
         arrays = _allocate(outputs, shape)
         return GridResults(outputs, arrays.values, arrays.status, 0.0, 0.0, shape)
-    block = block_shape(shape, MAX_FIRST_BLOCK) if batch_size is None else block_shape(shape, batch_size)
     if batch_size is None:
-        block = block_that_fits(compiler, block)
+        most = MAX_CPU_BLOCK if default_platform() == "cpu" else MAX_FIRST_BLOCK
+        block = block_that_fits(compiler, block_shape(shape, most))
+    else:
+        block = block_shape(shape, batch_size)
     program = compiler.program(block)
     check(program.outputs)
     _refuse_too_large(program, math.prod(shape))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -25,13 +26,13 @@ def whole():
 
 @pytest.fixture
 def sent(monkeypatch):
-    """Two further devices, which are the one there is; grid points of every call, by when it was sent and fetched."""
+    """Two further devices, which are the one there is; in which order blocks are sent and fetched."""
     device = jax.local_devices()[0]
     monkeypatch.setattr(grid_run, "other_devices", lambda: [device, device])
     monkeypatch.setattr(grid_run.Compiler, "seconds_to_compile", lambda *given: 0.0)
-    log, send, get = [], grid_run.execute, jax.device_get
-    monkeypatch.setattr(grid_run, "execute", lambda *given: log.append("sent") or send(*given))
-    monkeypatch.setattr(jax, "device_get", lambda tree: log.append("fetched") or get(tree))
+    log, send, arrived = [], grid_run.BlockRunner._send, grid_run._arrived
+    monkeypatch.setattr(grid_run.BlockRunner, "_send", lambda *given: log.append("sent") or send(*given))
+    monkeypatch.setattr(grid_run, "_arrived", lambda piece: log.append("fetched") or arrived(piece))
     return log
 
 
@@ -65,7 +66,48 @@ def test_out_of_memory_on_several_devices(whole, sent, monkeypatch):
     data = sweep(wave, batch_size=10, **AXES)
     for name in whole.variables:
         np.testing.assert_array_equal(data[name].values, whole[name].values)
-    assert data.attrs["block"] == [1, 5] and points == [10] * 4 + [5] * 11
+    # Six rows are done when the fourth block fails, and two more blocks are under way.
+    assert data.attrs["block"] == [1, 5] and points == [10] * 6 + [5] * 7
+
+
+def library(a, b):
+    return {"value": jnp.linalg.eigvalsh(jnp.eye(2) * a)[0] + b}
+
+
+@pytest.mark.parametrize(
+    ("fn", "rows", "most"),
+    [(wave, 4, 2), (wave, 1, 1), (library, 4, 1)],
+    ids=["two blocks at once", "small blocks", "a library is called"],
+)
+def test_two_blocks_at_once_on_one_device(tmp_path, monkeypatch, fn, rows, most):
+    """The same numbers, and never two calls of a library: on two cores they can wait for each other for ever."""
+    axes = {"a": np.linspace(0.1, 1.0, 10 * rows), "b": np.linspace(0.0, 1.0, 400)}
+    whole = sweep(fn, batch_size=10**6, **axes)
+    monkeypatch.setattr(grid_run, "cores", lambda: 2)
+    busy, seen, true = [], [], grid_run.execute
+
+    def execute(*given):
+        busy.append(1)
+        seen.append(len(busy))
+        time.sleep(0.02)
+        try:
+            return true(*given)
+        finally:
+            busy.pop()
+
+    monkeypatch.setattr(grid_run, "execute", execute)
+    for out in (None, tmp_path / "run.zarr"):
+        data = sweep(fn, batch_size=rows * 400, out=out, **axes)
+        for name in whole.variables:
+            np.testing.assert_array_equal(data[name].values, whole[name].values)
+    assert len(seen) == 20 and max(seen) == most
+
+
+def test_a_large_sweep_in_memory_is_cut_into_blocks(monkeypatch):
+    axes = {"a": np.linspace(0.1, 1.0, 500), "b": np.linspace(0.0, 1.0, 400)}
+    data = sweep(wave, **axes)
+    assert data.attrs["block"] == [250, 400]
+    np.testing.assert_allclose(data["wave"], np.sin(axes["a"])[:, None] * np.exp(-axes["b"]), rtol=1e-14)
 
 
 def test_others_join_when_it_pays():
@@ -117,5 +159,5 @@ def test_two_devices_give_the_bytes_of_one(tmp_path, monkeypatch):
         assert done.returncode == 0, done.stderr
         told.append(json.loads(done.stdout))
     assert [each[0] for each in told] == [1, 2]
-    assert {tuple(used) for used in told[0][1]} == {(0,)} and told[1][1][:4] == [[0], [1], [0], [1]]
+    assert {tuple(used) for used in told[0][1]} == {(0,)} and sorted(told[1][1]) == [[0]] * 4 + [[1]] * 3
     assert told[0][2] == told[1][2] and len(told[0][2]) == 2 * 7 * 13 * 2 * 8
