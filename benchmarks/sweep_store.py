@@ -4,13 +4,9 @@ Run `python benchmarks/sweep_store.py`; one JSON line per run is appended to ben
 each number means is in benchmarks/README.md. The store must hold the bare call's numbers before anything is reported.
 """
 
-import os
-
-# Several LAPACK calls in one batched program can deadlock on two cores: see "Sharp bits" in the README.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_enable_concurrency_optimized_scheduler=false"
-
 import argparse
 import json
+import os
 import pathlib
 import platform
 import resource
@@ -134,6 +130,7 @@ def main() -> None:
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {jax.devices()[0].device_kind}",
         "versions": {"jax": jax.__version__},
+        "flags": os.environ.get("XLA_FLAGS", ""),
         "cells": options.points**2,
         "block": list(map(int, data.attrs["block"])),
         "seconds": median,

@@ -51,7 +51,8 @@ def sweep(
         nested. Compiled once per function and grid shape; what fn closes over must not change in place between calls.
     axes: by the name of an argument of fn, vectors, made float; the first is outermost. Needed for arguments with the
         name of an argument of `sweep`.
-    batch_size: grid points computed at a time; by default all, or as many as fit into a quarter of the free memory.
+    batch_size: grid points computed at a time; by default up to 2¹⁷ on a CPU and 2²² elsewhere, or as many as fit into
+        a quarter of the free memory; of a store see `out`.
     progress: whether to draw a bar; None: on terminals only.
     optimize: True for a program that compiles slower and runs two to three times faster, False for the opposite, None
         to decide by the number of grid points (a million or more).
