@@ -103,7 +103,7 @@ def test_two_blocks_at_once_on_one_device(tmp_path, monkeypatch, fn, rows, most)
     assert len(seen) == 20 and max(seen) == most
 
 
-def test_a_large_sweep_in_memory_is_cut_into_blocks(monkeypatch):
+def test_a_large_sweep_in_memory_is_cut_into_blocks():
     axes = {"a": np.linspace(0.1, 1.0, 500), "b": np.linspace(0.0, 1.0, 400)}
     data = sweep(wave, **axes)
     assert data.attrs["block"] == [250, 400]
