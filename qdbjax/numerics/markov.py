@@ -264,19 +264,43 @@ def stationary(rates: RateMatrix) -> RealVector:
 def recurrent_classes(linked: Bool[Array, "d d"]) -> tuple[Bool[Array, " d"], Float[Array, ""]]:
     """Which states are recurrent, and in how many classes, for the graph linked[to, from].
 
-    A state is recurrent if every state that it reaches leads back to it; each class has one stationary state. The
-    transitive closure comes from repeated squaring of the adjacency matrix.
+    A state is recurrent if every state that it reaches leads back to it; each class has one stationary state.
     *Source:* J. R. Norris, Markov Chains (1997), sections 1.2 and 1.5.
     """
-    d = linked.shape[0]
-    reach = (linked | jnp.eye(d, dtype=bool)).astype(jnp.float32)
-    for _ in range(max(1, (d - 1).bit_length())):
-        reach = jnp.minimum(reach @ reach, 1.0)
-    reaches = reach > 0.5
+    reaches = _transitive_closure((linked | jnp.eye(linked.shape[0], dtype=bool)).astype(jnp.float32)) > 0.5
     mutual = reaches & reaches.T
     recurrent = jnp.all(~reaches | mutual, axis=0)
     size = jnp.sum(mutual, axis=0).astype(jnp.float32)
     return recurrent, jnp.round(jnp.sum(jnp.where(recurrent, 1.0 / size, 0.0)))
+
+
+def _transitive_closure(links: Float[Array, "d d"]) -> Float[Array, "d d"]:
+    """1 where a state is reached from another one in any number of steps, by squaring the adjacency matrix repeatedly.
+
+    Above d = 8 state 0 is asked first, whether it reaches all states and all reach it: every state reaches every other
+    one then, and nothing is squared, unless for another cell of a batch. At d = 512 squaring takes twice as long as the
+    elimination, the question a seventh of it.
+    """
+    d = links.shape[0]
+    squarings = max(1, (d - 1).bit_length())
+    square = lambda _, reach: jnp.minimum(reach @ reach, 1.0)  # noqa: E731
+    if d <= SINGLE_STATES:
+        return ft.reduce(lambda reach, n: square(n, reach), range(squarings), links)
+    connected = jnp.all(_reached_soon(links, squarings) & _reached_soon(links.T, squarings))
+    return jnp.where(connected, 1.0, jax.lax.fori_loop(0, jnp.where(connected, 0, squarings), square, links))
+
+
+def _reached_soon(links: Float[Array, "d d"], steps: int) -> Bool[Array, " d"]:
+    """Which states are reached from state 0 in so many steps at most."""
+    start = jnp.arange(links.shape[0]) == 0
+
+    def step(carry):
+        n, reached, _ = carry
+        further = links @ reached.astype(links.dtype) > 0.5
+        return n + 1, further, jnp.any(further & ~reached)
+
+    more = lambda carry: carry[2] & (carry[0] < steps)  # noqa: E731
+    return jax.lax.while_loop(more, step, (jnp.zeros((), jnp.int32), start, jnp.ones((), bool)))[1]
 
 
 def stationary_rooted_at(rates: RateMatrix, root: Array) -> RealVector:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+import scipy.sparse.csgraph
 from reference.rates import stationary_in_many_digits
 
 from qdbjax.numerics import markov
@@ -208,6 +209,33 @@ def test_recurrent_classes():
         found, number = classes(jnp.asarray(graph))
         np.testing.assert_array_equal(found, recurrent)
         assert number == count
+
+
+def test_recurrent_classes_of_many_states(rng):
+    """Graphs of 24 states in one batch against strongly connected components of SciPy.
+
+    All linked, few links, a ring longer than what is asked first, one without its last link, two rings, a state 0 that
+    is left for good, one that is never left, none.
+    """
+    d = 24
+    shift = np.roll(np.eye(d, dtype=bool), 1, axis=0)
+    open_ring, two_rings, left, absorbing = shift.copy(), shift.copy(), np.ones((d, d), bool), np.ones((d, d), bool)
+    open_ring[0, -1] = False
+    two_rings[[0, d // 2], [-1, d // 2 - 1]] = False
+    two_rings[[d // 2, 0], [-1, d // 2 - 1]] = True
+    left[0, 1:] = absorbing[1:, 0] = False
+    few = [rng.uniform(size=(d, d)) < share for share in (0.03, 0.06, 0.1, 0.2)]
+    whole, none = np.ones((d, d), bool), np.zeros((d, d), bool)
+    graphs = np.stack([whole, *few, shift, open_ring, two_rings, left, absorbing, none])
+    found, numbers = jax.jit(jax.vmap(markov.recurrent_classes))(graphs)
+    alone = jax.jit(markov.recurrent_classes)
+    for graph, recurrent, number in zip(graphs, found, numbers, strict=True):
+        count, component = scipy.sparse.csgraph.connected_components(graph.T, connection="strong")
+        closed = [not graph[np.ix_(component != n, component == n)].any() for n in range(count)]
+        np.testing.assert_array_equal(recurrent, np.asarray(closed)[component])
+        assert number == sum(closed)
+        np.testing.assert_array_equal(alone(graph)[0], recurrent)
+        assert alone(graph)[1] == number
 
 
 def test_absorbing_state():
