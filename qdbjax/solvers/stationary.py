@@ -105,9 +105,9 @@ class SteadyState(eqx.Module):
 
 
 def _coldest(generator: Generator) -> Scalar:
-    """The lowest temperature of a bath; inf where none has a single one."""
+    """The temperature of a bath nearest to 0, without its sign; inf where none has a single one."""
     temperatures = generator.temperatures
-    return -largest(jnp.where(jnp.isnan(temperatures), -jnp.inf, -temperatures))
+    return -largest(jnp.where(jnp.isnan(temperatures), -jnp.inf, -jnp.abs(temperatures)))
 
 
 @jit_if_eager
