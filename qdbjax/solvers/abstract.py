@@ -14,7 +14,7 @@ class Solution(eqx.Module):
 
     populations: p (d,).
     coherences: (d, d), packed reals with zero diagonal (`numerics.hermitian`).
-    kernel_dimension: number of independent stationary states.
+    kernel_dimension: number of independent stationary states, or 2 for two or more where a block was solved.
     residual: largest entry of L(ρ) over the largest rate.
     condition_number: of the equations solved, each scaled to its own size; 1 where nothing is subtracted.
     negativity: by how much the state misses positivity; 0 where it does not.

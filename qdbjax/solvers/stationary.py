@@ -37,7 +37,8 @@ class SteadyState(eqx.Module):
 
     state: populations (d,) of the energy levels, and coherences (d, d) between levels of one energy (State).
     residual: largest entry of L(ρ) in the ω = 0 block over the largest rate.
-    kernel_dimension: number of independent stationary states, 1 when the answer is unique.
+    kernel_dimension: number of independent stationary states: 1 where the state is unique, else at least as many as it
+        says, exact where rates alone decide. `asymptotic_state` counts them.
     condition_number: relative change of the state per relative change of the rates; 1 where rates alone decide it.
     secular_error: estimated relative change of the energy currents by the terms that the secular step dropped; 0 where
         there was no such step.
@@ -84,7 +85,7 @@ class SteadyState(eqx.Module):
         fields = {
             "populations": self.populations,
             "residual": lambda: f"{float(self.residual):.1e}",
-            "kernel dimension": lambda: f"{float(self.kernel_dimension):.0f}".replace("nan", "?"),
+            "kernel dimension": lambda: _least_number(float(self.kernel_dimension)),
             "condition number": lambda: f"{float(self.condition_number):.1g}",
             "status": lambda: explain(self.status),
         }
@@ -102,6 +103,10 @@ class SteadyState(eqx.Module):
             ("status", explain(self.status)),
         ]
         return html_table("Stationary state", ("level", "energy", "population"), rows, notes)
+
+
+def _least_number(kernel: float) -> str:
+    return "?" if np.isnan(kernel) else ">= " * (kernel > 1.5) + f"{kernel:.0f}"
 
 
 def _coldest(generator: Generator) -> Scalar:

@@ -224,3 +224,18 @@ def test_two_halves_that_a_symmetry_keeps_apart():
     steady = qdb.steady_state(qdb.davies(0.5 * (hamiltonian + hamiltonian.T), bath))
     assert float(steady.kernel_dimension) == 2
     assert int(steady.status) & Status.NONUNIQUE
+
+
+def test_many_stationary_states_are_counted_by_asymptotic_state():
+    """Two levels in exchange, one that decays into another, eight alone: ten stationary states; a block says at least two."""
+    exchange, decay = np.zeros((2, 12, 12))
+    exchange[0, 1] = exchange[1, 0] = decay[2, 3] = 1.0
+    generator = qdb.lindblad(np.diag(np.arange(12.0)), [exchange, decay])
+    steady = qdb.steady_state(generator)
+    assert int(steady.status) & Status.NONUNIQUE and 2 <= float(steady.kernel_dimension) <= 10
+    assert "kernel dimension=>= 2" in repr(steady)
+    rho = np.diag(np.arange(1.0, 13.0) / 78)
+    reached = qdb.asymptotic_state(generator, rho)
+    assert float(reached.kernel_dimension) == 10
+    wanted = [1.5, 1.5, 7.0, 0.0, *range(5, 13)]
+    np.testing.assert_allclose(reached.populations, np.array(wanted) / 78, rtol=0, atol=1e-12)
