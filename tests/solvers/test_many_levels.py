@@ -227,7 +227,7 @@ def test_two_halves_that_a_symmetry_keeps_apart():
 
 
 def test_many_stationary_states_are_counted_by_asymptotic_state():
-    """Two levels in exchange, one that decays into another, eight alone: ten stationary states; a block says at least two."""
+    """Two levels in exchange, one that decays into another, eight alone: ten states; a block says at least two."""
     exchange, decay = np.zeros((2, 12, 12))
     exchange[0, 1] = exchange[1, 0] = decay[2, 3] = 1.0
     generator = qdb.lindblad(np.diag(np.arange(12.0)), [exchange, decay])
