@@ -19,6 +19,7 @@ RANKS = {
     "_progress": 0,
     "_repr": 0,
     "_labels": 0,
+    "_call": 0,
     "compilation": 0,
     "numerics": 1,
     "operators": 2,

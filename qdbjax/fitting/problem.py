@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._call import call_by_name
 from qdbjax._status import collect
 from qdbjax._types import Array, Float, Int, Scalar
 from qdbjax.fitting.merit import Merit, first_merit
@@ -61,7 +62,7 @@ class Problem(eqx.Module):
 
         def observe(condition):
             with collect() as found:
-                outputs = as_outputs(self.model(**arguments, **condition))
+                outputs = as_outputs(call_by_name(self.model, {**arguments, **condition}))
             return outputs, ft.reduce(jnp.bitwise_or, found, jnp.zeros((), jnp.int32))
 
         return jax.vmap(observe)(self.over) if self.over else observe({})

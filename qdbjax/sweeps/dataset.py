@@ -45,7 +45,8 @@ def sweep(
 ) -> "xarray.Dataset":
     """A function over the Cartesian product of named axes, in one compiled and vectorised call, labelled.
 
-    fn: a function that JAX can trace, called with one scalar per axis, by keyword; other arguments need defaults.
+    fn: a function that JAX can trace, called with one scalar per axis, by keyword (what `jax.grad` and its like return,
+        by position); other arguments need defaults.
         Returns an array (a variable named after fn, `value` for a lambda), a dict, a named tuple or a result with
         `_asdict` such as a SteadyState (one variable per key), a tuple or list (`name_0`, `name_1`, …), or these
         nested. Compiled once per function and grid shape; what fn closes over must not change in place between calls.

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from qdbjax._call import call_by_name
 from qdbjax._labels import Named, collect_names
 from qdbjax._status import Status, collect, raise_flag
 from qdbjax._types import AnyArray, Array, ArrayLike, Int
@@ -42,12 +43,12 @@ def without_jit(fn: Callable) -> Callable:
 
 
 def point_function(fn: Callable, names: tuple[str, ...], name: str) -> Callable[..., PointResult]:
-    """fn, called by keyword, as a function of positional coordinates; name: of an output without a key."""
+    """fn, called by name, as a function of positional coordinates; name: of an output without a key."""
 
     def at_point(*coordinates: Array) -> PointResult:
         with collect_names() as told:
             with collect() as found:
-                result = fn(**dict(zip(names, coordinates, strict=True)))
+                result = call_by_name(fn, dict(zip(names, coordinates, strict=True)))
             flags = list(found)
             found = list(_variables(result, name, name, flags, top=True))
         if not found:

@@ -359,3 +359,11 @@ def test_bad_input_is_refused_in_words(call, words):
 def test_parameters_print_their_transform_and_start():
     assert repr(fitting.positive([0.5, 2.0])) == "Parameter(transform=Positive, start=[0.5 2. ])"
     assert repr(fitting.bounded(low=0.0, high=2.0)) == "Parameter(transform=Bounded, start=1)"
+
+
+def test_a_slope_is_a_model():
+    """What `jax.grad` returns counts its arguments, which a fit knows by name."""
+    slope = jax.grad(lambda gain, x: gain * jnp.sin(gain * x), 1)
+    x = np.array([0.1, 0.4, 0.9])
+    found = qdb.fit(slope, fitting.match(1.3**2 * np.cos(1.3 * x)), {"gain": fitting.positive(1.0)}, over={"x": x})
+    np.testing.assert_allclose(found.parameters["gain"], 1.3, rtol=1e-9)

@@ -5,6 +5,7 @@ import gc
 import weakref
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -143,6 +144,36 @@ def test_gradients_report_through_nan_and_own_status():
     np.testing.assert_allclose(data["value"].values[0], (up - down) / (2 * step), rtol=1e-8)
     own = sweep(lambda a: {"a2": a * a, "status": jnp.where(a > 1, 64, 0)}, a=A)
     assert own["status"].values.tolist() == [0, 0, 64] and "a2" in own
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda f: jax.grad(f, (0, 1)),
+        lambda f: jax.jit(jax.grad(f, (0, 1))),
+        lambda f: jax.jacfwd(f, (0, 1)),
+        lambda f: jax.grad(ft.partial(f, shift=0.5), (0, 1)),
+        lambda f: ft.partial(jax.grad(f, (0, 1)), shift=0.5),
+        lambda f: jax.checkpoint(jax.grad(f, (0, 1))),
+    ],
+)
+def test_gradients_with_respect_to_axes_in_another_order(made):
+    """What differentiates by position is called by position, wherever its axes stand."""
+    data = sweep(made(lambda a, b, shift=0.5: a**3 * jnp.sin(b) + shift), b=[0.2, 0.7], a=[1.5])
+    names = [name for name in data if name != "status"]
+    for name, wanted in zip(names, (3 * 1.5**2 * np.sin(data["b"]), 1.5**3 * np.cos(data["b"])), strict=True):
+        np.testing.assert_allclose(data[name].values[:, 0], wanted, rtol=1e-14)
+
+
+def test_gradient_of_equinox_and_a_wrapper_that_takes_names_alone():
+    slope = sweep(eqx.filter_grad(lambda a, b: a**3 * b), b=[0.2, 0.7], a=[1.5])
+    np.testing.assert_allclose(slope["value"].values[:, 0], 3 * 1.5**2 * np.array([0.2, 0.7]), rtol=1e-14)
+
+    @ft.wraps(power)
+    def by_name(**values):
+        return power(**values)
+
+    np.testing.assert_array_equal(sweep(by_name, b=B, a=A)["power"].values, sweep(power, b=B, a=A)["power"].values)
 
 
 def test_second_call_does_not_compile_and_a_new_constant_does():
