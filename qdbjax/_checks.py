@@ -53,11 +53,27 @@ def warn_if_single_precision() -> None:
         _warn_of_single_precision()
 
 
-def _plain(value: Any) -> Any:
-    """QuTiP's Qobj and its like bring `.full()`; everything else goes through NumPy."""
-    if isinstance(value, jax.Array):
+def check_single(numbers: Any, name: str) -> None:
+    """Raise ValueError for what holds vectors (…, d) in place of one (d,): a result of jax.vmap outside of it."""
+    batch = np.shape(numbers)[:-1]
+    if batch:
+        raise ValueError(f"{name} must be one; got a batch of {batch}. Map the function over it, with jax.vmap.")
+
+
+def matrix_of_state(value: Any) -> Any:
+    """The density matrix, in the basis of the Hamiltonian, of what holds one (SteadyState, State); else it."""
+    return getattr(value, "density_matrix", value)
+
+
+def as_dense(value: Any) -> Any:
+    """A Qobj of QuTiP as its `.full()`, a sparse matrix of SciPy as its `.toarray()`, lists of them as lists of arrays;
+    anything else as it is."""
+    if isinstance(value, jax.Array | np.ndarray):
         return value
-    return value.full() if hasattr(value, "full") and callable(value.full) else value
+    if isinstance(value, list | tuple) and value and (hasattr(value[0], "full") or hasattr(value[0], "toarray")):
+        return [as_dense(each) for each in value]
+    dense = getattr(value, "full", None) or getattr(value, "toarray", None)
+    return dense() if callable(dense) else value
 
 
 def _inexact(value: Any, name: str) -> np.ndarray | Array:
@@ -65,7 +81,7 @@ def _inexact(value: Any, name: str) -> np.ndarray | Array:
         leaves = [_inexact(item, name) for item in value]
         common = ft.reduce(np.promote_types, [jnp.asarray(leaf).dtype for leaf in leaves])
         return jnp.stack([jnp.asarray(leaf, common) for leaf in leaves])
-    value = _plain(value)
+    value = as_dense(value)
     if not isinstance(value, jax.Array):
         try:
             value = np.asarray(value)

@@ -10,7 +10,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_integer, as_matrix, as_tuple
+from qdbjax._checks import as_integer, as_matrix, as_tuple, matrix_of_state
 from qdbjax._types import Array, ArrayLike
 
 
@@ -196,7 +196,7 @@ def embed(operator: ArrayLike, index: int, dimensions: list[int] | tuple[int, ..
 def partial_trace(rho: ArrayLike, keep: int | tuple[int, ...], dimensions: list[int] | tuple[int, ...]) -> Array:
     """Partial trace of an operator on a tensor product: ρ_A = Tr_B ρ, the reduced state of the factors in `keep`.
 
-    rho: (D, D), D the product of dimensions.
+    rho: (D, D), D the product of dimensions, or a state that holds one (`SteadyState`).
     keep: the factor that stays, or several; they stay in the order of the tensor product.
     dimensions: the dimension of each factor; factor 0 is the leftmost.
     Returns the operator on the kept factors, differentiable. Raises ValueError for no factor, one that is not there, or
@@ -207,7 +207,7 @@ def partial_trace(rho: ArrayLike, keep: int | tuple[int, ...], dimensions: list[
     Array([[0.7, 0. ],
            [0. , 0.3]], dtype=float64)
     """
-    rho = as_matrix(rho, "rho")
+    rho = as_matrix(matrix_of_state(rho), "rho")
     dimensions = _sizes(dimensions)
     count = len(dimensions)
     several = (keep,) if isinstance(keep, (int, np.integer)) else as_tuple(keep, "keep", "one factor or several")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from qdbjax._repr import summary
 from qdbjax._types import Array, Float, RealVector, Scalar
 from qdbjax.compilation.eager import jit_if_eager
-from qdbjax.generators.generator import Generator
+from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import StateLike
 
@@ -18,6 +18,7 @@ Pairs = Float[Array, "level level"]
 
 def _exponents(generator: Generator) -> Float[Array, "bath level"]:
     """(E_n - μ_b N_n)/T_b, with the particle number of the system if it has one."""
+    check_generator(generator)
     energies = generator.spectrum.energies
     weighed = jnp.broadcast_to(energies[None, :], (generator.temperatures.shape[0], energies.shape[0]))
     if generator.system.number is not None:

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_matrix, as_real, check_kind, is_traced
+from qdbjax._checks import as_matrix, as_real, check_kind, check_single, is_traced
 from qdbjax._repr import html_table, html_text, is_single, number
 from qdbjax._status import explain, record
 from qdbjax._types import Array, ArrayLike, Matrix, Rates, Scalar, StatusCode, Superoperator
@@ -29,8 +29,10 @@ from qdbjax.systems import Spectrum, System
 
 
 def check_generator(value: object) -> None:
-    """Raise TypeError for what is no Generator, such as a Hamiltonian or a Liouvillian."""
+    """Raise TypeError for what is no Generator, such as a Hamiltonian or a Liouvillian, ValueError for a batch."""
     check_kind(value, "generator", Generator, "Make one with davies(system, baths), lindblad(system, jumps) or pauli.")
+    assert isinstance(value, Generator)
+    check_single(value.spectrum.energies, "generator")
 
 
 class Generator(eqx.Module):
@@ -114,6 +116,7 @@ class Generator(eqx.Module):
         Returns (d, d) complex in the same basis, units of rho times inverse time. Raises ValueError for a wrong shape,
         and above d = 32 where the equation is secular, which would need the dense Liouvillian.
         """
+        check_generator(self)
         rho = jnp.asarray(as_matrix(rho, "rho"))
         if rho.shape != (self.dimension, self.dimension):
             raise ValueError(f"rho must have shape {(self.dimension, self.dimension)}; got {rho.shape}.")
@@ -126,6 +129,7 @@ class Generator(eqx.Module):
         Returns (d², d²) complex, inverse time, in the basis of the Hamiltonian. Raises ValueError above d = 32; steady
         states, currents and evolution do not need this matrix.
         """
+        check_generator(self)
         check_dense(self.dimension, "the dense Liouvillian")
         return self.spectrum.superoperator_from_eigenbasis(energy_liouvillian(self.spectrum, self.jumps))
 
@@ -136,6 +140,7 @@ class Generator(eqx.Module):
         Returns (bath, d², d²) complex, inverse time, on row-major vec(ρ) in the basis of the Hamiltonian. Raises
         ValueError above d = 32.
         """
+        check_generator(self)
         check_dense(self.dimension, "the dissipators")
         parts = [dissipator_matrix(*pair, self.spectrum) for pair in self.jumps.channels(self.spectrum)]
         return jnp.stack([self.spectrum.superoperator_from_eigenbasis(part) for part in parts])
@@ -148,6 +153,7 @@ class Generator(eqx.Module):
         Raises TypeError inside jit, grad and vmap (`dissipators` runs there), and ValueError above d = 32.
         *Source:* V. Gorini, A. Kossakowski, E. C. G. Sudarshan, J. Math. Phys. 17, 821 (1976).
         """
+        check_generator(self)
         check_dense(self.dimension, "the jump operators")
         if is_traced(self):
             raise TypeError("jump_operators needs concrete numbers: call it outside jit, grad and vmap.")

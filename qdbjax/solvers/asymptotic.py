@@ -89,7 +89,7 @@ def asymptotic_state(generator: Generator, rho0: ArrayLike) -> AsymptoticState:
     ρ∞ = P ρ₀,   P the projector on the kernel of L along its range
 
     generator: of dimension d <= 32.
-    rho0: density matrix (d, d) or ket (d,), in the basis of the Hamiltonian.
+    rho0: density matrix (d, d), a state that holds one, or ket (d,), in the basis of the Hamiltonian.
 
     Returns an AsymptoticState; undamped oscillations are averaged out. Differentiable in the generator as long as the
     number of stationary states does not change. Raises ValueError for a wrong shape, a trace other than 1, a negative

@@ -17,7 +17,7 @@ from qdbjax._status import Status, is_fatal, raise_flag, record, throw_if_flagge
 from qdbjax._types import AnyMatrix, Array, ArrayLike, Bool, Matrix, Rates
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.generators.block import CAPACITY, DENSE_LIMIT, in_cells, whole_block
-from qdbjax.generators.generator import Generator
+from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.generators.interaction_picture import (
     coherence_exponents,
     coupled_coherences,
@@ -244,7 +244,7 @@ def evolve(
 
     generator: a Generator; or a protocol, a function of time that returns one, for driving that is slow against the
         bath and the level spacings.
-    rho0: density matrix (d, d) or ket (d,) in the basis of the Hamiltonian.
+    rho0: density matrix (d, d), a state that holds one, or ket (d,), in the basis of the Hamiltonian.
     times: t >= start (time,), ascending, inverse energy.
     start: the time of rho0, inverse energy.
     breakpoints: times (n,) at which a protocol jumps or has a kink, in any order, inverse energy; no step goes across.
@@ -284,6 +284,8 @@ def evolve(
         raise TypeError(f"generator must be a Generator or a function of time that returns one; got {generator!r}.")
     if save not in SAVES:
         raise ValueError(f"save must be one of {SAVES}; got {save!r}.")
+    if not driven:
+        check_generator(generator)
     max_steps = as_integer(max_steps, "max_steps", 1)
     times, start, in_order = checked_times(times, start)
     breakpoints = as_breakpoints(breakpoints, times)

@@ -25,7 +25,7 @@ def trace_distance(rho: ArrayLike, sigma: ArrayLike) -> Scalar:
 
     D = ½ Tr|ρ - σ|, half the sum of the absolute eigenvalues.
 
-    rho: (d, d), Hermitian, in any basis.
+    rho: (d, d), Hermitian, in any basis; or a state that holds one (`SteadyState`).
     sigma: (d, d), Hermitian, in the same basis.
     Returns D, a number; vmap for many. Its derivative is dD = ½ Tr[sgn(ρ - σ)(dρ - dσ)] with sgn 0 = 0 (below 4d eps):
     where an eigenvalue vanishes D has a cusp, and the mean of both sides is taken; so 0 for equal states. Second
@@ -70,7 +70,7 @@ def fidelity(rho: ArrayLike, sigma: ArrayLike) -> Scalar:
 
     F = (Tr √(√σ ρ √σ))², the overlap |⟨ψ|φ⟩|² of pure states (not its root).
 
-    rho: (d, d), Hermitian, positive, in any basis.
+    rho: (d, d), Hermitian, positive, in any basis; or a state that holds one (`SteadyState`).
     sigma: (d, d), Hermitian, positive, in the same basis.
     Returns F, a number; vmap for many. Eigenvalues below 4d eps count as 0. Its derivative is
 

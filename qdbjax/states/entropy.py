@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import as_hermitian
+from qdbjax._checks import as_hermitian, matrix_of_state
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigensystem
@@ -13,7 +13,7 @@ from qdbjax.systems.degeneracy import same_level
 
 
 def _state(value: ArrayLike, name: str) -> Matrix:
-    rho = jnp.asarray(as_hermitian(value, name, ndim=(2,)))
+    rho = jnp.asarray(as_hermitian(matrix_of_state(value), name, ndim=(2,)))
     return rho.astype(np.promote_types(rho.dtype, jnp.complex64))
 
 
@@ -47,7 +47,7 @@ def von_neumann_entropy(rho: ArrayLike) -> Scalar:
 
     S = -Tr[ρ ln ρ]
 
-    rho: ρ (d, d), Hermitian.
+    rho: ρ (d, d), Hermitian, or a state that holds one (`SteadyState`).
     Returns S >= 0, nats; 0 for a pure state. Eigenvalues below 8 eps count as 0. vmap for many. Raises ValueError for a
     matrix that is not Hermitian.
     *Source:* J. von Neumann, Mathematische Grundlagen der Quantenmechanik (1932), chapter V.
@@ -72,7 +72,7 @@ def relative_entropy(rho: ArrayLike, sigma: ArrayLike) -> Scalar:
 
     S(ρ‖σ) = Tr[ρ (ln ρ - ln σ)]; under any generator S(ρ(t)‖ρ_stationary) never grows.
 
-    rho: ρ (d, d), Hermitian.
+    rho: ρ (d, d), Hermitian, or a state that holds one (`SteadyState`).
     sigma: σ (d, d), Hermitian.
     Returns S >= 0, nats; inf where ρ has weight outside the support of σ. vmap for many. Raises ValueError for matrices
     that are not Hermitian or of different size.

@@ -5,6 +5,7 @@ them in a matrix. Both refer to a frame, the eigenbasis of one generator; whoeve
 turns it into that one's frame first (`as_state`).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from qdbjax._checks import allowed, as_hermitian, is_traced
+from qdbjax._checks import allowed, as_dense, as_hermitian, check_single, is_traced, matrix_of_state
 from qdbjax._repr import summary
 from qdbjax._types import Array, ArrayLike, Bool, Float, Matrix, RealVector
 from qdbjax.compilation.eager import jit_if_eager
@@ -37,13 +38,13 @@ class State(eqx.Module):
 
     @property
     def energy_density_matrix(self) -> Matrix:
-        """ρ in the energy eigenbasis, (d, d) complex."""
-        return self.coherences + diagonal_matrix(self.populations).astype(self.coherences.dtype)
+        """ρ in the energy eigenbasis, (d, d) complex; (batch, d, d) of states that jax.vmap returned."""
+        return _of_each(lambda s: s.coherences + diagonal_matrix(s.populations).astype(s.coherences.dtype), self)
 
     @property
     def density_matrix(self) -> Matrix:
-        """ρ in the basis of the Hamiltonian, (d, d) complex."""
-        return _in_given_basis(self)
+        """ρ in the basis of the Hamiltonian, (d, d) complex; (batch, d, d) of states that jax.vmap returned."""
+        return _of_each(_in_given_basis, self)
 
     @property
     def packed(self) -> Packed:
@@ -52,6 +53,12 @@ class State(eqx.Module):
 
     def __repr__(self) -> str:
         return summary(self, self.populations, {"populations": self.populations}, rank=1)
+
+
+def _of_each(function: Callable[[State], Matrix], state: State) -> Matrix:
+    for _ in range(np.ndim(state.populations) - 1):
+        function = jax.vmap(function)
+    return function(state)
 
 
 @jit_if_eager
@@ -68,8 +75,8 @@ StateLike = Any  # a State, what holds one in `.state` (SteadyState, AsymptoticS
 
 
 def density_matrix(value: ArrayLike, dimension: int, name: str = "rho0") -> Matrix:
-    """A checked complex density matrix from a matrix or a ket."""
-    plain = value.full() if hasattr(value, "full") else value
+    """A checked complex density matrix from a matrix, a ket, or what holds a density matrix."""
+    plain = as_dense(matrix_of_state(value))
     if not is_traced(plain):
         plain = np.asarray(plain)
         if plain.ndim == 2 and plain.shape[1] == 1 and dimension != 1:
@@ -134,6 +141,7 @@ def as_state(value: StateLike, spectrum: Spectrum) -> State:
     held = getattr(value, "state", value)
     if not isinstance(held, State):
         return _framed(spectrum, density_matrix(held, spectrum.energies.shape[-1], "state"))
+    check_single(held.populations, "state")
     if held.populations.shape[-1] != spectrum.energies.shape[-1]:
         raise ValueError(
             f"state must have dimension {spectrum.energies.shape[-1]}; got one of {held.populations.shape[-1]} levels."

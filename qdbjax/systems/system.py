@@ -83,5 +83,5 @@ class System(eqx.Module):
 
 
 def as_system(value: System | ArrayLike) -> System:
-    """The System itself, or one made from a Hamiltonian (an array or an object with `.full()`)."""
+    """The System itself, or one made from a Hamiltonian (an array, a Qobj or a sparse matrix)."""
     return as_made(value) if isinstance(value, System) else System(value)
