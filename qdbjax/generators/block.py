@@ -16,7 +16,7 @@ import numpy as np
 from qdbjax._types import Array, Bool, Float, Matrix
 from qdbjax.generators.block_entries import AllEntries, Entries, SomeEntries
 from qdbjax.generators.jumps import AbstractJumps, Channels, complex_type, dressed_hamiltonian, jump_tables
-from qdbjax.numerics.barrier import barrier_where_large
+from qdbjax.numerics.barrier import barrier_where_large, optimization_barrier_cond
 from qdbjax.numerics.hermitian import real_table, real_tensor
 from qdbjax.numerics.masked import masked_cond
 from qdbjax.numerics.masked_primitive import Blocks
@@ -193,11 +193,17 @@ class Block(eqx.Module):
 
 def _packed_tensor(block: Block) -> Float[Array, "d d d d"]:
     """L(ρ) = ½ Σ (R ρ S† + S ρ R†) + Xρ + ρX† with X = -iB - ½K on packed reals, with four indices."""
-    real, imag = jump_tables(block.operators, block.dressed)
-    x, unit, inside = block.effective, np.eye(block.levels.shape[0], dtype=bool), jnp.real(block.same) > 0
+    unit, inside = np.eye(block.levels.shape[0], dtype=bool), jnp.real(block.same) > 0
     on_left = lambda part: jnp.where(unit[None, :, None, :], part[:, None, :, None], 0.0)  # noqa: E731
     on_right = lambda part: jnp.where(unit[:, None, :, None], part[None, :, None, :], 0.0)  # noqa: E731
-    packed = real_tensor(real + on_left(x.real) + on_right(x.real), imag + on_left(x.imag) - on_right(x.imag))
+
+    def parts(block: Block) -> tuple[Array, Array]:
+        (real, imag), x = jump_tables(block.operators, block.dressed), block.effective
+        return real + on_left(x.real) + on_right(x.real), imag + on_left(x.imag) - on_right(x.imag)
+
+    # A packed entry reads four entries of these tables, and would compute them anew (d = 3: 3.5 µs in place of 1.5).
+    total = jnp.real(jnp.trace(block.levels))
+    packed = real_tensor(*optimization_barrier_cond(parts, total == total, block))
     return jnp.where(inside[:, :, None, None] & inside[None, None], packed, 0.0)
 
 
