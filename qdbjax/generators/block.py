@@ -16,7 +16,7 @@ import numpy as np
 from qdbjax._types import Array, Bool, Float, Matrix
 from qdbjax.generators.block_entries import AllEntries, Entries, SomeEntries
 from qdbjax.generators.jumps import AbstractJumps, Channels, complex_type, dressed_hamiltonian, jump_tables
-from qdbjax.numerics.barrier import barrier_where_large, optimization_barrier_cond
+from qdbjax.numerics.barrier import LARGE_TENSOR, barrier_where_large, optimization_barrier_cond
 from qdbjax.numerics.hermitian import real_table, real_tensor
 from qdbjax.numerics.masked import masked_cond
 from qdbjax.numerics.masked_primitive import Blocks
@@ -202,8 +202,9 @@ def _packed_tensor(block: Block) -> Float[Array, "d d d d"]:
         return real + on_left(x.real) + on_right(x.real), imag + on_left(x.imag) - on_right(x.imag)
 
     # A packed entry reads four entries of these tables, and would compute them anew (d = 3: 3.5 µs in place of 1.5).
-    total = jnp.real(jnp.trace(block.levels))
-    packed = real_tensor(*optimization_barrier_cond(parts, total == total, block))
+    # Large tables take longer to write and to read (d = 16: 1.4 ms, with the barrier 1.7 and three times the memory).
+    total, is_large = jnp.real(jnp.trace(block.levels)), unit.size**2 > LARGE_TENSOR
+    packed = real_tensor(*(parts(block) if is_large else optimization_barrier_cond(parts, total == total, block)))
     return jnp.where(inside[:, :, None, None] & inside[None, None], packed, 0.0)
 
 
