@@ -17,7 +17,7 @@ from qdbjax.sweeps.grid_run import run_over_grid
 from qdbjax.sweeps.labels import POINT, Labels, given_labels, status_attributes
 from qdbjax.sweeps.refine import Refine
 from qdbjax.sweeps.refine_run import run_refined
-from qdbjax.sweeps.store import open_dataset
+from qdbjax.sweeps.store import ORDER, open_dataset
 from qdbjax.sweeps.store_run import Destination, Sweep, destination, run_into_store
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _general(swept: Sweep) -> dict[str, Any]:
     """Attributes of the whole. Raises ValueError where the user gives one of them."""
     fn, labels = swept.fn, swept.labels
     general = provenance(swept.name, fn if labels.origin is None else None, swept.axes, swept.configuration)
-    taken = {*general, "block", "refine", "refined_completely", *_cost(0, 0.0, 0.0)} & set(labels.general)
+    taken = {*general, "block", "refine", "refined_completely", ORDER, *_cost(0, 0.0, 0.0)} & set(labels.general)
     if taken:
         raise ValueError(f"attrs names {min(taken)!r}, which the sweep itself says. Choose another name.")
     return general

@@ -116,6 +116,7 @@ WRONG = [
     ({"attrs": {"x": object()}}, "attrs must hold text, finite numbers"),
     ({"attrs": {"device": "mine"}}, "attrs names 'device', which the sweep itself says"),
     ({"attrs": {"seconds": 1}}, "attrs names 'seconds', which the sweep itself says"),
+    ({"attrs": {"array_order": 1}}, "attrs names 'array_order', which the sweep itself says"),
 ]
 
 

@@ -177,6 +177,18 @@ def test_a_block_is_small_where_much_is_returned(tmp_path, monkeypatch):
     assert sweep(wave, out=tmp_path / "run.zarr", **AXES).attrs["block"] == [4, 5]
 
 
+def test_variables_keep_their_order(tmp_path):
+    """zarr lists the arrays of a group as they come: five orders in twelve stores of these."""
+
+    def several(b, a):
+        return {"zeta": a * b, "alpha": a + b, "mid": a - b, "beta": b}
+
+    for n in range(4):
+        data = sweep(several, out=tmp_path / f"{n}.zarr", b=B, a=A)
+        assert list(data.data_vars) == ["zeta", "alpha", "mid", "beta", "status"] and list(data.coords) == ["b", "a"]
+        assert "array_order" not in data.attrs
+
+
 def test_no_grid_points(tmp_path):
     for n, axes in enumerate(({"a": [], "b": B}, {"a": A, "b": []})):
         data = sweep(wave, out=tmp_path / f"{n}.zarr", **axes)
