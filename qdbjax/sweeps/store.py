@@ -221,8 +221,9 @@ def open_dataset(path: Path) -> "xarray.Dataset":
 
     found = xarray.open_zarr(path, consolidated=False, chunks=None)
     order = found.attrs.pop(ORDER, [])
-    variables = {name: found.data_vars[name] for name in order if name in found.data_vars}
-    coordinates = {name: found.coords[name] for name in order if name in found.coords}
+    # variables without their coordinates: xarray takes those of each first, in an order of their own
+    variables = {name: found.variables[name] for name in order if name in found.data_vars}
+    coordinates = {name: found.variables[name] for name in order if name in found.coords}
     data = xarray.Dataset(variables, coordinates, found.attrs) if order else found
     texts = [name for name, values in data.coords.items() if values.dtype.kind in "OT"]
     plain = {name: (data[name].dims, np.array(data[name].values.tolist(), "U"), data[name].attrs) for name in texts}
