@@ -1,8 +1,8 @@
 """A zarr store of one sweep: every variable, the coordinates, and `status`, whose chunks say which blocks are done.
 
 A block is one chunk of every variable. Its chunk of `status` is written last, so that a block whose status is there is
-there as a whole; a NaN would not do, since a block may hold nothing else. zarr writes a chunk under another name and
-renames it, and every chunk ends with a checksum, which is looked at whenever it is read.
+there as a whole; a NaN would not do, since a block may hold nothing else. A chunk is written under another name and
+renamed, and ends with a checksum, which is looked at whenever it is read.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import json
 import math
 import os
 import shutil
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +33,7 @@ CHUNK_BYTES = 2**26  # of a block, at most
 # points of a ring took twice as long on a CPU, probably since they need more than the 32 MB that malloc reuses.
 BLOCKS = 128
 SMALLEST = 1024  # points of a block, below which writing takes longer than computing
-LEVEL = 1  # of Zstd: higher ones save 2 % of such numbers in twice the time
+LEVEL = -1  # of Zstd: 1 takes 1.4 times as long and saves 2 % of such numbers, 3 twice as long and 4 %
 ORDER = "array_order"  # attribute: names of all arrays in the order of the sweep; zarr lists them in a random one
 
 
@@ -182,8 +183,34 @@ class SweepStore:
     def write(self, region: Region, results: PointResult) -> None:
         """The results of one block; the mark that it is done comes last."""
         for name, values in zip(results.names, results.values, strict=True):
-            self.variables[name][region] = values
-        self.status[region] = results.status
+            self._write_chunk(self.variables[name], region, values)
+        self._write_chunk(self.status, region, results.status)
+
+    def _write_chunk(self, array, region: Region, values: np.ndarray) -> None:
+        """What `array[region] = values` leaves of a chunk, without zarr's way from thread to thread.
+
+        That took 0.56 s of 3.07 for 10⁷ points of a ring in 132 blocks, while both cores compute.
+        """
+        import google_crc32c
+        from numcodecs import Zstd
+
+        if not array.size:
+            return
+        path = self._chunk(array, region)
+        if values.shape != array.chunks:  # at an end of the grid
+            part, values = values, np.full(array.chunks, array.fill_value, values.dtype)
+            values[tuple(slice(0, size) for size in part.shape)] = part
+        encoded = Zstd(level=LEVEL).encode(np.ascontiguousarray(values))
+        checksum = google_crc32c.value(encoded).to_bytes(4, "little")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+        try:
+            with partial.open("wb") as file:
+                file.writelines((encoded, checksum))
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
     def repair_coordinates(self, coordinates: Mapping[str, Any]) -> None:
         """Write coordinates again that cannot be read."""

@@ -4,6 +4,7 @@ import functools as ft
 import json
 import os
 import pathlib
+import shutil
 import warnings
 
 import jax
@@ -90,6 +91,19 @@ def test_how_it_is_stored(kept):
     # Blocks of nothing but the fill value are written too: what is not there has not been computed.
     assert len([each for each in (kept / "wave").rglob("*") if each.is_file()]) == 1 + 7
     assert [path.name for path in kept.parent.iterdir()] == ["run.zarr"]
+
+
+def test_chunks_are_those_that_zarr_writes(kept, tmp_path):
+    """Byte by byte: real, complex, whole and truth values, the short block at the end, blocks of NaN, and no more."""
+    theirs = shutil.copytree(kept, tmp_path / "run.zarr")
+    files = {path.relative_to(kept): path.read_bytes() for path in kept.rglob("c/**/*") if path.is_file()}
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        for name, array in zarr.open_group(theirs, mode="r+").arrays():
+            values = array[...]
+            shutil.rmtree(theirs / name / "c")
+            array[...] = values
+    assert files == {path.relative_to(theirs): path.read_bytes() for path in theirs.rglob("c/**/*") if path.is_file()}
+    assert len(files) == 5 * 7 + 2
 
 
 def test_resumed_it_computes_nothing(kept, whole, monkeypatch):
