@@ -42,12 +42,12 @@ def seconds_of(function, *arguments) -> float:
 def blocks_of(folder: pathlib.Path, rows: int, columns: int, count: int) -> tuple[SweepStore, PointResult]:
     """A store of so many blocks of this shape, empty, and the results of one."""
     shape = jax.ShapeDtypeStruct((rows, columns), jnp.float64)
-    outputs = PointResult(("wave",), (shape,), jax.ShapeDtypeStruct((rows, columns), jnp.int32))
+    outputs = PointResult(("wave",), (None,), (shape,), jax.ShapeDtypeStruct((rows, columns), jnp.int32))
     axes = {"a": np.linspace(0.1, 2.0, rows * count), "b": np.linspace(0.0, 1.0, columns)}
     general = {"configuration": "{}"}
     make_template(folder, axes, outputs, (rows, columns), Labels(), general)
     values = np.asarray(wave(jnp.asarray(axes["a"][:rows, None]), jnp.asarray(axes["b"][None, :])))
-    return SweepStore(folder, "r+"), PointResult(("wave",), (values,), np.zeros((rows, columns), np.int32))
+    return SweepStore(folder, "r+"), PointResult(("wave",), (None,), (values,), np.zeros((rows, columns), np.int32))
 
 
 def stages(rows: int, columns: int, rounds: int, folder: pathlib.Path) -> dict[str, float]:
