@@ -80,7 +80,8 @@ def with_qutip(flux, cold_strength, hot_strength, t_cold, t_hot):
         per_bath.append([*jumps, qutip.Qobj(basis @ np.diag(np.diag(amplitude)) @ basis.conj().T)])
     rho = qutip.steadystate(h, [operator for operators in per_bath for operator in operators])
     # Tr[H D(ρ)] of the hot bath, as the expectation value of D†(H).
-    heat = sum(c.dag() * h * c - 0.5 * (c.dag() * c * h + h * c.dag() * c) for c in per_bath[0])
+    terms = [c.dag() * h * c - 0.5 * (c.dag() * c * h + h * c.dag() * c) for c in per_bath[0]]
+    heat = sum(terms[1:], start=terms[0])
     return qutip.expect(heat, rho)
 
 
