@@ -194,7 +194,6 @@ def test_a_block_is_small_where_much_is_returned(tmp_path, monkeypatch):
 @pytest.mark.parametrize("backwards", [False, True])
 def test_variables_keep_their_order(tmp_path, monkeypatch, backwards):
     """zarr lists the arrays of a group as they come: five orders in twelve stores of these."""
-    import xarray
 
     def several(b, a):
         return {"zeta": a * b, "alpha": a + b, "mid": a - b, "beta": b}
