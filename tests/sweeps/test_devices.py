@@ -1,8 +1,10 @@
 """Blocks on all devices of a machine: the same numbers in the same order, as soon as it pays."""
 
+import itertools
 import json
 import subprocess
 import sys
+import threading
 import time
 
 import jax
@@ -101,6 +103,24 @@ def test_two_blocks_at_once_on_one_device(tmp_path, monkeypatch, fn, rows, most)
         for name in whole.variables:
             np.testing.assert_array_equal(data[name].values, whole[name].values)
     assert len(seen) == 20 and max(seen) == most
+
+
+def test_a_thread_does_not_wait_for_the_other(monkeypatch):
+    """While the first block is computed, the second thread goes on from the second block to the third."""
+    monkeypatch.setattr(grid_run, "cores", lambda: 2)
+    begun, third, went_on, true = itertools.count(1), threading.Event(), [], grid_run.execute
+
+    def execute(*given):
+        number = next(begun)
+        if number == 1:
+            went_on.append(third.wait(20))
+        elif number == 3:
+            third.set()
+        return true(*given)
+
+    monkeypatch.setattr(grid_run, "execute", execute)
+    sweep(wave, batch_size=1600, a=np.linspace(0.1, 1.0, 16), b=np.linspace(0.0, 1.0, 400))
+    assert went_on == [True] and next(begun) == 5
 
 
 def test_a_large_sweep_in_memory_is_cut_into_blocks():

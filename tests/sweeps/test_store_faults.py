@@ -252,20 +252,20 @@ def test_a_file_system_without_links(out, monkeypatch):
 
 
 def test_a_full_disk(tmp_path, whole, monkeypatch):
-    out, true, blocks = tmp_path / "run.zarr", Path.open, []
+    out, true, blocks = tmp_path / "run.zarr", Path.replace, []
 
-    def full(self, *given, **named):
+    def full(self, target):
         if self.name.endswith(".partial") and f"{out}/pair/c" in str(self):
             blocks.append(1)
             if len(blocks) > 3:
                 raise OSError(errno.ENOSPC, "No space left on device")
-        return true(self, *given, **named)
+        return true(self, target)
 
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(Path, "replace", full)
     words = r"No space left on device in .*run.zarr; 3 of 7 blocks of this run are finished and can be read"
     with pytest.raises(OSError, match=words) as caught:
         run(out)
-    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.errno == errno.ENOSPC and not list(out.rglob("*.partial"))
     half = store.open_dataset(out)
     assert (half["status"].values[:6] == 0).all() and (half["status"].values[6:] == -1).all()
     assert half["wave"][:6].equals(store.open_dataset(whole)["wave"][:6])
