@@ -1,7 +1,7 @@
 """W1, W3, W5 and W6 on an accelerator: cells a second in double and single precision, beside the device's LU.
 
     python benchmarks/gpu.py                      # one JSON line is appended to results/gpu.jsonl
-    python benchmarks/gpu.py given LU             # only what begins with one of these words
+    python benchmarks/gpu.py given LU --bits 64   # only what begins with one of these words, in one precision
     python benchmarks/gpu.py --cells 64 --rounds 1 --out none    # a rehearsal, on a CPU too
 
 Every number is checked against the same program on the CPU for the first 512 cells before anything is timed, and every
@@ -34,6 +34,11 @@ def ring(temperature, flux, known=True):
 
 def generic(temperature, flux):
     return ring(temperature, flux, known=False)
+
+
+def ring_crossing(temperature, flux):
+    """The ring with a tenth of its cells where two levels cross, in any order."""
+    return ring(temperature, jnp.where(flux < 0.066, 0.5, flux))
 
 
 def chain_parts(spins):
@@ -122,6 +127,8 @@ def plain_lu(d):
 WORKLOADS = {
     "ring": (ring, 4_000_000),
     "ring gradient": (jax.grad(ring, (0, 1)), 1_000_000),
+    "ring, a tenth crosses": (ring_crossing, 1_000_000),
+    "ring gradient, a tenth crosses": (jax.grad(ring_crossing, (0, 1)), 400_000),
     "generic 3x3": (generic, 4_000_000),
     "generic 3x3 gradient": (jax.grad(generic, (0, 1)), 1_000_000),
     "chain d = 4": (chain(2), 1_000_000),
@@ -246,39 +253,38 @@ def attempt(line, key, work, *arguments):
     print(key, line[key], flush=True)
 
 
+def measure(line, bits, wanted, cells, rounds):
+    """All workloads that begin with one of the words, in one precision."""
+    dtype = np.float64 if bits == 64 else np.float32
+    limits = line[f"ceilings, float{bits}"] = ceilings(dtype, rounds, min(2**26, 2**10 * cells))
+    for name, (matrix, count) in EIGENSYSTEMS.items():
+        if name.startswith(wanted):
+            attempt(line, f"eigensystems of {name}, float{bits}", residuals, matrix, min(count, cells), dtype)
+    for name, (function, count) in WORKLOADS.items():
+        if name.startswith(wanted):
+            attempt(line, f"{name}, float{bits}", measured, function, min(count, cells), dtype, rounds, limits)
+
+
 def main(given=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*", help="only what begins with one of these")
     parser.add_argument("--cells", type=int, default=10**9, help="no more cells than this")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--bits", type=int, choices=(64, 32), help="of a real number; both unless said")
     parser.add_argument("--out", default=str(RESULTS), help="file of JSON lines, or none")
     options = parser.parse_args(given)
     wanted = tuple(options.words) or ("",)
     device = jax.devices()[0]
     line = {"device": device.device_kind, "jax": jax.__version__, "date": time.strftime("%Y-%m-%d")}
     line["published, RTX 3080"] = PUBLISHED
-    for wide in (True, False):
-        with jax.enable_x64(wide):
-            dtype, bits = (np.float64, 64) if wide else (np.float32, 32)
-            limits = ceilings(dtype, options.rounds, min(2**26, 2**10 * options.cells))
-            line[f"ceilings, float{bits}"] = limits
-            for name, (matrix, count) in EIGENSYSTEMS.items():
-                if name.startswith(wanted):
-                    attempt(
-                        line,
-                        f"eigensystems of {name}, float{bits}",
-                        residuals,
-                        matrix,
-                        min(count, options.cells),
-                        dtype,
-                    )
-            for name, (function, count) in WORKLOADS.items():
-                if name.startswith(wanted):
-                    few = min(count, options.cells)
-                    attempt(line, f"{name}, float{bits}", measured, function, few, dtype, options.rounds, limits)
-    if options.out != "none":
-        with pathlib.Path(options.out).open("a") as file:
-            file.write(json.dumps(line) + "\n")
+    try:
+        for bits in (64, 32) if options.bits is None else (options.bits,):
+            with jax.enable_x64(bits == 64):
+                measure(line, bits, wanted, options.cells, options.rounds)
+    finally:  # what was measured before an interrupt is kept
+        if options.out != "none":
+            with pathlib.Path(options.out).open("a") as file:
+                file.write(json.dumps(line) + "\n")
     return line
 
 

@@ -92,6 +92,7 @@ def masked_map(active: jax.Array | np.bool_, function: Callable, operands: tuple
         leaves = jax.tree.leaves(_together(jax.tree.unflatten(tree, cell), arrays))
         return jax.tree.leaves(_apart(jex.jaxpr_as_fun(whole)(*leaves), blocks.entries))
 
+    blocks = blocks.within_bytes(whole)
     lane = FlatFunction(of_parts, [jax.typeof(value) for value in values], results)
     batched = (False,) * len(values)
     found = masked_map_p.bind(active, *values, function=lane, blocks=blocks, batched=batched)

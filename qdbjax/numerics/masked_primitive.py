@@ -15,6 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
+import numpy as np
 from jax.core import ShapedArray
 from jax.interpreters import ad, batching, mlir
 
@@ -25,17 +26,41 @@ masked_map_p = jex.Primitive("masked_map")
 masked_map_p.multiple_results = True
 
 
+ALL = np.iinfo(np.int32).max  # size of a block for a whole batch
+
+
 class Blocks(NamedTuple):
     """How active cells are worked on together.
 
-    size: number of cells of a block.
+    size: largest number of cells of a block.
     minor: whether they stand along the last axis (`batch_minor`), for functions of small arrays.
     entries: whether small arrays are handed over entry by entry (`masked`), for branches that few cells take.
+    bytes: that the largest array of a block may have; no limit if 0.
     """
 
     size: int
     minor: bool = False
     entries: bool = True
+    bytes: int = 0
+
+    def within_bytes(self, cell: jex.ClosedJaxpr) -> "Blocks":
+        """With as many cells as the limit on bytes has room for, `cell` being what is evaluated in one of them."""
+        room = self.bytes // max(1, _largest_array(cell.jaxpr)) if self.bytes else self.size
+        return self._replace(size=max(1, min(self.size, room)))
+
+
+def _largest_array(jaxpr: jex.Jaxpr) -> int:
+    """Bytes of the largest array that a program makes on its way."""
+    inner = [
+        part for equation in jaxpr.eqns for part in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
+    ]
+    programs = [getattr(part, "jaxpr", part) for part in inner if _is_program(part)]
+    made = [v.aval.size * v.aval.dtype.itemsize for equation in jaxpr.eqns for v in equation.outvars]
+    return max([0, *made, *map(_largest_array, programs)])
+
+
+def _is_program(part: object) -> bool:
+    return isinstance(part, (jex.Jaxpr, jex.ClosedJaxpr))
 
 
 def _abstract(active, *operands, function, blocks, batched):

@@ -1,5 +1,6 @@
 """Programs for accelerators, without one: they lower for CUDA and TPU, forward and gradient, and call no host."""
 
+import math
 import re
 
 import diffrax
@@ -64,6 +65,30 @@ def test_larger_systems_call_the_library_of_the_device(platform):
     text = lowered(jax.vmap(scalar("heat_currents", 4)), BATCH, platforms=[platform])
     assert any(word in name.lower() for name in called(text) for word in ("eigh", "syevd", "syevj", "jacobi"))
     assert "callback" not in text and not any("lapack" in name for name in called(text))
+
+
+def _gas(temperature):
+    gas = qdb.Gas(np.diag([1.0, 0.7]), temperature=temperature)
+    levels = jnp.diag(jnp.stack([temperature, 0.3 * temperature]))
+    return qdb.steady_state(qdb.low_density(levels, gas)).populations[0]
+
+
+@pytest.mark.parametrize(("function", "shape"), [(_gas, ()), (scalar("heat_currents", 3), (2,))])
+def test_a_block_on_an_accelerator_is_no_larger_than_it_has_to_be(function, shape, monkeypatch):
+    """Cells with equal levels are computed block by block, and a block whole, however few they are.
+
+    Of 1e6 cells no matrix of the ω = 0 block may be made at once: the collisions of a gas took 378 GiB (H100), and a
+    single cell with equal levels as long as if all had them.
+    """
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    cells = jax.ShapeDtypeStruct((10**6, *shape), jnp.float64)
+    text = jax.jit(jax.vmap(function)).lower(cells).as_text()
+    shapes = {tuple(map(int, found.split("x"))) for found in re.findall(r"tensor<((?:\d+x)*\d+)xf64>", text)}
+    inner = [each for each in shapes if 10**6 not in each]
+    blocks = max(max(each) for each in inner if math.prod(each) > 10**5)
+    assert 2**13 < blocks <= 2**15, blocks
+    assert max(math.prod(each) for each in inner) * 8 <= 2**30  # half a GiB as it is traced, products twice that
+    assert max(math.prod(each) for each in shapes if 10**6 in each) <= 200 * 10**6
 
 
 @pytest.mark.filterwarnings("ignore:JAX computes in single precision")

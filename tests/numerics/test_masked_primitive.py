@@ -39,3 +39,16 @@ def test_both_transposes(rng):
         np.testing.assert_allclose(found, slope, rtol=1e-14, atol=1e-16)
     pushed = jax.jit(lambda *moves: jax.jvp(total, (x, y), moves)[1])(v, u)
     np.testing.assert_allclose(pushed, np.sum(wanted[0] * v) + np.sum(wanted[1] * u), rtol=1e-13)
+
+
+def test_a_limit_on_bytes():
+    """As many cells as the largest array has room for, wherever in the program it is made; one if it has none."""
+
+    def cell(x):  # 30 numbers inside a loop, 40 in a branch of it
+        step = lambda n, y: jax.lax.cond(y[0] > 0, lambda: jnp.tile(y, (40, 1)).sum(0), lambda: jnp.tile(y, 30)[:1])  # noqa: E731
+        return jax.lax.fori_loop(0, 3, step, x)
+
+    program = jax.make_jaxpr(cell)(jnp.ones(1))
+    for limit, size in ((0, 128), (40 * 8, 1), (41 * 8, 1), (80 * 8, 2), (1, 1), (10**9, 128)):
+        assert Blocks(128, bytes=limit).within_bytes(program).size == size, limit
+    assert Blocks(128, minor=True, bytes=1).within_bytes(program) == Blocks(1, minor=True, bytes=1)
