@@ -27,6 +27,7 @@ import qutip
 import qdbjax as qdb
 
 jax.config.update("jax_enable_x64", True)
+qdb.compilation.keep_freed_memory()
 
 EXCHANGE, ANISOTROPY, STRENGTH, CUTOFF, T_COLD = 0.5, 0.6, 0.02, 10.0, 0.4
 TOLERANCE = 1e-10

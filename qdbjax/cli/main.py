@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from qdbjax.cli.signals import STOPPED
+from qdbjax.compilation.allocator import keep_freed_memory
 from qdbjax.compilation.deadlock import FEW, FLAG, cores
 
 NEEDED = {"typer": "cli", "rich": "cli", "pydantic": "cli", "xarray": "store", "zarr": "store", "matplotlib": "plot"}
@@ -17,6 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: done; 1: the run failed; 2: wrong input, said in one line; 130: stopped by Ctrl-C; 143: stopped by SIGTERM.
     """
     _avoid_deadlock()
+    if argv is None:  # a process of its own
+        keep_freed_memory()
     if "matplotlib" not in sys.modules:
         os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever backend an environment names
     try:
