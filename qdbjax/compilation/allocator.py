@@ -5,7 +5,7 @@ import sys
 
 # Of glibc's malloc.h, and the values under which no freed memory goes back before 2 GB of it lie at the end.
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
-KEPT = {ARENA_MAX: 1, MMAP_MAX: 0, TRIM_THRESHOLD: 2_000_000_000}
+VALUES = {ARENA_MAX: 1, MMAP_MAX: 0, TRIM_THRESHOLD: 2_000_000_000}
 
 
 def keep_freed_memory() -> bool:
@@ -18,6 +18,9 @@ def keep_freed_memory() -> bool:
     as its largest call. The command line does so itself.
 
     Returns whether the C library knows how, which is glibc's (Linux) alone.
+
+    >>> qdb.compilation.keep_freed_memory()  # doctest: +SKIP
+    True
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -25,4 +28,4 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:  # musl
         return False
-    return all(mallopt(option, value) == 1 for option, value in KEPT.items())
+    return all(mallopt(option, value) == 1 for option, value in VALUES.items())

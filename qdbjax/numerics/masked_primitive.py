@@ -55,8 +55,9 @@ def _largest_array(jaxpr: jex.Jaxpr) -> int:
         part for equation in jaxpr.eqns for part in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
     ]
     programs = [getattr(part, "jaxpr", part) for part in inner if _is_program(part)]
-    made = [v.aval.size * v.aval.dtype.itemsize for equation in jaxpr.eqns for v in equation.outvars]
-    return max([0, *made, *map(_largest_array, programs)])
+    made = [v.aval for equation in jaxpr.eqns for v in equation.outvars]
+    sizes = [x.size * x.dtype.itemsize for x in made if isinstance(x, ShapedArray)]
+    return max([0, *sizes, *map(_largest_array, programs)])
 
 
 def _is_program(part: object) -> bool:
