@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -43,6 +44,18 @@ def test_a_large_call_asks_for_no_page_twice():
     """64 MB are 16384 pages of 4 kB."""
     assert faults("kept") < 100
     assert faults("given back") > 10_000
+
+
+def test_what_is_asked_for(monkeypatch):
+    """M_TRIM_THRESHOLD, M_MMAP_MAX and M_ARENA_MAX of glibc's malloc.h; 0 is its answer to what it does not take."""
+    asked = {}
+    library = types.SimpleNamespace(mallopt=lambda option, value: asked.update({option: value}) is None)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: library)
+    assert keep_freed_memory() is True
+    assert asked == {-1: 2 * 10**9, -4: 0, -8: 1}
+    library.mallopt = lambda option, value: 0
+    assert keep_freed_memory() is False
 
 
 def test_where_the_c_library_does_not_know_how(monkeypatch):
