@@ -77,8 +77,8 @@ def _gas(temperature):
 def test_a_block_on_an_accelerator_is_no_larger_than_it_has_to_be(function, shape, monkeypatch):
     """Cells with equal levels are computed block by block, and a block whole, however few they are.
 
-    Of 1e6 cells no matrix of the ω = 0 block may be made at once: 400 000 cells of a gas asked for 378 GiB (H100), and a
-    ring of which a tenth crosses took nine times as long as block by block.
+    Of 1e6 cells no matrix of the ω = 0 block may be made at once: 400 000 cells of a gas asked for 378 GiB (H100), and
+    a ring of which a tenth crosses took nine times as long as block by block.
     """
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     cells = jax.ShapeDtypeStruct((10**6, *shape), jnp.float64)
