@@ -25,6 +25,7 @@ from qdbjax.systems import Spectrum
 
 BATCH_MINOR = 16  # largest number of entries of ρ at which the cells of a block stand along the last axis
 CACHED = 128  # number of such cells that are worked on together (64: 5 % slower); matrices of 9 x 9 fill 83 kB
+CACHED_ENTRIES = 2**14  # of their matrices, 131 kB: 64 of 16 x 16 take 0.6 of the time of 128
 # On an accelerator, where a block of 128 cells keeps few of its units busy: cells of a block if some of a batch are
 # asked for, and bytes of its largest array.
 ACCELERATED, ACCELERATED_BYTES = 2**15, 2**29
@@ -87,7 +88,7 @@ def block_overflows(spectrum: Spectrum) -> Bool[Array, ""] | np.bool_:
 
 
 def in_cells(
-    condition: Bool[Array, ""] | np.bool_, function: Callable, operands: tuple, plain: Any, cached: int = CACHED
+    condition: Bool[Array, ""] | np.bool_, function: Callable, operands: tuple, plain: Any, cached: int | None = None
 ) -> Any:
     """function(*operands) in the cells of a batch where the condition holds, `plain` in all others, which cost nothing.
 
@@ -103,8 +104,10 @@ def in_cells(
     few = not spectrum.is_one_level
     if jax.default_backend() != "cpu":
         blocks = Blocks(ACCELERATED if few else ALL, minor, few, ACCELERATED_BYTES)
+    elif minor:
+        blocks = Blocks(cached or min(CACHED, CACHED_ENTRIES // entries**2), minor, few)
     else:  # 2²² entries are 32 MB of reals, 64 MB of complex numbers
-        blocks = Blocks(cached if minor else max(1, min(128, 2**22 // entries**2)), minor, few)
+        blocks = Blocks(max(1, min(128, 2**22 // entries**2)), minor, few)
     return masked_cond(condition, function, operands, plain, blocks)
 
 

@@ -30,7 +30,7 @@ SAME_AXES = """
     argmax argmin cumlogsumexp cummax cummin cumprod cumsum reduce_and reduce_max reduce_min reduce_or reduce_prod
     reduce_sum rev split squeeze unstack
 """
-UNROLLED_SUM = 16
+UNROLLED = 16
 JOINS = frozenset(("concatenate", "stack"))
 OVER_ALL = {"unvmap_any": jnp.any, "unvmap_all": jnp.all, "unvmap_max": jnp.max}  # of equinox, over the cells too
 # Derivatives are taken before: a rule for them has done its work.
@@ -116,6 +116,8 @@ def _apply(equation: Any, values: list[Value], cells: int) -> list[Value]:
         found = bind(*_wide(values, cells))
     elif name in SHAPES and not any(wide[1:]):
         found = [SHAPES[name](names, cells, *arrays)]
+    elif name == "dynamic_slice" and _takes_one(equation, wide):
+        found = [_take_one(*arrays)]
     elif name == "dot_general":
         found = [_dot_general(names, *_wide(values, cells)).astype(equation.outvars[0].aval.dtype)]
     else:
@@ -156,7 +158,7 @@ SHAPES: dict[str, Callable] = {
 
 
 def _dot_general(names: dict, left: jax.Array, right: jax.Array) -> jax.Array:
-    """A product of small arrays as a sum of products, written out up to `UNROLLED_SUM` terms: no loop is as fast."""
+    """A product of small arrays as a sum of products, written out up to `UNROLLED` terms: no loop is as fast."""
     (of_left, of_right), (batch_left, batch_right) = names["dimension_numbers"]
 
     def ordered(x, batch, contracted):
@@ -170,9 +172,23 @@ def _dot_general(names: dict, left: jax.Array, right: jax.Array) -> jax.Array:
     first = batch + rows + columns
     size = math.prod(left.shape[first : first + summed])
     left, right = (x.reshape(*x.shape[:first], size, x.shape[-1]) for x in (left, right))
-    if size > UNROLLED_SUM:
+    if size > UNROLLED:
         return jnp.sum(left * right, axis=first)
     return functools.reduce(jnp.add, (left[..., n, :] * right[..., n, :] for n in range(size)))
+
+
+def _takes_one(equation: Any, wide: list[bool]) -> bool:
+    """Whether a slice is one entry along the first axis, of few, at a place of each cell's own."""
+    shape, sizes = equation.invars[0].aval.shape, equation.params["slice_sizes"]
+    return wide[0] and wide[1] and sizes == (1, *shape[1:]) and shape[0] <= UNROLLED
+
+
+def _take_one(values: jax.Array, at: jax.Array, *_: jax.Array) -> jax.Array:
+    """values[at] along the first axis as a chain of choices; no gather is as fast."""
+    found = values[:1]
+    for n in range(1, values.shape[0]):
+        found = jnp.where(at >= n, values[n : n + 1], found)
+    return found
 
 
 def _which_are_wide(traced: Any, wide: Sequence[bool]) -> list[bool]:

@@ -283,9 +283,12 @@ def _transitive_closure(links: Float[Array, "d d"]) -> Float[Array, "d d"]:
     """
     d = links.shape[0]
     squarings = max(1, (d - 1).bit_length())
-    square = lambda _, reach: jnp.minimum(reach @ reach, 1.0)  # noqa: E731
     if d <= SINGLE_STATES:
-        return ft.reduce(lambda reach, n: square(n, reach), range(squarings), links)
+        reaches = links > 0.5
+        for _ in range(squarings):  # no products: for every matrix of a batch XLA would make one small dot on a CPU
+            reaches = jnp.any(reaches[:, :, None] & reaches[None, :, :], axis=1)
+        return reaches.astype(links.dtype)
+    square = lambda _, reach: jnp.minimum(reach @ reach, 1.0)  # noqa: E731
     connected = jnp.all(_reached_soon(links, squarings) & _reached_soon(links.T, squarings))
     return jnp.where(connected, 1.0, jax.lax.fori_loop(0, jnp.where(connected, 0, squarings), square, links))
 

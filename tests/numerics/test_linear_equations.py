@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 
-from qdbjax.numerics.gauss_jordan import LOOP
 from qdbjax.numerics.linear_equations import INVERTED, factorize
 
 
@@ -15,7 +14,7 @@ def solved(matrix, source):
     return found.apply(source), found.apply_transposed(source), found.condition_number
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, LOOP, LOOP + 1, INVERTED, INVERTED + 1, 40])
+@pytest.mark.parametrize("n", [1, 2, 5, 9, 10, INVERTED, INVERTED + 1, 40])
 def test_solutions(rng, n):
     """A batch of matrices, of which one has zeros on its diagonal and one is ill conditioned."""
     matrices, sources = rng.normal(size=(7, n, n)), rng.normal(size=(7, n))
@@ -32,7 +31,7 @@ def test_solutions(rng, n):
         np.testing.assert_allclose(y[k], inverse.T @ sources[k], rtol=0, atol=1e-13 * wanted * np.abs(inverse).max())
 
 
-@pytest.mark.parametrize("n", [2, 5, LOOP, INVERTED, INVERTED + 1])
+@pytest.mark.parametrize("n", [2, 5, INVERTED, INVERTED + 1])
 def test_singular(rng, n):
     """A column of zeros, two equal rows, and nothing at all: infinite or beyond rounding, and no NaN in solutions."""
     zeros, equal, nothing = rng.normal(size=(n, n)), rng.normal(size=(n, n)), np.zeros((n, n))
