@@ -12,6 +12,7 @@ import numpy as np
 
 from qdbjax._checks import as_integer, as_matrix, as_tuple, matrix_of_state
 from qdbjax._types import Array, ArrayLike
+from qdbjax.numerics.products import contract
 
 
 def _index(value: int, name: str, count: int, counted: str) -> int:
@@ -220,4 +221,4 @@ def partial_trace(rho: ArrayLike, keep: int | tuple[int, ...], dimensions: list[
     columns = [count + n if n in kept else n for n in rows]
     size = math.prod(dimensions[n] for n in kept)
     table = jnp.asarray(rho).reshape(*dimensions, *dimensions)
-    return jnp.einsum(table, rows + columns, kept + [count + n for n in kept]).reshape(size, size)
+    return contract(table, rows + columns, kept + [count + n for n in kept]).reshape(size, size)

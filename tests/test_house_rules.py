@@ -183,6 +183,44 @@ def test_dimension_branches_stay_in_numerics():
                 raise AssertionError(f"{name_of(path)}: the limit is generators.block.DENSE_LIMIT")
 
 
+PRODUCTS = {
+    "matmul",
+    "einsum",
+    "dot",
+    "tensordot",
+    "vdot",
+    "vecdot",
+    "inner",
+    "dot_general",
+    "multi_dot",
+    "matrix_power",
+}
+# `@` is for NumPy and for LayoutMatrix, and these files have such factors.
+OPERATOR = {
+    "balance/report.py",
+    "fitting/uncertainty.py",
+    "generators/davies_equation.py",
+    "generators/generator.py",
+    "generators/inputs.py",
+    "models/chains.py",
+    "models/dots.py",
+    "numerics/eigensystem.py",
+    "numerics/matrix.py",
+    "states/generalized_gibbs_state.py",
+    "systems/system.py",
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_products_have_a_precision(path):
+    """JAX arrays are multiplied by `numerics.products` alone: by itself an accelerator keeps ten bits of a float32."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute) and node.attr in PRODUCTS and ast.unparse(node.value) != "np":
+            assert name_of(path) == "numerics/products.py", f"{name_of(path)}, line {node.lineno}: {ast.unparse(node)}"
+        if isinstance(node, ast.MatMult):
+            assert name_of(path) in OPERATOR, f"{name_of(path)} has an @; write dot(a, b) of numerics.products"
+
+
 def test_a_constant_has_one_name_and_one_value():
     """No name in capitals is given twice."""
     places = {}

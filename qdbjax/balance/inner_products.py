@@ -17,6 +17,7 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, check_generator, dissipator_matrix, energy_liouvillian
 from qdbjax.numerics.matrix_functions import expm_hermitian, inverse_hermitian, logm_hermitian, sqrt_hermitian
+from qdbjax.numerics.products import dot
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import State, StateLike
 from qdbjax.thermodynamics.entropy import logarithm_of_state
@@ -54,7 +55,7 @@ def _metrics(rho: Matrix, product: str) -> tuple[Superoperator, Superoperator]:
 
 @jit_if_eager
 def _inner(a: Matrix, b: Matrix, rho: Matrix, product: str) -> Array:
-    weighed = _metrics(rho, product)[0] @ b.reshape(-1)
+    weighed = dot(_metrics(rho, product)[0], b.reshape(-1))
     return jnp.sum(a.reshape(-1).conj() * weighed)
 
 
@@ -88,8 +89,8 @@ def inner_product(a: ArrayLike, b: ArrayLike, state: ArrayLike, product: str = "
 
 def _adjoint(heisenberg: Matrix, metric: Matrix, back: Matrix) -> Matrix:
     """X♯ = G⁻¹X†G."""
-    product = jnp.matmul(heisenberg.conj().T, metric, precision="highest")
-    return jnp.matmul(back, product, precision="highest")
+    product = dot(heisenberg.conj().T, metric)
+    return dot(back, product)
 
 
 def _faithful(generator: Generator, state: State) -> Array:
@@ -105,7 +106,7 @@ def _adjoint_generator(generator: Generator, state: State, product: str) -> Matr
     found = _adjoint(heisenberg, *_metrics(rho, product))
     basis = jnp.asarray(spectrum.basis, rho.dtype)
     frame = jnp.kron(basis, basis.conj())
-    return frame @ found @ frame.conj().T * _faithful(generator, state).astype(rho.dtype)
+    return dot(frame, found, frame.conj().T) * _faithful(generator, state).astype(rho.dtype)
 
 
 def adjoint_generator(generator: Generator, state: StateLike | None = None, *, product: str = "GNS") -> Matrix:
@@ -252,6 +253,6 @@ def gksl_defects(superoperator: Array) -> GKSLDefects:
     one = jnp.eye(d, dtype=superoperator.dtype).reshape(-1)
     choi = superoperator.reshape(d, d, d, d).transpose(0, 2, 1, 3).reshape(n, n)
     off = jnp.eye(n, dtype=choi.dtype) - one[:, None] * one[None, :] / d
-    inside = off @ (0.5 * (choi + choi.conj().T)) @ off
+    inside = dot(off, 0.5 * (choi + choi.conj().T), off)
     lowest = jnp.linalg.eigvalsh(inside)[0]
-    return GKSLDefects(jnp.max(jnp.abs(superoperator @ one)), jnp.max(jnp.abs(choi - choi.conj().T)), lowest)
+    return GKSLDefects(jnp.max(jnp.abs(dot(superoperator, one))), jnp.max(jnp.abs(choi - choi.conj().T)), lowest)

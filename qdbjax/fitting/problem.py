@@ -16,6 +16,7 @@ from qdbjax.fitting.merit import Merit, first_merit
 from qdbjax.fitting.objectives import LinearTerm, Objective, as_outputs
 from qdbjax.fitting.parameters import Parameters
 from qdbjax.fitting.transforms import Free
+from qdbjax.numerics.products import dot
 
 FORWARD_LIMIT = 12  # free reals up to which derivatives go forward: cheaper to compile and to run
 EXTREMUM_STEP = 0.1  # distance in free reals (10 % of what is positive) of the points around an extremum
@@ -95,7 +96,7 @@ class Problem(eqx.Module):
 
         derivative = jax.jacfwd if self.forward else jax.jacrev
         slopes, (loss, features, excess, outputs, status) = derivative(observe, has_aux=True)(free)
-        gradient = merit.gradient(slopes[0], jnp.matmul(merit.pull(excess), slopes[2], precision="highest"))
+        gradient = merit.gradient(slopes[0], dot(merit.pull(excess), slopes[2]))
         value = merit.value(loss, excess)
         jacobian = jnp.concatenate([slopes[1], slopes[2]])
         found = Evaluation(free, _where_defined(value, gradient), loss, excess, status, outputs, gradient, jacobian)
@@ -135,7 +136,7 @@ class Problem(eqx.Module):
     def _measured(self, merit: Merit, found: Evaluation, slope: Free, reach: Array) -> Merit:
         """The merit with units from this evaluation, if it has none. reach: (terms,), how far each of bounds moves."""
         terms, sizes = self.objective.bound_terms(found.outputs), self.objective.bound_sizes(found.outputs)
-        each = jnp.matmul(reach, jnp.asarray(terms, reach.dtype))
+        each = dot(reach, jnp.asarray(terms, reach.dtype))
         return merit.measured(found.loss, slope, found.excess, sizes, each, self.has_targets)
 
     def merit(self, free: Free, merit: Merit) -> Scalar:

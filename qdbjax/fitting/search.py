@@ -21,6 +21,7 @@ from qdbjax.compilation.eager import Tiered
 from qdbjax.fitting.merit import Merit, first_merit
 from qdbjax.fitting.problem import Evaluation, Problem
 from qdbjax.fitting.transforms import Free
+from qdbjax.numerics.products import dot
 
 STEPS_PER_CALL = 50  # of one compiled call, after which progress is shown and a checkpoint written
 PATIENCE = 100  # steps without progress after which a start is given up
@@ -303,6 +304,6 @@ def _linearized(problem: Problem, least_squares: bool, merit: Merit, free: Free,
         count, excess = residuals.shape[0], found.excess
         slopes = merit.residual_slopes(found.jacobian[:count], found.jacobian[count:], excess)
         value = merit.residuals(residuals, excess)
-        return value + jnp.matmul(slopes, free - here, precision="highest"), (found, units)
+        return value + dot(slopes, free - here), (found, units)
     found, gradient, units = _evaluate(problem, here, merit)
     return found.merit + jnp.sum(gradient * (free - here)), (found, units)

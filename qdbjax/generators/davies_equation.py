@@ -28,6 +28,7 @@ from qdbjax.generators.jumps import Channels
 from qdbjax.numerics.entries import stack
 from qdbjax.numerics.matrix import LayoutMatrix, batched_matmul, dagger, every, squared
 from qdbjax.numerics.pairs import antisymmetric_tables
+from qdbjax.numerics.products import contract
 from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 
@@ -147,7 +148,7 @@ def correlated_rates(spectrum: Spectrum, bath: AbstractBath) -> BathRates:
     noise = bath.noise_matrix(spectrum.noise_frequencies)
     dtype = np.promote_types(noise.dtype, framed.dtype)
     noise, framed = noise.astype(dtype), framed.astype(dtype)
-    rates = jnp.real(jnp.einsum("abnl,bnl,anl->nl", noise, framed, framed.conj()))
+    rates = jnp.real(contract("abnl,bnl,anl->nl", noise, framed, framed.conj()))
     rates = _without_rounding(rates, jnp.sum(squared(framed), axis=0), bound)
     return jnp.where(jnp.eye(rates.shape[0], dtype=bool), 0.0, rates)
 
@@ -270,7 +271,7 @@ def _independent(framed: Channels, correlation: Inexact[Array, "k k"], frequenci
     weights, vectors = jnp.linalg.eigh(correlation)
     root = vectors.conj().T * jnp.sqrt(jnp.maximum(weights, 0.0)).astype(vectors.dtype)[:, None]
     dtype = np.promote_types(framed.dtype, root.dtype)
-    down, up = (jnp.einsum("cb,bnm->cnm", x.astype(dtype), framed.astype(dtype)) for x in (root, root.conj()))
+    down, up = (contract("cb,bnm->cnm", x.astype(dtype), framed.astype(dtype)) for x in (root, root.conj()))
     return jnp.where(frequencies < 0, up, down)
 
 

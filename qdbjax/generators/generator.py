@@ -25,6 +25,7 @@ from qdbjax.generators.jumps import (
 )
 from qdbjax.numerics.entries import unstack
 from qdbjax.numerics.matrix import batched_matmul, dagger, entrywise, largest
+from qdbjax.numerics.products import dot
 from qdbjax.systems import Spectrum, System
 
 
@@ -187,7 +188,7 @@ def _apply(generator: Generator, rho: Matrix) -> Matrix:
         block, framed = whole_block(generator.spectrum, generator.jumps), generator.spectrum.to_eigenbasis(rho)
         even, odd = 0.5 * (framed + dagger(framed)), -0.5j * (framed - dagger(framed))
         return generator.spectrum.from_eigenbasis(block.action(even) + 1j * block.action(odd))
-    return (generator.liouvillian() @ rho.reshape(-1)).reshape(rho.shape)
+    return dot(generator.liouvillian(), rho.reshape(-1)).reshape(rho.shape)
 
 
 @jit_if_eager

@@ -18,6 +18,7 @@ from qdbjax._types import Array, ArrayLike, Complex, Float, Matrix
 from qdbjax.baths import Gas
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.matrix import LayoutMatrix, dagger
+from qdbjax.numerics.products import dot
 from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 
@@ -45,7 +46,7 @@ class Scattering(eqx.Module):
     def t(self) -> Complex[Array, "n d d"]:
         """On-shell t_kl(E), ⟨k, p'|T|p, l⟩ = t_kl/2π whatever the signs of p and p'; closed channels included."""
         k, w = self.wave_numbers, self.resolvent
-        within = jnp.matmul(self.potential[None], w, precision="highest") * k[:, None, :]
+        within = dot(self.potential[None], w) * k[:, None, :]
         apart = (1j / self.mass.astype(w.dtype)) * k[:, :, None] * w * k[:, None, :]
         return jnp.where(jnp.eye(k.shape[-1], dtype=bool)[None], within, apart)
 
@@ -65,7 +66,7 @@ class Scattering(eqx.Module):
     def unitarity(self) -> Float[Array, " n"]:
         """Largest entry of S†S - 1 at each energy, (n,): 0 to rounding."""
         s = self.s_matrix
-        excess = jnp.matmul(dagger(s), s, precision="highest") - jnp.eye(s.shape[-1], dtype=s.dtype)[None]
+        excess = dot(dagger(s), s) - jnp.eye(s.shape[-1], dtype=s.dtype)[None]
         return jnp.max(jnp.abs(excess), axis=(1, 2))
 
     def __repr__(self) -> str:

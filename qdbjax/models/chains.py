@@ -6,6 +6,7 @@ import numpy as np
 from qdbjax._checks import as_real, as_scalar
 from qdbjax._types import Array, ArrayLike, Inexact, RealVector, Scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
+from qdbjax.numerics.products import contract
 from qdbjax.operators import embed, sigma_x, sigma_y, sigma_z
 from qdbjax.systems import System
 
@@ -36,7 +37,7 @@ def _chain(fields: RealVector, exchange: Scalar, anisotropy: Scalar) -> Inexact[
     count = len(sites)
     pair = lambda a, i: embed(a, i, sites) @ embed(a, i + 1, sites)  # noqa: E731
     spins = np.stack([embed(sigma_z(), i, sites) for i in range(count)])
-    hamiltonian = jnp.einsum("i,imn->mn", 0.5 * fields, jnp.asarray(spins, fields.dtype))
+    hamiltonian = contract("i,imn->mn", 0.5 * fields, jnp.asarray(spins, fields.dtype))
     if count > 1:
         flip = sum(np.real(pair(sigma_x(), i) + pair(sigma_y(), i)) for i in range(count - 1))
         ising = sum(pair(sigma_z(), i) for i in range(count - 1))

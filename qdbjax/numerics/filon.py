@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, Float
+from qdbjax.numerics.products import dot
 
 NODES = 24
 DEGREES = 21
@@ -65,7 +66,7 @@ class Panels(eqx.Module):
         )
 
         def left(degrees):
-            coefficients = jnp.matmul(values, jnp.asarray(_TO_LEGENDRE[:, degrees], values.dtype), precision="highest")
+            coefficients = dot(values, jnp.asarray(_TO_LEGENDRE[:, degrees], values.dtype))
             total = jnp.sum(self.half[None] * jnp.max(jnp.abs(coefficients), axis=-1), axis=1)
             floor = float(jnp.finfo(values.dtype).eps)
             return jnp.log(jnp.clip(total / jnp.where(whole > 0, whole, 1.0), floor, 0.9))
@@ -86,7 +87,7 @@ class Panels(eqx.Module):
         angle = jnp.where(slow, phase, 0.0)[:, None] * jnp.asarray(_X, phase.dtype)[None]
         weight = jnp.asarray(_W, phase.dtype)[None]
         gauss = [jnp.sum(values * (weight * part)[None], axis=-1) for part in (jnp.cos(angle), -jnp.sin(angle))]
-        coefficients = jnp.matmul(values, jnp.asarray(_TO_LEGENDRE, phase.dtype), precision="highest")
+        coefficients = dot(values, jnp.asarray(_TO_LEGENDRE, phase.dtype))
         filon = _bessel_sums(coefficients, jnp.where(slow, SLOW, phase)[None])
         re, im = (jnp.where(slow[None], few, many) for few, many in zip(gauss, filon, strict=True))
         turning = jax.lax.complex(jnp.cos(self.middle * time), -jnp.sin(self.middle * time))

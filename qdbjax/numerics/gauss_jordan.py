@@ -1,8 +1,8 @@
 """Inverse of small real matrices by Gauss-Jordan exchange with partial pivoting, and how well they are conditioned.
 
 An exchange step at (k, k) makes x_k a function of y_k in y = A x; rows are interchanged before, so that y_k is the
-largest entry that is left. After n of them x = T P y with P y = y[order], so that A⁻¹ = T P. No
-library is called, which accelerators lack and which takes longer (n = 16: 9 µs a matrix of a batch, the loop 5).
+largest entry that is left. After n of them x = T P y with P y = y[order], so that A⁻¹ = T P. On a
+processor no library is called, which takes longer (n = 16: 9 µs a matrix of a batch, the loop 5).
 """
 
 import equinox as eqx
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from qdbjax._types import Array, Float, Int, Scalar
 
+LAUNCHED = 9  # largest size for the loop on an accelerator, where each step moves the table: 16 takes 1.6 times as long
 Square = Float[Array, "n n"]
 Vector = Float[Array, " n"]
 
@@ -54,6 +55,8 @@ def invert(matrix: Square) -> Inverse:
     """The inverse of a matrix whose entries are of one size."""
     n = matrix.shape[0]
     place = jnp.arange(n, dtype=jnp.int32)
+    if n > LAUNCHED and jax.default_backend() != "cpu":
+        return _checked(matrix, jnp.linalg.inv(matrix), place)
 
     def choose(table, k):
         """Where the pivot of column k stands, row k, and the column and the row whose product a step subtracts."""
@@ -75,7 +78,11 @@ def invert(matrix: Square) -> Inverse:
     # A pivot is chosen in the step before: XLA would compute its row anew for every entry of the table that it is
     # subtracted from, n³ in place of n² operations, but never across the end of a step (n = 16: 28 µs in place of 5).
     table, order, _ = jax.lax.fori_loop(0, n, step, (matrix, place, choose(matrix, 0)))
+    return _checked(matrix, table, order)
+
+
+def _checked(matrix: Square, exchanged: Square, order: Array) -> Inverse:
     rows = lambda x: jnp.max(jnp.sum(jnp.abs(x), axis=1))  # noqa: E731
-    regular = jnp.all(jnp.isfinite(table))
-    condition = jnp.where(regular, rows(matrix) * rows(table), jnp.inf)
-    return Inverse(jnp.where(regular, table, 0.0), order, condition)
+    regular = jnp.all(jnp.isfinite(exchanged))
+    condition = jnp.where(regular, rows(matrix) * rows(exchanged), jnp.inf)
+    return Inverse(jnp.where(regular, exchanged, 0.0), order, condition)

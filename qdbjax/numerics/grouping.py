@@ -11,6 +11,7 @@ import numpy as np
 
 from qdbjax._types import Array, Bool, BoolMatrix, Float, Int, RealVector, Scalar
 from qdbjax.numerics.entries import matrix_entries, stack_real, unstack
+from qdbjax.numerics.products import dot
 
 PAIRWISE = 4  # largest count that is compared pair by pair
 Values = Float[Array, " n"]
@@ -41,7 +42,7 @@ def connected(relation: BoolMatrix) -> BoolMatrix:
         return _connected_entries(matrix_entries(relation))
     for _ in range(_rounds(relation.shape[0])):
         paths = relation.astype(jnp.float32)
-        relation = jnp.matmul(paths, paths) > 0.5
+        relation = dot(paths, paths) > 0.5
     return relation
 
 
@@ -94,4 +95,4 @@ def group_means(values: Values, label: Int[Array, " n"]) -> Values:
     """Each value replaced by the mean of its group, (n,)."""
     label = label.astype(values.dtype)
     equal = (label[:, None] == label[None, :]).astype(values.dtype)
-    return jnp.matmul(equal, values, precision="highest") / jnp.sum(equal, axis=1)
+    return dot(equal, values) / jnp.sum(equal, axis=1)

@@ -31,8 +31,8 @@ import jax.numpy as jnp
 from qdbjax._types import Array, Bool, Float, RealVector
 from qdbjax.numerics.entries import matrix_entries, stack, unstack
 from qdbjax.numerics.matrix import entrywise, total
+from qdbjax.numerics.products import dot
 
-_dot = ft.partial(jnp.matmul, precision="highest")
 RateMatrix = Float[Array, "d d"]
 UNROLLED_STATES = 4  # largest dimension written out
 SINGLE_STATES = 8  # largest dimension eliminated state by state; d = 16: 7.6 against 2.0 µs a matrix of a batch
@@ -51,7 +51,7 @@ def rate_matrix_vector(rates: RateMatrix, x: RealVector) -> RealVector:
         rows = [[w[i][j] * v[j] - w[j][i] * v[i] for j in range(d) if j != i] for i in range(d)]
         return stack([sum(row[1:], row[0]) if row else jnp.zeros_like(v[0]) for row in rows])
     bare = off_diagonal(rates)
-    return jnp.matmul(bare, x, precision="highest") - jnp.sum(bare, axis=0) * x
+    return dot(bare, x) - jnp.sum(bare, axis=0) * x
 
 
 @jax.custom_jvp
@@ -176,7 +176,7 @@ def _solve_panel(block: RateMatrix, rows: Array, columns: Array) -> tuple[Array,
     # In units of the largest inflow: the inverse alone could overflow, and its derivative squares a pivot.
     entering = jax.lax.stop_gradient(jnp.max(rows, axis=1))
     response, pivots = _inflow_response(block, jnp.sum(columns, axis=0), entering)
-    return _dot(response, _ratio(rows, entering[:, None] * jnp.ones_like(rows))), pivots
+    return dot(response, _ratio(rows, entering[:, None] * jnp.ones_like(rows))), pivots
 
 
 def _cut(w: RateMatrix, start: Array, width: int) -> tuple[Float[Array, "n n"], Array, Array]:
@@ -203,7 +203,7 @@ def _eliminate_and_keep(rates: RateMatrix, width: int):
     def step(w, start):
         panel = _cut(w, start, width)
         ratios, pivots = _solve_panel(*panel)
-        return w + _dot(panel[2], ratios), (panel, (ratios, pivots))
+        return w + dot(panel[2], ratios), (panel, (ratios, pivots))
 
     d = rates.shape[0]
     w, (panels, solved) = jax.lax.scan(step, rates, _starts(d, width), reverse=True)
@@ -221,7 +221,7 @@ def _eliminate_panels_jvp(width, primals, tangents):
         start, panel, ratios = kept
         of_panel = _cut(change, start, width)
         _, (d_ratios, d_pivots) = jax.jvp(_solve_panel, panel, of_panel)
-        return change + _dot(of_panel[2], ratios) + _dot(panel[2], d_ratios), (d_ratios, d_pivots)
+        return change + dot(of_panel[2], ratios) + dot(panel[2], d_ratios), (d_ratios, d_pivots)
 
     d = rates.shape[0]
     change, d_solved = jax.lax.scan(step, change, (_starts(d, width), panels, solved[0]), reverse=True)
@@ -237,7 +237,7 @@ def _by_panels(rates: RateMatrix) -> tuple[RealVector, RealVector]:
 
     def fill_panel(x, panel):
         start, ratios = panel
-        return jax.lax.dynamic_update_slice_in_dim(x, _dot(ratios, x), start, axis=0), None
+        return jax.lax.dynamic_update_slice_in_dim(x, dot(ratios, x), start, axis=0), None
 
     start = jnp.zeros_like(rates[0]).at[: x.shape[0]].set(x)
     x, _ = jax.lax.scan(fill_panel, start, (_starts(d, width), ratios))
@@ -288,7 +288,7 @@ def _transitive_closure(links: Float[Array, "d d"]) -> Float[Array, "d d"]:
         for _ in range(squarings):  # no products: for every matrix of a batch XLA would make one small dot on a CPU
             reaches = jnp.any(reaches[:, :, None] & reaches[None, :, :], axis=1)
         return reaches.astype(links.dtype)
-    square = lambda _, reach: jnp.minimum(reach @ reach, 1.0)  # noqa: E731
+    square = lambda _, reach: jnp.minimum(dot(reach, reach), 1.0)  # noqa: E731
     connected = jnp.all(_reached_soon(links, squarings) & _reached_soon(links.T, squarings))
     return jnp.where(connected, 1.0, jax.lax.fori_loop(0, jnp.where(connected, 0, squarings), square, links))
 
@@ -299,7 +299,7 @@ def _reached_soon(links: Float[Array, "d d"], steps: int) -> Bool[Array, " d"]:
 
     def step(carry):
         n, reached, _ = carry
-        further = links @ reached.astype(links.dtype) > 0.5
+        further = dot(links, reached.astype(links.dtype)) > 0.5
         return n + 1, further, jnp.any(further & ~reached)
 
     more = lambda carry: carry[2] & (carry[0] < steps)  # noqa: E731

@@ -31,6 +31,7 @@ from qdbjax.numerics.entries import (
     stack_real,
     unstack,
 )
+from qdbjax.numerics.products import dot
 
 Known = TypeVar("Known", Array, np.ndarray)
 
@@ -123,7 +124,7 @@ class LayoutMatrix:
             left, right = self.whole.astype(dtype), other.whole.astype(dtype)
             if is_sparse(left):
                 return LayoutMatrix(None, sparse_matmul(left, right))
-            return LayoutMatrix(None, jnp.matmul(left, right, precision="highest"))
+            return LayoutMatrix(None, dot(left, right))
         terms = self.whole.astype(dtype)[:, :, None] * other.whole.astype(dtype)[None]
         return LayoutMatrix(None, jnp.sum(terms, axis=1))
 
@@ -311,7 +312,7 @@ def matmul(a: AnyArray, b: AnyArray) -> Array:
     """a @ b for square matrices of one size; written out for d <= 3."""
     dtype = np.promote_types(a.dtype, b.dtype)
     if a.shape[0] > UNROLL:
-        return jnp.matmul(jnp.asarray(a, dtype), jnp.asarray(b, dtype), precision="highest")
+        return dot(jnp.asarray(a, dtype), jnp.asarray(b, dtype))
     return join(product(split(a), split(b)), dtype)
 
 
@@ -323,7 +324,7 @@ def batched_matmul(a: AnyArray, b: AnyArray) -> Array:
     dtype = np.promote_types(a.dtype, b.dtype)
     a, b = a.astype(dtype), b.astype(dtype)
     if a.shape[-1] > DIRECT:
-        return jnp.matmul(a, b, precision="highest")
+        return dot(a, b)
     rank = max(a.ndim, b.ndim)
     left, right = (jnp.expand_dims(x, tuple(range(rank - x.ndim))) for x in (a, b))
     return jnp.sum(left[..., :, :, None] * right[..., None, :, :], axis=-2)

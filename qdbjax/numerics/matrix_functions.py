@@ -27,6 +27,7 @@ from qdbjax._types import Array, Matrix, RealVector
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.matrix import dagger, in_frame, matmul
 from qdbjax.numerics.occupation import magnitude
+from qdbjax.numerics.products import contract
 
 SECOND_ORDER = 64  # above, the d³ table of second differences is left out and second derivatives miss its terms
 
@@ -76,7 +77,7 @@ def _exp_second_order(values: RealVector, rest: Matrix, change: Matrix) -> Matri
     table = exp_second_difference(values[:, None, None], values[None, :, None], values[None, None, :])
     paths = "ikj,ik,kj->ij"
     table = table.astype(change.dtype)
-    return jnp.einsum(paths, table, rest, change) + jnp.einsum(paths, table, change, rest)
+    return contract(paths, table, rest, change) + contract(paths, table, change, rest)
 
 
 EXPONENTIAL = DividedDifferences(exp_difference, _exp_second_order)

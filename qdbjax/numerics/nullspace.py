@@ -14,16 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Array, DType, Float
+from qdbjax.numerics.products import dot
 
 Square = Float[Array, "n n"]
-
-
-def product(*matrices: Square) -> Square:
-    """The product of several matrices, from the left."""
-    total = matrices[0]
-    for matrix in matrices[1:]:
-        total = jnp.matmul(total, matrix, precision="highest")
-    return total
 
 
 def _eliminate(matrix: Square, sources: Float[Array, "n k"]) -> tuple[Float[Array, "n k"], Float[Array, ""]]:
@@ -73,7 +66,7 @@ def inverse(matrix: Square) -> Square:
 @inverse.defjvp
 def _inverse_jvp(primals, tangents):
     value = inverse(primals[0])
-    return value, -product(value, product(tangents[0], value))
+    return value, -dot(value, dot(tangents[0], value))
 
 
 def null_vectors(matrix: Square, tolerance: float | Float[Array, ""]) -> tuple[Square, Square, Float[Array, " n"]]:
@@ -88,8 +81,8 @@ def null_vectors(matrix: Square, tolerance: float | Float[Array, ""]) -> tuple[S
 
 def projector_tangent(projector: Square, group_inverse: Square, change: Square) -> Square:
     """dP of the module docstring."""
-    first = product(projector, change, group_inverse)
-    return -(first + product(group_inverse, change, projector))
+    first = dot(projector, change, group_inverse)
+    return -(first + dot(group_inverse, change, projector))
 
 
 @jax.custom_jvp
@@ -100,8 +93,8 @@ def nullspace_projector(matrix: Square, tolerance: Float[Array, ""]) -> Square:
     """
     right, left, values = null_vectors(matrix, tolerance)
     kept = (values > tolerance * values[0]).astype(matrix.dtype)
-    overlap = jnp.matmul(left.T, right, precision="highest") + jnp.diag(kept)
-    return jnp.matmul(right, jnp.linalg.solve(overlap, left.T), precision="highest")
+    overlap = dot(left.T, right) + jnp.diag(kept)
+    return dot(right, jnp.linalg.solve(overlap, left.T))
 
 
 @nullspace_projector.defjvp

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Scalar
-from qdbjax.numerics.nullspace import Square, inverse, product, projector_tangent
+from qdbjax.numerics.nullspace import Square, inverse, projector_tangent
+from qdbjax.numerics.products import dot
 
 PERRON_SQUARINGS = 64  # e^{2^64 hA}: a second eigenvalue only 1e-17 ‖A‖ away is told apart
 EXPONENTIAL_TERMS = 8  # of the exponential series: its polynomial has the eigenvectors of A whatever its accuracy
@@ -27,10 +28,10 @@ def perron_projector(matrix: Square) -> Square:
     unit = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
     power = unit
     for n in range(EXPONENTIAL_TERMS, 0, -1):
-        power = unit + product(scaled, power) / n
+        power = unit + dot(scaled, power) / n
 
     def square(_, power):
-        power = product(power, power)
+        power = dot(power, power)
         return power / jnp.max(jnp.abs(power))
 
     power = jax.lax.fori_loop(0, PERRON_SQUARINGS, square, power)

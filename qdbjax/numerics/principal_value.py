@@ -26,6 +26,7 @@ import numpy as np
 
 from qdbjax._types import Array
 from qdbjax.numerics.occupation import magnitude
+from qdbjax.numerics.products import contract
 
 STEP_OF_LOG = 0.25  # e^{-π²/h} is 7e-18, times 1e4 for (x/unit)³e^{-x/unit}
 NEAREST, DEEPEST, FARTHEST = -30.0, -50.0, 30.0  # ln of distances from marks: of the first node and the last
@@ -217,7 +218,7 @@ def _error(terms: Array, layout: _Layout) -> tuple[Array, Array]:
     last, before, ratio, earlier = _Series.of(terms, layout)
     weights, away, factors = _wider(layout)
     row = lambda x: jnp.asarray(x, terms.dtype).reshape(*x.shape, *[1] * (terms.ndim - 2))  # noqa: E731
-    sums = jnp.einsum("rn,fn...->rf...", jnp.asarray(weights, terms.dtype), terms, precision="highest")
+    sums = contract("rn,fn...->rf...", jnp.asarray(weights, terms.dtype), terms)
     kept = jnp.where((ratio > 0) & (ratio < SLOWEST), ratio, 0.0)[None]
     rest = last[None] * kept ** row(away[:, None]) / (1 - kept ** row(factors[:, None, None]))
     sums = sums + jnp.sum(rest, axis=2) * row(factors[:, None])

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from qdbjax._types import Matrix, Scalar
+from qdbjax.numerics.products import dot
 
 SQUARINGS = 60  # e^{Mt} by scaling and squaring up to ‖M‖t = 1e18
 
@@ -24,8 +25,8 @@ def expm_superoperator(matrix: Matrix, time: Scalar) -> Matrix:
 
     def step(power, n):
         def square(x):
-            product = jnp.matmul(x, x, precision="highest")
-            return product + trace[:, None] * (trace - trace @ product)[None, :] / d
+            product = dot(x, x)
+            return product + trace[:, None] * (trace - dot(trace, product))[None, :] / d
 
         return jax.lax.cond(n < halvings, square, lambda x: x, power), None
 

@@ -15,6 +15,7 @@ from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.numerics.hermitian import pack, unpack
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.numerics.nullspace import kernel_tolerance, nullspace_projector
+from qdbjax.numerics.products import dot
 from qdbjax.solvers.stationary import steady_state
 from qdbjax.states.state import State, density_matrix
 
@@ -69,7 +70,7 @@ def _asymptotic(generator: Generator, rho: Matrix) -> AsymptoticState:
     matrix = block.matrix() - generator.fastest_rate * jnp.diag(1 - same.reshape(-1))
     projector = nullspace_projector(matrix, kernel_tolerance(generator.rates.dtype))
     start = generator.spectrum.to_eigenbasis(rho)
-    final = (projector @ (pack(start) * same).reshape(-1)).reshape(d, d)
+    final = dot(projector, (pack(start) * same).reshape(-1)).reshape(d, d)
     steady = steady_state(generator)
     # A unique stationary state is where every initial state ends, however weak the links that make it so.
     unique = steady.status & int(Status.NONUNIQUE) == 0

@@ -10,6 +10,7 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, energy_liouvillian
 from qdbjax.generators.interaction_picture import rotating_matrix
+from qdbjax.numerics.products import dot
 from qdbjax.numerics.superoperator_exponential import expm_superoperator
 from qdbjax.solvers.evolution import checked_times
 from qdbjax.solvers.stationary import state_of
@@ -29,14 +30,14 @@ def _correlation(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, times:
     spectrum = generator.spectrum
     a, b = spectrum.to_eigenbasis(a), spectrum.to_eigenbasis(b)
     matrix = rotating_matrix(spectrum, generator.jumps)
-    start = (b.astype(matrix.dtype) @ rho.astype(matrix.dtype)).reshape(-1)
+    start = dot(b.astype(matrix.dtype), rho.astype(matrix.dtype)).reshape(-1)
     probe = a.T.reshape(-1).astype(matrix.dtype)
     angles = spectrum.rotating_frame_frequencies.reshape(-1)
 
     def at(time):
         slow = expm_superoperator(matrix, time)
         phases = jax.lax.complex(jnp.cos(angles * time), -jnp.sin(angles * time))
-        return jnp.sum(probe * phases * (slow @ start))
+        return jnp.sum(probe * phases * dot(slow, start))
 
     return jax.lax.map(at, times)
 
@@ -80,7 +81,7 @@ def _spectrum(generator: Generator, rho: Matrix, a: Matrix, b: Matrix, frequenci
     matrix = matrix - generator.fastest_rate.astype(matrix.dtype) * rho.reshape(-1)[:, None] * unit.reshape(-1)[None, :]
 
     def half(x, y, frequency):
-        source = y @ rho - jnp.trace(y @ rho) * rho
+        source = dot(y, rho) - jnp.trace(dot(y, rho)) * rho
         resolved = jnp.linalg.solve(-1j * frequency * jnp.eye(d * d, dtype=matrix.dtype) - matrix, source.reshape(-1))
         return jnp.sum(x.T.reshape(-1) * resolved)
 

@@ -18,6 +18,7 @@ from qdbjax.generators.flows import charge_flows, quanta_flows
 from qdbjax.generators.generator import Generator, energy_liouvillian
 from qdbjax.generators.jumps import PerBath
 from qdbjax.numerics.hermitian import pack, unpack
+from qdbjax.numerics.products import dot
 from qdbjax.solvers.breakpoints import Pieces, cut, held
 from qdbjax.solvers.integration import Account, Evolution, Integration, Times, known_start
 
@@ -28,7 +29,7 @@ def _slope(generator: Generator, rho: Matrix) -> Matrix:
     """L(ρ), ρ and result in the basis of the Hamiltonian."""
     spectrum = generator.spectrum
     framed = spectrum.to_eigenbasis(rho)
-    slope = jnp.matmul(energy_liouvillian(spectrum, generator.jumps), framed.reshape(-1), precision="highest")
+    slope = dot(energy_liouvillian(spectrum, generator.jumps), framed.reshape(-1))
     return spectrum.from_eigenbasis(slope.reshape(rho.shape))
 
 

@@ -27,6 +27,7 @@ from qdbjax.generators.interaction_picture import (
 from qdbjax.generators.jumps import AbstractJumps
 from qdbjax.numerics.hermitian import pack, real_matrix, unpack
 from qdbjax.numerics.markov import rate_matrix_vector
+from qdbjax.numerics.products import dot
 from qdbjax.solvers.breakpoints import as_breakpoints
 from qdbjax.solvers.driven_evolution import Protocol, evolve_driven
 from qdbjax.solvers.integration import (
@@ -57,7 +58,7 @@ def _in_rotating_frame(
     d = packed.shape[0]
     matrix = real_matrix(rotating_matrix(spectrum, jumps))
     y0, start = packed.reshape(-1), jnp.zeros((), elapsed.dtype)
-    field = lambda _, y: jnp.matmul(matrix, y, precision="highest")  # noqa: E731
+    field = lambda _, y: dot(matrix, y)  # noqa: E731
     ys, arrived = how.run(field, y0, start, elapsed, lambda _, y: y)
     angle = spectrum.rotating_frame_frequencies[None] * elapsed[:, None, None]
     rho = jax.vmap(unpack)(ys.reshape(-1, d, d)) * jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
@@ -140,7 +141,7 @@ def _coupled_ones(
     """
     entries, overflows = coupled_coherences(spectrum, jumps, rates, CAPACITY)
     matrix, start = rotating_matrix_on(spectrum, jumps, entries), jnp.zeros((), elapsed.dtype)
-    field = lambda _, y: jnp.matmul(matrix, y, precision="highest")  # noqa: E731
+    field = lambda _, y: dot(matrix, y)  # noqa: E731
     ys, arrived = how.run(field, entries.take(packed), start, elapsed, lambda _, y: y)
     angle = spectrum.rotating_frame_frequencies[None] * elapsed[:, None, None]
     turned = jax.vmap(lambda y: unpack(entries.put(y)))(ys) * jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))

@@ -14,6 +14,7 @@ from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.generators.interaction_picture import rotating_matrix
 from qdbjax.numerics.nullspace import kernel_tolerance
+from qdbjax.numerics.products import dot
 from qdbjax.numerics.superoperator_exponential import expm_superoperator
 
 EQUAL = 1e-9  # rates closer than this part of the largest entry share one derivative: their eigenvectors are mixed
@@ -128,10 +129,10 @@ def _decays_jvp(primals, tangents):
     values, right = jnp.linalg.eig(matrix)
     order = jnp.argsort(-jnp.real(values))
     decays, right = -jnp.real(values)[order], right[:, order]
-    slopes = -jnp.real(jnp.sum(jnp.linalg.inv(right) * jnp.matmul(change, right, precision="highest").T, axis=1))
+    slopes = -jnp.real(jnp.sum(jnp.linalg.inv(right) * dot(change, right).T, axis=1))
     size = jnp.max(jnp.abs(matrix))
     equal = (jnp.abs(decays[:, None] - decays[None, :]) <= EQUAL * size).astype(slopes.dtype)
-    return decays, jnp.matmul(equal / jnp.sum(equal, axis=1, keepdims=True), slopes, precision="highest")
+    return decays, dot(equal / jnp.sum(equal, axis=1, keepdims=True), slopes)
 
 
 @jit_if_eager

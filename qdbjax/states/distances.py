@@ -7,6 +7,7 @@ from qdbjax._types import ArrayLike, Matrix, RealVector, Scalar
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.matrix import dagger, in_frame
 from qdbjax.numerics.matrix_functions import apply_spectral, inverse_hermitian, sqrt_hermitian
+from qdbjax.numerics.products import dot
 from qdbjax.states.entropy import as_two_states
 
 
@@ -61,7 +62,7 @@ def _sign(matrix: Matrix) -> Matrix:
 
 @_sign.defjvp
 def _sign_jvp(primals, tangents):
-    polar = lambda a: a @ inverse_hermitian(sqrt_hermitian(a @ a))  # noqa: E731
+    polar = lambda a: dot(a, inverse_hermitian(sqrt_hermitian(dot(a, a))))  # noqa: E731
     return _sign(primals[0]), jax.jvp(polar, primals, tangents)[1]
 
 
@@ -109,8 +110,8 @@ def _root_and_slopes(rho: Matrix, sigma: Matrix) -> tuple[Scalar, Matrix, Matrix
     """√F, X_σρ and X_ρσ of the docstring of `fidelity`."""
     values, left, right = _singular_values(rho, sigma)
     weights = jnp.where(values > 0, 1 / jnp.where(values > 0, values, 1.0), 0.0).astype(left.dtype)
-    roots = _root(sigma) @ right, _root(rho) @ left
-    toward_rho, toward_sigma = ((x * weights[None, :]) @ dagger(x) for x in roots)
+    roots = dot(_root(sigma), right), dot(_root(rho), left)
+    toward_rho, toward_sigma = (dot(x * weights[None, :], dagger(x)) for x in roots)
     return jnp.sum(values), toward_rho, toward_sigma
 
 
@@ -137,7 +138,7 @@ def _singular_values(rho: Matrix, sigma: Matrix) -> tuple[RealVector, Matrix, Ma
     roots of the eigenvalues of C†C = √σρ√σ have half of them; and no second kind of LAPACK call, which can deadlock a
     two-core machine in a batched program.
     """
-    product = _root(rho) @ _root(sigma)
+    product = dot(_root(rho), _root(sigma))
     nothing = jnp.zeros_like(product)
     values, vectors = jnp.linalg.eigh(jnp.block([[nothing, product], [dagger(product), nothing]]))
     d = rho.shape[0]

@@ -10,6 +10,7 @@ from qdbjax._status import Status, explain, raise_flag, record
 from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, StatusCode
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
+from qdbjax.numerics.products import dot
 from qdbjax.states.generalized_gibbs_state import canonical_covariance, normalized_exponential
 from qdbjax.states.gibbs_state import GibbsState, finite_inverse, gibbs
 from qdbjax.systems import System, as_system
@@ -90,7 +91,7 @@ def _count_particles(state: GibbsState, number: Matrix, potential: Scalar) -> Gr
         grand_potential=state.free_energy,
         energy=state.energy + potential * mean,
         number=mean,
-        number_variance=jnp.real(jnp.sum((centred @ centred).T * state.density_matrix)),
+        number_variance=jnp.real(jnp.sum(dot(centred, centred).T * state.density_matrix)),
         entropy=state.entropy,
         heat_capacity=state.heat_capacity,
     )
@@ -142,7 +143,7 @@ def _microcanonical(system: System, energy: Scalar, width: Scalar) -> Microcanon
     hamiltonian = jnp.asarray(system.hamiltonian)
     unit = jnp.eye(system.dimension, dtype=energy.dtype)
     offset = (hamiltonian - (energy * unit).astype(hamiltonian.dtype)) / width.astype(hamiltonian.dtype)
-    rho, _, entropy = normalized_exponential(-0.5 * jnp.matmul(offset, offset, precision="highest"))
+    rho, _, entropy = normalized_exponential(-0.5 * dot(offset, offset))
     empty = ~(jnp.min(jnp.abs(eigh(offset)[0])) <= WIDTHS)
     blank = lambda x: jnp.where(empty, jnp.full_like(x, jnp.nan), x)  # noqa: E731
     mean = energy + width * jnp.real(jnp.sum(offset.T * rho))

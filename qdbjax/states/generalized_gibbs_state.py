@@ -15,6 +15,7 @@ from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.eigensystem import eigh
 from qdbjax.numerics.matrix import dagger
 from qdbjax.numerics.matrix_functions import expm_hermitian
+from qdbjax.numerics.products import dot
 from qdbjax.systems import System
 
 Charges = Inexact[Array, "charge d d"]
@@ -198,7 +199,7 @@ def _commuting_values(charges: Charges) -> tuple[Float[Array, "charge d"], Matri
     ratios = jnp.asarray(np.cos(1.0 + np.arange(charges.shape[0])), size.dtype)
     weights = ratios / jnp.where(size > 0, size, 1.0)
     _, basis = eigh(jnp.sum(weights.astype(charges.dtype)[:, None, None] * charges, axis=0))
-    framed = dagger(basis)[None] @ charges @ basis[None]
+    framed = dot(dagger(basis)[None], charges, basis[None])
     return jnp.real(jnp.diagonal(framed, axis1=1, axis2=2)), basis
 
 
@@ -244,13 +245,13 @@ def _search(values: Float[Array, "charge d"]) -> Numbers:
     shorter = jnp.asarray(2.0 ** -np.arange(HALVINGS), values.dtype)
 
     def height(multipliers):
-        return jax.nn.logsumexp(-multipliers @ values)
+        return jax.nn.logsumexp(dot(-multipliers, values))
 
     def step(_, multipliers):
-        weights = jax.nn.softmax(-multipliers @ values)
-        mean = values @ weights
+        weights = jax.nn.softmax(dot(-multipliers, values))
+        mean = dot(values, weights)
         centred = values - mean[:, None]
-        move = _solve((centred * weights[None]) @ centred.T, mean)
+        move = _solve(dot(centred * weights[None], centred.T), mean)
         move = jnp.where(jnp.all(jnp.isfinite(move)), move, 0.0)
         gain = jnp.sum(move * mean)
         candidates = multipliers[None, :] + shorter[:, None] * move[None, :]

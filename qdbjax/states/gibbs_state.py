@@ -11,6 +11,7 @@ from qdbjax._types import Array, ArrayLike, Matrix, RealVector, Scalar
 from qdbjax.baths.temperature import one_temperature
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.matrix_functions import expm_hermitian
+from qdbjax.numerics.products import dot
 from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
 
@@ -93,7 +94,7 @@ def _gibbs(system: System, beta: Scalar) -> GibbsState:
     ground, members = _extreme_level(levels, beta)
     rho = jnp.where(frozen, ground, thermal)
     excess = jnp.real(jnp.sum(shifted.T * rho))
-    square = jnp.real(jnp.sum((shifted @ shifted).T * rho))
+    square = jnp.real(jnp.sum(dot(shifted, shifted).T * rho))
     log_shifted = jnp.log(jnp.where(frozen, members, partition))
     energy = excess + reference
     safe = jnp.where(beta == 0, 1.0, finite)

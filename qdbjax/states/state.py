@@ -19,6 +19,7 @@ from qdbjax._types import Array, ArrayLike, Bool, Float, Matrix, RealVector
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.hermitian import Packed, is_positive, pack
 from qdbjax.numerics.matrix import diagonal_matrix
+from qdbjax.numerics.products import contract
 from qdbjax.systems import Spectrum
 
 
@@ -133,7 +134,7 @@ def expect(state: StateLike, observable: ArrayLike) -> Float[Array, "..."]:
 
 @jit_if_eager
 def _expect(rho: Array, operator: Matrix) -> Array:
-    return jnp.real(jnp.einsum("...ij,ji->...", rho, operator.astype(rho.dtype)))
+    return jnp.real(contract("...ij,ji->...", rho, operator.astype(rho.dtype)))
 
 
 def as_state(value: StateLike, spectrum: Spectrum) -> State:

@@ -23,6 +23,7 @@ from qdbjax.baths.noise_integrals import noise_panels, positive_scale, resolved,
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.numerics.matrix import diagonal_matrix
 from qdbjax.numerics.matrix_functions import EXPONENTIAL, exp_second_difference, inverse_frechet
+from qdbjax.numerics.products import contract, dot
 from qdbjax.states.mean_force_state import MeanForce
 from qdbjax.systems import Spectrum, System, as_system, diagonalize
 
@@ -127,11 +128,11 @@ def _change(levels: Spectrum, exponents: RealVector, beta: Scalar, bath: Bath) -
         weights = jnp.asarray(bath.correlation, common)
     coupling = jnp.stack(couplings).astype(common)
     mixing = (-beta.astype(common) * levels.mixing.astype(common))[None]
-    mixing_coupling = mixing @ coupling
+    mixing_coupling = dot(mixing, coupling)
     left = jnp.stack([coupling, mixing_coupling, coupling, coupling])
-    right = jnp.stack([coupling, coupling, mixing_coupling, coupling @ mixing])
-    right = jnp.einsum("sab,tbkn->tsakn", jnp.stack([weights.astype(common), weights.T.astype(common)]), right)
-    return jnp.einsum("tsmkn,tamk,tsakn->mn", tables.astype(common), left, right)
+    right = jnp.stack([coupling, coupling, mixing_coupling, dot(coupling, mixing)])
+    right = contract("sab,tbkn->tsakn", jnp.stack([weights.astype(common), weights.T.astype(common)]), right)
+    return contract("tsmkn,tamk,tsakn->mn", tables.astype(common), left, right)
 
 
 def _tables(exponents: RealVector, beta: Scalar, bath: Bath) -> Array:
@@ -157,7 +158,7 @@ def _tables(exponents: RealVector, beta: Scalar, bath: Bath) -> Array:
         one, none = jnp.ones_like(value), jnp.zeros_like(value)
         tangents = [jnp.stack([one if n == place else none for n in range(3)]) for place in range(3)]
         slopes = jax.vmap(slope)(*tangents)
-        return total + jnp.concatenate([value[None], slopes]) @ weights, None
+        return total + dot(jnp.concatenate([value[None], slopes]), weights), None
 
     start = jnp.zeros((4, *shape[:-1]), exponents.dtype)
     # Checkpointed: reverse mode would keep every node of d³ tables.

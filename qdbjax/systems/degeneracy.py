@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from qdbjax._types import Array, Bool, BoolMatrix, Float, Int, RealVector, Scalar
 from qdbjax.numerics.grouping import any_linked, connected, group_labels, group_means, linked, smallest_gap
 from qdbjax.numerics.matrix import largest
+from qdbjax.numerics.products import dot
 
 Coupled = Bool[Array, "channel d d"]
 
@@ -57,9 +58,9 @@ def same_level(
     def driven(pairs):
         """Coherences within the window that are fed by some of the given ones, which feed themselves."""
         source = pairs.astype(jnp.float32)[None]
-        gain = channels @ source @ jnp.swapaxes(channels, 1, 2)
-        loss = jnp.swapaxes(channels, 1, 2) @ channels
-        mixed = jnp.sum(gain + loss @ source + source @ loss, axis=0)
+        gain = dot(channels, source, jnp.swapaxes(channels, 1, 2))
+        loss = dot(jnp.swapaxes(channels, 1, 2), channels)
+        mixed = jnp.sum(gain + dot(loss, source) + dot(source, loss), axis=0)
         return near & (pairs | (mixed > 0.5))
 
     unit = jnp.eye(energies.shape[0], dtype=bool)

@@ -15,6 +15,7 @@ from qdbjax.numerics.barrier import materialize
 from qdbjax.numerics.eigensystem import eigensystem
 from qdbjax.numerics.hermitian import is_hermitian
 from qdbjax.numerics.matrix import diagonal_matrix, entrywise, in_frame, largest
+from qdbjax.numerics.products import dot
 from qdbjax.systems import degeneracy
 from qdbjax.systems.system import System
 
@@ -155,7 +156,7 @@ class Spectrum(eqx.Module):
         """
         basis = jnp.asarray(self.basis, superoperator.dtype)
         frame = jnp.kron(basis, basis.conj())
-        return frame @ superoperator @ frame.conj().T
+        return dot(frame, superoperator, frame.conj().T)
 
 
 @jit_if_eager

@@ -23,6 +23,7 @@ from qdbjax._types import Array, ArrayLike, Float, RealVector
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.nullspace import inverse
+from qdbjax.numerics.products import dot
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import State, StateLike
 from qdbjax.thermodynamics.counters import Counter, all_counters, counter, stack_counters, weight_polynomial
@@ -34,7 +35,7 @@ Classes = tuple[np.ndarray, np.ndarray]  # bath and charge of every class of jum
 
 
 def _apply(matrix: Array, vector: Array) -> Array:
-    return jnp.matmul(matrix, vector, precision="highest")
+    return dot(matrix, vector)
 
 
 def _derivative(space: CountingSpace, classes: Classes, counters: Counter, powers: Powers) -> Array:

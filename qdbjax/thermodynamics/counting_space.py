@@ -20,6 +20,7 @@ from qdbjax.generators.block import Block, blocks, whole_block
 from qdbjax.generators.jumps import AbstractJumps, channel_charges, jump_superoperator
 from qdbjax.numerics.hermitian import pack, real_matrix
 from qdbjax.numerics.markov import off_diagonal
+from qdbjax.numerics.products import dot
 from qdbjax.solvers.degenerate_block import block_rows
 from qdbjax.systems import Spectrum
 
@@ -105,7 +106,7 @@ def block_space(spectrum: Spectrum, jumps: AbstractJumps, rho: Matrix, powers: i
     mean = real_matrix(whole.inside(mean).reshape(d * d, d * d))[None]
     for _ in range(powers):
         last = tables[-1]
-        tables.append(jnp.matmul(mean, last, precision="highest") - jnp.matmul(last, mean, precision="highest"))
+        tables.append(dot(mean, last) - dot(last, mean))
     state = pack(rho).reshape(-1)
     trace = jnp.eye(d, dtype=state.dtype).reshape(-1)
     scale = rate_scale(whole.matrix())

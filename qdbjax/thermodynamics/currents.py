@@ -21,6 +21,7 @@ from qdbjax.numerics.entries import stack, unstack
 from qdbjax.numerics.hermitian import unpack
 from qdbjax.numerics.markov import rate_matrix_vector
 from qdbjax.numerics.matrix import LayoutMatrix
+from qdbjax.numerics.products import contract, dot
 from qdbjax.solvers import SteadyState
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.entropy import logarithm
@@ -193,8 +194,8 @@ def _mixes_levels(generator: Generator, charge: Matrix) -> Bool[Array, ""]:
 def _flows_of(generator: Generator, state: State, number: Matrix) -> PerBath:
     """Tr[N D_b(ρ)] for any N, from the dissipators as matrices."""
     rho = generator.spectrum.from_eigenbasis(state.energy_density_matrix)
-    changes = (generator.dissipators() @ rho.reshape(-1)).reshape(-1, *rho.shape)
-    return jnp.real(jnp.einsum("mn,bnm->b", jnp.asarray(number, rho.dtype), changes))
+    changes = dot(generator.dissipators(), rho.reshape(-1)).reshape(-1, *rho.shape)
+    return jnp.real(contract("mn,bnm->b", jnp.asarray(number, rho.dtype), changes))
 
 
 def particle_currents(generator: Generator, state: StateLike | None = None, number: ArrayLike | None = None) -> PerBath:
@@ -278,7 +279,7 @@ def _energy_and_entropy(generator: Generator, state: State) -> tuple[PerBath, Fl
     if not state.within_levels:
         energy = of_state_where_degenerate(generator, _energy_of_block, plain_energy, state, dense=False)
         rho, liouvillian = state.energy_density_matrix, energy_liouvillian(generator.spectrum, generator.jumps)
-        change = jnp.matmul(liouvillian, rho.reshape(-1), precision="highest").reshape(rho.shape)
+        change = dot(liouvillian, rho.reshape(-1)).reshape(rho.shape)
         return energy, -logarithm(rho).expectation(change)
     change, empty = rate_matrix_vector(generator.total_rates, state.populations), state.populations <= 0
     logarithms = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1.0, state.populations)))

@@ -11,6 +11,7 @@ from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, dissipator_matrix
 from qdbjax.generators.jumps import PerBath, dressed_hamiltonian
 from qdbjax.numerics.matrix import batched_matmul, dagger
+from qdbjax.numerics.products import dot
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.entropy import Logarithm, logarithm, von_neumann_entropy
 from qdbjax.states.state import State, StateLike
@@ -63,7 +64,7 @@ def _changes(generator: Generator, rho: Matrix) -> tuple[Matrix, list[Matrix]]:
     by_bath = []
     for pair in jumps.channels(spectrum):
         matrix = dissipator_matrix(*pair, spectrum)
-        by_bath.append(jnp.matmul(matrix, rho.reshape(-1), precision="highest").reshape(rho.shape))
+        by_bath.append(dot(matrix, rho.reshape(-1)).reshape(rho.shape))
     return product + dagger(product), by_bath
 
 

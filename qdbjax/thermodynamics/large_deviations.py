@@ -15,6 +15,7 @@ from qdbjax.numerics.hermitian import real_matrix
 from qdbjax.numerics.markov import off_diagonal
 from qdbjax.numerics.matrix import batched_matmul
 from qdbjax.numerics.perron import perron_eigenvalue
+from qdbjax.numerics.products import dot
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import StateLike
 from qdbjax.systems import Spectrum
@@ -71,7 +72,7 @@ def _tilted_block(spectrum: Spectrum, jumps: AbstractJumps, energy: RealVector, 
 
 @jit_if_eager
 def _generating_function(generator: Generator, counters: Counter, fields: RealVector) -> Scalar:
-    energy, particles = fields @ counters.energy, fields @ counters.particles
+    energy, particles = dot(fields, counters.energy), dot(fields, counters.particles)
     simple = perron_eigenvalue(_tilted_rates(generator, energy, particles))
     return where_degenerate(generator.spectrum, generator.jumps, _tilted_block, simple, energy, particles)
 

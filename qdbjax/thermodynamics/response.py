@@ -15,6 +15,7 @@ from qdbjax.generators.block import blocks
 from qdbjax.generators.generator import Generator, check_generator
 from qdbjax.generators.jumps import PerBath
 from qdbjax.numerics.matrix import batched_matmul, dagger
+from qdbjax.numerics.products import contract
 from qdbjax.solvers import correlation_spectrum
 from qdbjax.solvers.stationary import state_of
 from qdbjax.states.state import State, StateLike
@@ -278,7 +279,7 @@ def _kubo(generator: Generator, state: State) -> Array:
 
     integrals = jax.vmap(lambda a: jax.vmap(lambda b: spectrum_at_zero(a, b))(in_given_basis))(in_given_basis)
     own = jnp.stack(charges).astype(rho.dtype)
-    equal_times = jnp.real(jnp.einsum("bikl,jlm,mk->bij", operators.astype(rho.dtype), own, rho))
+    equal_times = jnp.real(contract("bikl,jlm,mk->bij", operators.astype(rho.dtype), own, rho))
     baths, kinds = operators.shape[:2]
     same_bath = jnp.eye(baths, dtype=equal_times.dtype)[:, None, :, None]
     return -0.5 * integrals - (equal_times[:, :, None, :] * same_bath).reshape(baths * kinds, baths * kinds)
