@@ -24,14 +24,13 @@ def check(found, recorded):
 @pytest.mark.parametrize("d", [3, 8])
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in EVERYDAY)) for n in PROGRAMS])
 def test_instructions_given_to_the_compiler(name, d, mode):
-    check(instructions(lowered(name, d, mode)), TABLE[f"{name}, d = {d}, {mode}"]["given"])
+    """Their number, and that every product asks for all digits, those of other libraries too.
 
-
-@pytest.mark.parametrize("mode", ["value", "gradient"])
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in EVERYDAY)) for n in PROGRAMS])
-def test_every_product_asks_for_all_digits(name, mode):
-    """Those of other libraries too: where none is asked for, an accelerator keeps ten bits of a single precision."""
-    assert "precision = [DEFAULT" not in lowered(name, 8, mode).as_text()
+    Where none is asked for, an accelerator keeps ten bits of a number in single precision.
+    """
+    program = lowered(name, d, mode)
+    assert "precision = [DEFAULT" not in program.as_text()
+    check(instructions(program), TABLE[f"{name}, d = {d}, {mode}"]["given"])
 
 
 @pytest.mark.slow
