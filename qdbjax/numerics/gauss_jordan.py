@@ -1,8 +1,8 @@
 """Inverse of small real matrices by Gauss-Jordan exchange with partial pivoting, and how well they are conditioned.
 
 An exchange step at (k, k) makes x_k a function of y_k in y = A x; rows are interchanged before, so that y_k is the
-largest entry that is left. After n of them x = T P y with P y = y[order], so that A⁻¹ = T P. On a
-processor no library is called, which takes longer (n = 16: 9 µs a matrix of a batch, the loop 5).
+largest entry that is left. After n of them x = T P y with P y = y[order], so that A⁻¹ = T P. On a processor no library
+is called: it takes longer (n = 16: 9 µs a matrix of a batch, the loop 5).
 """
 
 import equinox as eqx
