@@ -211,13 +211,13 @@ def test_recurrent_classes():
         assert number == count
 
 
-def test_recurrent_classes_of_many_states(rng):
-    """Graphs of 24 states in one batch against strongly connected components of SciPy.
+@pytest.mark.parametrize("d", [5, 8, 24])
+def test_recurrent_classes_of_any_graph(rng, d):
+    """Graphs in one batch against strongly connected components of SciPy.
 
     All linked, few links, a ring longer than what is asked first, one without its last link, two rings, a state 0 that
     is left for good, one that is never left, none.
     """
-    d = 24
     shift = np.roll(np.eye(d, dtype=bool), 1, axis=0)
     open_ring, two_rings, left, absorbing = shift.copy(), shift.copy(), np.ones((d, d), bool), np.ones((d, d), bool)
     open_ring[0, -1] = False
