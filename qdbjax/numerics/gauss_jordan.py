@@ -47,7 +47,7 @@ def _times(matrix: Square, vector: Vector) -> Vector:
     return jnp.sum(matrix * vector[None, :], axis=1)
 
 
-def _row(values: Array, at: Int[Array, ""]) -> Array:
+def _row(values: Array, at: int | Int[Array, ""]) -> Array:
     return jax.lax.dynamic_index_in_dim(values, at, 0, keepdims=False)
 
 

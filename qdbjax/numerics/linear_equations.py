@@ -17,6 +17,7 @@ from qdbjax.numerics.gauss_jordan import Inverse, invert
 
 Square = Float[Array, "n n"]
 Vector = Float[Array, " n"]
+Sources = Float[Array, "n *sources"]
 INVERTED = 16  # largest number of unknowns for which the inverse is formed; at 36 LU takes 15 µs, the inverse 40
 
 
@@ -51,7 +52,7 @@ def _solved(lower_upper: Square, permutation: Array, source: Vector) -> Vector:
     return solve_triangular(lower_upper, y)
 
 
-def _solved_transposed(lower_upper: Square, permutation: Array, source: Vector) -> Vector:
+def _solved_transposed(lower_upper: Square, permutation: Array, source: Sources) -> Sources:
     y = solve_triangular(lower_upper, source, trans=1)
     y = solve_triangular(lower_upper, y, trans=1, lower=True, unit_diagonal=True)
     return jnp.zeros_like(y).at[permutation].set(y, unique_indices=True)
