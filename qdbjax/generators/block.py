@@ -93,10 +93,10 @@ def in_cells(
     """function(*operands) in the cells of a batch where the condition holds, `plain` in all others, which cost nothing.
 
     operands: the first one a Spectrum. Cells are worked on in blocks of about 64 MB of matrices, up to four levels in
-    blocks of `cached` cells that stay in the cache of a processor, with the cells along the last axis. A block is
-    computed whole, however few cells fill it: a million cells of a ring of which a tenth has equal levels take 44 ms in
-    one block on an H100, 4.7 ms in blocks of 2¹⁵. Equations whose levels all count as one are asked for in every cell,
-    and have no such limit there.
+    blocks of `cached` cells (by default as many as stay in the cache of a processor) with the cells along the last
+    axis. A block is computed whole, however few cells fill it: a million cells of a ring of which a tenth has equal
+    levels take 44 ms in one block on an H100, 4.7 ms in blocks of 2¹⁵. Equations whose levels all count as one are
+    asked for in every cell, and have no such limit there.
     """
     spectrum, d = operands[0], operands[0].energies.shape[-1]
     entries = max(d * d, block_room(spectrum))

@@ -1,8 +1,8 @@
 """Products and contractions of arrays to the last digit.
 
 An accelerator multiplies matrices of single precision with ten bits of the mantissa (TF32) unless it is told otherwise:
-a Hamiltonian summed up of fields and operators was wrong by 3e-4 on an H100. All products of the package are therefore
-written with these two functions, or with `LayoutMatrix`, which uses them.
+heat currents of a batch of spin chains were wrong by 3e-4 on an H100. All products of the package are therefore written
+with these two functions, or with `LayoutMatrix`, which uses them.
 """
 
 from typing import Any
