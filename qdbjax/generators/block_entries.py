@@ -5,11 +5,13 @@ m <= n and Im ρ_nm for m > n.
 """
 
 import equinox as eqx
+import equinox.internal as eqxi
 import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, Bool, BoolMatrix, Float, Int, RealVector
 from qdbjax.numerics.hermitian import Packed
+from qdbjax.numerics.linear_equations import INVERTED
 
 Entry = Float[Array, " n"]
 
@@ -37,6 +39,17 @@ class AllEntries(eqx.Module):
     def put(self, vector: Entry) -> Packed:
         """The packed matrix of a vector, zero elsewhere."""
         return vector.reshape(self.dimension, self.dimension)
+
+    def in_use_anywhere(self, same: BoolMatrix) -> Entry | None:
+        """Entries (n,) between levels that count as one in any cell of a batch, the same for all cells; None for all.
+
+        same: whether levels count as one (d, d), in this cell.
+        """
+        d = self.dimension
+        if d < 3 or d * d > INVERTED:  # a block of two levels is asked for where they count as one
+            return None
+        pairs = [[eqxi.unvmap_any(same[m, n]) if m != n else np.True_ for n in range(d)] for m in range(d)]
+        return jnp.stack([jnp.asarray(pair) for row in pairs for pair in row])
 
     def outer(self, left: RealVector) -> Entry:
         """v_m v_n at each entry (m, n)."""
@@ -85,6 +98,10 @@ class SomeEntries(eqx.Module):
         d = self.dimension
         empty = jnp.zeros((d * d,), vector.dtype)
         return empty.at[self.place].set(vector, mode="drop", unique_indices=True).reshape(d, d)
+
+    def in_use_anywhere(self, same: BoolMatrix) -> Entry:
+        """Places (n,) that are in use in any cell of a batch, the same for all cells."""
+        return jnp.arange(self.place.shape[0]) < eqxi.unvmap_max(jnp.sum(self.filled))
 
     def outer(self, left: RealVector) -> Entry:
         """v_m v_n at each entry (m, n), 1 at empty places."""

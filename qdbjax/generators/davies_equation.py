@@ -13,6 +13,7 @@ from qdbjax._checks import as_scalar, is_traced
 from qdbjax._status import Status, raise_flag
 from qdbjax._types import Array, ArrayLike, BathRates, Bool, DType, Inexact, Matrix, Rates, StatusCode
 from qdbjax.baths import AbstractBath, LocalTemperature, lamb_matrix, map_stacked, noise_roots, value_and_slope_at_level
+from qdbjax.baths.abstract import diagonal_table
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.generators.bath_jumps import AbstractBathJumps, bath_operators, commutator_with_mixing
 from qdbjax.generators.generator import Generator, assemble
@@ -25,6 +26,7 @@ from qdbjax.generators.inputs import (
     shift_status,
 )
 from qdbjax.generators.jumps import Channels
+from qdbjax.numerics.barrier import optimization_barrier_cond
 from qdbjax.numerics.entries import stack
 from qdbjax.numerics.matrix import LayoutMatrix, batched_matmul, dagger, every, squared
 from qdbjax.numerics.pairs import antisymmetric_tables
@@ -207,12 +209,6 @@ class DaviesJumps(AbstractBathJumps):
             status = status | shift_status(shift_frequencies(spectrum), self.baths)
         return rates, status | raise_flag(unphysical, Status.UNPHYSICAL_BATH)
 
-    def rates(self, spectrum: Spectrum) -> Rates:
-        # `checked_rates` serves every cell of a batch and is fast; this serves the few with degenerate levels, so the
-        # program is kept small: whole arrays, and baths of one kind compiled once.
-        frame = _Frame.of(spectrum, entries=False)
-        return stack(map_stacked(lambda bath: self._rates(spectrum, frame, bath), self.baths))
-
     def amplitudes(self, spectrum: Spectrum) -> tuple[Channels, ...]:
         """√γ_a(ω)∘S_a of each bath; 0 where γ is not finite and positive, which `checked_rates` flags."""
         frequencies = jnp.where(spectrum.same_level, 0.0, spectrum.noise_frequencies)
@@ -255,7 +251,9 @@ class DaviesJumps(AbstractBathJumps):
             # Where γ(0) is infinite and the coupling vanishes their product is 0, not inf·0 = NaN.
             uncoupled = divergent_entries(spectrum, bath)[1]
             frequencies = jnp.where(uncoupled, 1.0, frequencies)
-        noise, slope = jax.jvp(bath.noise_matrix, (frequencies,), (jnp.ones_like(frequencies),))
+        # Without the barrier XLA computes the noise anew, and fills no vector, in each complex product with it.
+        total = jnp.sum(spectrum.energies)
+        noise, slope = optimization_barrier_cond(_noise_and_slope, total == total, bath, frequencies)
         noise, slope = (jnp.where(uncoupled, 0.0, table) for table in (noise, slope))
         if bath.correlation is None:
             weights = squared(framed)[None]
@@ -264,6 +262,23 @@ class DaviesJumps(AbstractBathJumps):
             # Complete positivity rests on one γ for the whole cluster: no variation inside it.
             slope = jnp.zeros_like(slope)
         return framed, _dressed(framed, noise, slope, spectrum)
+
+
+def _noise_and_slope(bath: AbstractBath, frequencies: Array) -> tuple[Array, Array]:
+    """γ_ab(ω) and dγ_ab/dω (k, k, d, d) at an antisymmetric matrix of frequencies (d, d)."""
+    d = frequencies.shape[0]
+    below = np.where(np.tri(d, k=-1, dtype=bool), -1.0, 1.0)
+
+    def noise(at):
+        # A frequency at which γ is infinite may have been replaced in one direction of a transition alone.
+        if bath.correlation is not None or not bath.finite_at_zero:
+            return bath.noise_matrix(at)
+        return diagonal_table(antisymmetric_tables(bath.noise_pairs, at))
+
+    # A frequency and its opposite move together: below the diagonal the change is minus the slope.
+    direction = jnp.asarray(below, frequencies.dtype)
+    value, change = jax.jvp(noise, (frequencies,), (direction,))
+    return value, change * direction.astype(change.dtype)[None, None]
 
 
 def _independent(framed: Channels, correlation: Inexact[Array, "k k"], frequencies: Array) -> Channels:

@@ -55,10 +55,6 @@ class AbstractJumps(eqx.Module):
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
         """Rates (bath, to, from), zero diagonal, and what is wrong with them."""
 
-    def rates(self, spectrum: Spectrum) -> Rates:
-        """Rates (bath, to, from), zero diagonal."""
-        return self.checked_rates(spectrum)[0]
-
     def hamiltonian_shift(self, spectrum: Spectrum) -> Matrix | None:
         """H_LS (d, d), energy, in the energy eigenbasis, nonzero between equal levels only; None if there is none."""
         return None

@@ -11,12 +11,14 @@ What has no rule below goes through `jax.vmap`, right and slower.
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
 from jax import lax
+
+from qdbjax.numerics.short_reduction import is_short_reduction, reduce_in_halves
 
 Value = tuple[Any, bool]  # an array, and whether its last axis is that of the cells
 Each = TypeVar("Each")  # what stands for each operand: a Value, or whether it has that axis
@@ -30,13 +32,24 @@ SAME_AXES = """
     argmax argmin cumlogsumexp cummax cummin cumprod cumsum reduce_and reduce_max reduce_min reduce_or reduce_prod
     reduce_sum rev split squeeze unstack
 """
-UNROLLED = 16
+UNROLLED = 16  # largest number of terms of a product, and of entries to choose from, that are written out
 JOINS = frozenset(("concatenate", "stack"))
 OVER_ALL = {"unvmap_any": jnp.any, "unvmap_all": jnp.all, "unvmap_max": jnp.max}  # of equinox, over the cells too
 # Derivatives are taken before: a rule for them has done its work.
 CALLS = frozenset(
     ("jit", "pjit", "checkpoint", "remat", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call")
 )
+
+
+class _Block(NamedTuple):
+    """What the cells of a block share.
+
+    cells: how many there are.
+    true: True, which XLA cannot know, for barriers (`numerics.barrier`).
+    """
+
+    cells: int
+    true: jax.Array
 
 
 def over_cells(function: Callable, batched: Sequence[bool], cells: int) -> Callable:
@@ -56,7 +69,9 @@ def over_cells(function: Callable, batched: Sequence[bool], cells: int) -> Calla
             (jnp.moveaxis(x, 0, -1), True) if is_batched else (x, False)
             for x, is_batched in zip(operands, batched, strict=True)
         ]
-        return [jnp.moveaxis(x, -1, 0) for x in _wide(_evaluate(traced, given, cells), cells)]
+        positive = jnp.real(next(x for x, is_wide in given if is_wide).reshape(-1)[0]).astype(jnp.float32) > 0
+        block = _Block(cells, positive | ~positive)
+        return [jnp.moveaxis(x, -1, 0) for x in _wide(_evaluate(traced, given, block), cells)]
 
     return run
 
@@ -72,7 +87,7 @@ def _wide(values: Sequence[Value], cells: int, where: Sequence[bool] | None = No
     return [wide(x) if is_asked and not is_wide else x for (x, is_wide), is_asked in zip(values, asked, strict=True)]
 
 
-def _evaluate(traced: Any, values: Sequence[Value], cells: int) -> list[Value]:
+def _evaluate(traced: Any, values: Sequence[Value], block: _Block) -> list[Value]:
     """The results of a closed jaxpr."""
     known = dict(zip(traced.jaxpr.constvars, ((x, False) for x in traced.consts), strict=True))
     known |= dict(zip(traced.jaxpr.invars, values, strict=True))
@@ -84,22 +99,22 @@ def _evaluate(traced: Any, values: Sequence[Value], cells: int) -> list[Value]:
         return known[variable]
 
     for equation in traced.jaxpr.eqns:
-        found = _apply(equation, [read(variable) for variable in equation.invars], cells)
+        found = _apply(equation, [read(variable) for variable in equation.invars], block)
         known |= dict(zip(equation.outvars, found, strict=True))
     return [read(variable) for variable in traced.jaxpr.outvars]
 
 
-def _apply(equation: Any, values: list[Value], cells: int) -> list[Value]:
+def _apply(equation: Any, values: list[Value], block: _Block) -> list[Value]:
     """The results of one equation."""
-    name, names = equation.primitive.name, equation.params
+    name, names, cells = equation.primitive.name, equation.params, block.cells
     if name in CALLS:
-        return _evaluate(_closed(names), values, cells)
+        return _evaluate(_closed(names), values, block)
     if name == "custom_linear_solve":
-        return _evaluate(names["jaxprs"].solve, _of_solve(names, values), cells)
+        return _evaluate(names["jaxprs"].solve, _of_solve(names, values), block)
     if name in OVER_ALL:
         return [(OVER_ALL[name](values[0][0]), False)]
     if name in CONTROL:
-        return CONTROL[name](names, values, cells)
+        return CONTROL[name](names, values, block)
     arrays, wide = [x for x, _ in values], [is_wide for _, is_wide in values]
 
     def bind(*operands):
@@ -110,6 +125,8 @@ def _apply(equation: Any, values: list[Value], cells: int) -> list[Value]:
         return [(x, False) for x in bind(*arrays)]
     if name in ELEMENTWISE.split():
         found = bind(*_of_one_shape([v.aval.shape for v in equation.invars], values, cells))
+    elif is_short_reduction(name, arrays[0].shape, names):
+        found = [reduce_in_halves(name, arrays[0], names["axes"], block.true)]
     elif name in SAME_AXES.split():
         found = bind(*arrays)
     elif name in JOINS:
@@ -269,7 +286,7 @@ def _settled(start: Sequence[bool], after: Callable) -> list[bool]:
         wide = then
 
 
-def _while(names: dict, values: list[Value], cells: int) -> list[Value]:
+def _while(names: dict, values: list[Value], block: _Block) -> list[Value]:
     """A loop that ends for each cell when its own condition says so: cells that have ended keep their values."""
     of_condition = values[: names["cond_nconsts"]]
     of_body = values[names["cond_nconsts"] :][: names["body_nconsts"]]
@@ -277,13 +294,13 @@ def _while(names: dict, values: list[Value], cells: int) -> list[Value]:
     wide = _carried_wide(names, [is_wide for _, is_wide in values])
 
     def condition(carry):
-        return _evaluate(names["cond_jaxpr"], [*of_condition, *zip(carry, wide, strict=True)], cells)[0][0]
+        return _evaluate(names["cond_jaxpr"], [*of_condition, *zip(carry, wide, strict=True)], block)[0][0]
 
     def body(carry):
-        found = _evaluate(names["body_jaxpr"], [*of_body, *zip(carry, wide, strict=True)], cells)
-        return _wide(found, cells, wide)
+        found = _evaluate(names["body_jaxpr"], [*of_body, *zip(carry, wide, strict=True)], block)
+        return _wide(found, block.cells, wide)
 
-    first = _wide(start, cells, wide)
+    first = _wide(start, block.cells, wide)
     if jax.eval_shape(condition, first).ndim == 0:
         return list(zip(lax.while_loop(condition, body, first), wide, strict=True))
 
@@ -304,7 +321,7 @@ def _scan_parts(names: dict, values: list[Each]) -> list[list[Each]]:
     return [values[: names["num_consts"]], values[names["num_consts"] : carried], values[carried:]]
 
 
-def _scan(names: dict, values: list[Value], cells: int) -> list[Value]:
+def _scan(names: dict, values: list[Value], block: _Block) -> list[Value]:
     fixed, start, over = _scan_parts(names, values)
     carried = len(start)
     shared = lambda some: [is_wide for _, is_wide in some]  # noqa: E731
@@ -313,12 +330,12 @@ def _scan(names: dict, values: list[Value], cells: int) -> list[Value]:
 
     def step(carry, each):
         slices = zip(each, shared(over), strict=True)
-        found = _evaluate(names["jaxpr"], [*fixed, *zip(carry, wide, strict=True), *slices], cells)
-        return _wide(found[:carried], cells, wide), [x for x, _ in found[carried:]]
+        found = _evaluate(names["jaxpr"], [*fixed, *zip(carry, wide, strict=True), *slices], block)
+        return _wide(found[:carried], block.cells, wide), [x for x, _ in found[carried:]]
 
     last, stacked = lax.scan(
         step,
-        _wide(start, cells, wide),
+        _wide(start, block.cells, wide),
         [x for x, _ in over],
         length=names["length"],
         reverse=names["reverse"],
@@ -327,14 +344,15 @@ def _scan(names: dict, values: list[Value], cells: int) -> list[Value]:
     return [*zip(last, wide, strict=True), *zip(stacked, stacked_wide, strict=True)]
 
 
-def _cond(names: dict, values: list[Value], cells: int) -> list[Value]:
+def _cond(names: dict, values: list[Value], block: _Block) -> list[Value]:
     """A branch for all cells, or every branch where each cell decides for itself."""
     (index, by_cell), *rest = values
     wide = [is_wide for _, is_wide in rest]
     chosen_wide = _chosen_wide(names, [by_cell, *wide])
 
     def branch(traced):
-        return lambda *arrays: _wide(_evaluate(traced, list(zip(arrays, wide, strict=True)), cells), cells, chosen_wide)
+        values_of = lambda arrays: list(zip(arrays, wide, strict=True))  # noqa: E731
+        return lambda *arrays: _wide(_evaluate(traced, values_of(arrays), block), block.cells, chosen_wide)
 
     arrays, branches = [x for x, _ in rest], [branch(traced) for traced in names["branches"]]
     platforms = names.get("branches_platforms")

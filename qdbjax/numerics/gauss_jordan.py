@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from qdbjax._types import Array, Float, Int, Scalar
+from qdbjax._types import Array, Bool, Float, Int, Scalar
 
 LAUNCHED = 9  # largest size for the loop on an accelerator, where each step moves the table: 16 takes 1.6 times as long
 Square = Float[Array, "n n"]
@@ -51,8 +51,12 @@ def _row(values: Array, at: int | Int[Array, ""]) -> Array:
     return jax.lax.dynamic_index_in_dim(values, at, 0, keepdims=False)
 
 
-def invert(matrix: Square) -> Inverse:
-    """The inverse of a matrix whose entries are of one size."""
+def invert(matrix: Square, coupled: Bool[Array, " n"] | None = None) -> Inverse:
+    """The inverse of a matrix whose entries are of one size.
+
+    coupled: unknowns that are not passed over, the same in all cells of a batch; by default all. Any other one has its
+        row and its column to itself, ±1 at the diagonal, which is its own inverse.
+    """
     n = matrix.shape[0]
     place = jnp.arange(n, dtype=jnp.int32)
     if n > LAUNCHED and jax.default_backend() != "cpu":
@@ -61,23 +65,29 @@ def invert(matrix: Square) -> Inverse:
     def choose(table, k):
         """Where the pivot of column k stands, row k, and the column and the row whose product a step subtracts."""
         column = jax.lax.dynamic_index_in_dim(table, k, 1, keepdims=False)
-        at = jnp.argmax(jnp.where(place >= k, jnp.abs(column), -1.0)).astype(jnp.int32)
+        at = jax.lax.argmax(jnp.where(place >= k, jnp.abs(column), -1.0), 0, jnp.int32)
         here, inverse = place == k, 1 / _row(column, at)
         subtracted = jnp.where(here, 1.0, jnp.where(place == at, _row(column, k), column))
         return at, _row(table, k), subtracted, jnp.where(here, -inverse, _row(table, at) * inverse)
 
-    def step(k, carry):
-        table, order, (at, kth, column, row) = carry
+    def following(k):
+        return k + 1 if coupled is None else jnp.min(jnp.where(coupled & (place > k), place, n))
+
+    def step(carry):
+        k, table, order, (at, kth, column, row) = carry
         here, chosen = place == k, place == at
         # Row k becomes -row/pivot, column k column/pivot, their common entry 1/pivot; others lose column · row.
         rest = jnp.where(here[:, None] | here[None, :], 0.0, jnp.where(chosen[:, None], kth[None, :], table))
         table = rest - column[:, None] * row[None, :]
         order = jnp.where(here, _row(order, at), jnp.where(chosen, _row(order, k), order))
-        return table, order, choose(table, jnp.minimum(k + 1, n - 1))
+        k = following(k)
+        return k, table, order, choose(table, jnp.minimum(k, n - 1))
 
     # A pivot is chosen in the step before: XLA would compute its row anew for every entry of the table that it is
     # subtracted from, n³ in place of n² operations, but never across the end of a step (n = 16: 28 µs in place of 5).
-    table, order, _ = jax.lax.fori_loop(0, n, step, (matrix, place, choose(matrix, 0)))
+    first = following(jnp.int32(-1))
+    start = first, matrix, place, choose(matrix, jnp.minimum(first, n - 1))
+    _, table, order, _ = jax.lax.while_loop(lambda carry: carry[0] < n, step, start)
     return _checked(matrix, table, order)
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.lax.linalg import lu
 from jax.scipy.linalg import solve_triangular
 
-from qdbjax._types import Array, Float, Int, Scalar
+from qdbjax._types import Array, Bool, Float, Int, Scalar
 from qdbjax.numerics.gauss_jordan import Inverse, invert
 
 Square = Float[Array, "n n"]
@@ -82,11 +82,11 @@ def _inverse_size(lower_upper: Square, permutation: Array) -> Scalar:
     return jax.lax.fori_loop(0, 2, look, (jnp.max(sizes(y)), y[:, 1]))[0]
 
 
-def factorize(matrix: Square) -> Inverse | Factors:
-    """What gives A⁻¹ b and A⁻ᵀ b, for a matrix whose entries are of one size."""
+def factorize(matrix: Square, coupled: Bool[Array, " n"] | None = None) -> Inverse | Factors:
+    """What gives A⁻¹ b and A⁻ᵀ b, for a matrix whose entries are of one size. coupled: see `invert`."""
     n = matrix.shape[0]
     if n <= INVERTED:
-        return invert(matrix)
+        return invert(matrix, coupled)
     lower_upper, _, permutation = lu(matrix)
     size = _inverse_size(lower_upper, permutation)
     largest = jnp.max(jnp.sum(jnp.abs(matrix), axis=1))

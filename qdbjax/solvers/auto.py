@@ -34,9 +34,9 @@ class Auto(AbstractSolver):
         none = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)  # noqa: E731  zeros
         plain = eqx.tree_at(lambda s: (s.coherences, s.negativity, s.level_width), plain, replace_fn=none)
         if not block_possible(spectrum, jumps):
-            return in_cells(stuck, _of_graph, (spectrum, jumps), plain)
+            return in_cells(stuck, _of_graph, (spectrum, rates), plain)
         asked = stuck | (spectrum.degenerate & every(jnp.isfinite, rates))
-        return in_cells(asked, _of_block, (spectrum, jumps), plain)
+        return in_cells(asked, _of_block, (spectrum, jumps, jax.lax.stop_gradient(rates)), plain)
 
 
 def _of_one_level(rates: Float[Array, "d d"], spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
@@ -45,23 +45,23 @@ def _of_one_level(rates: Float[Array, "d d"], spectrum: Spectrum, jumps: Abstrac
     scalar = jnp.zeros((), rates.dtype)
     flagged = Solution(jnp.full_like(rates[0], jnp.nan), nothing, scalar + 1, scalar, scalar + 1, scalar, scalar)
     populations = jax.lax.stop_gradient(solve_graph(rates).populations)
-    return in_cells(every(jnp.isfinite, rates), solve_block, (spectrum, jumps, populations), flagged)
+    fixed = jax.lax.stop_gradient(rates)
+    return in_cells(every(jnp.isfinite, rates), solve_block, (spectrum, jumps, fixed, populations), flagged)
 
 
-def _of_graph(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
+def _of_graph(_: Spectrum, rates: Float[Array, "d d"]) -> Solution:
     """Solution of a cell without degenerate levels, the elimination rooted at a recurrent state."""
-    return solve_graph(jnp.sum(jumps.rates(spectrum), axis=0))
+    return solve_graph(rates)
 
 
-def _of_block(spectrum: Spectrum, jumps: AbstractJumps) -> Solution:
+def _of_block(spectrum: Spectrum, jumps: AbstractJumps, rates: Float[Array, "d d"]) -> Solution:
     """Solution of a cell with degenerate levels, or of one whose elimination cannot end at state 0.
 
     Where levels are not degenerate the value is that of `_of_graph`, right to rounding in each population, and the
     derivative that of the block, which is the same function: two derivative rules would double the time to compile.
     """
-    arrays, rest = eqx.partition((spectrum, jumps), eqx.is_array)
-    graph = _of_graph(*eqx.combine(jax.lax.stop_gradient(arrays), rest))
-    block = solve_block(spectrum, jumps, graph.populations)
+    graph = solve_graph(rates)
+    block = solve_block(spectrum, jumps, rates, graph.populations)
     degenerate = spectrum.degenerate
 
     def choose(x, y):

@@ -56,10 +56,13 @@ class Equations(eqx.Module):
     residual: Scalar
 
     @staticmethod
-    def of(block: Block, fastest: Scalar, populations: RealVector, equal: BoolMatrix, entries: Entries) -> "Equations":
-        """Of the arguments of `best_scaled`, and the block and its fastest rate."""
+    def of(
+        block: Block, fastest: Scalar, populations: RealVector, equal: BoolMatrix, one_level: bool, entries: Entries
+    ) -> "Equations":
+        """Of the arguments of `best_scaled`, the block, its fastest rate, and whether all levels count as one."""
         matrix = block_rows(block, fastest, entries)
-        scaled, replaced, solution = best_scaled(matrix, populations, equal, entries)
+        coupled = None if one_level else entries.in_use_anywhere(jnp.real(block.same) > 0)
+        scaled, replaced, solution = best_scaled(matrix, populations, equal, entries, coupled)
         residual = jnp.max(jnp.abs(jnp.sum(matrix * solution[None, :], axis=1))) / fastest
         return Equations(scaled, replaced, residual)
 
@@ -139,22 +142,25 @@ class FewOrAll(eqx.Module):
         return self._solved(source, lambda equations, b: equations.solve_transposed(b))
 
 
-def solve_block(spectrum: Spectrum, jumps: AbstractJumps, populations: RealVector) -> Solution:
+def solve_block(
+    spectrum: Spectrum, jumps: AbstractJumps, rates: Float[Array, "d d"], populations: RealVector
+) -> Solution:
     """Stationary state from the ω = 0 block.
 
-    populations: of the rates between levels alone (d,), by which columns are scaled.
+    rates: of all baths together [to, from], inverse time.
+    populations: of these rates alone (d,), by which columns are scaled.
     Where the state is one of many the condition number is infinite, or as large as rounding makes it; the caller flags
     it, and a block with more entries than there is room for.
     """
     if block_room(spectrum) > UNKNOWNS:
-        return solve_matrix_free(spectrum, jumps, populations)
+        return solve_matrix_free(spectrum, jumps, rates, populations)
     d, entries = spectrum.energies.shape[0], block_entries(spectrum)
     block = whole_block(spectrum, jumps)
     fixed = jax.lax.stop_gradient(block)
     fastest = fastest_decay(fixed)
     equal = Spectrum(spectrum.energies, spectrum.basis, spectrum.mixing).same_level  # a window joins other levels too
     guess = jax.lax.stop_gradient(populations)
-    equations = lambda some: Equations.of(fixed, fastest, guess, equal, some)  # noqa: E731
+    equations = lambda some: Equations.of(fixed, fastest, guess, equal, spectrum.is_one_level, some)  # noqa: E731
     usual = usual_entries(spectrum)
     found = equations(entries) if usual is None else FewOrAll.of(equations, *usual, entries)
 
@@ -189,4 +195,4 @@ class DegenerateBlock(AbstractSolver):
 
     def solve(self, generator: Generator) -> Solution:
         rates = jax.lax.stop_gradient(generator.total_rates)
-        return solve_block(generator.spectrum, generator.jumps, solve_graph(rates).populations)
+        return solve_block(generator.spectrum, generator.jumps, rates, solve_graph(rates).populations)

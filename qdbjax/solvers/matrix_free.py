@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.sparse.linalg import gmres
 
-from qdbjax._types import Array, Matrix, RealVector, Scalar
+from qdbjax._types import Array, Float, Matrix, RealVector, Scalar
 from qdbjax.generators.block import Block, whole_block
 from qdbjax.generators.block_entries import AllEntries, SomeEntries
 from qdbjax.generators.interaction_picture import coherence_exponents
@@ -64,11 +64,13 @@ class Preconditioner(eqx.Module):
         return pack(unpack(packed) * own, populations)
 
 
-def solve_matrix_free(spectrum: Spectrum, jumps: AbstractJumps, populations: RealVector) -> Solution:
+def solve_matrix_free(
+    spectrum: Spectrum, jumps: AbstractJumps, rates: Float[Array, "d d"], populations: RealVector
+) -> Solution:
     """Stationary state from the ω = 0 block, in memory d² times the vectors kept.
 
-    populations: of the rates between levels alone (d,). Arguments and flags as of `solve_block`; the condition number
-    is the difference of two solutions over that of rounding.
+    Arguments and flags as of `solve_block`; the condition number is the difference of two solutions over that of
+    rounding.
     """
     d = spectrum.energies.shape[0]
     block = whole_block(spectrum, jumps)
@@ -76,7 +78,7 @@ def solve_matrix_free(spectrum: Spectrum, jumps: AbstractJumps, populations: Rea
     fastest, same = fastest_decay(fixed), jnp.real(fixed.same)
     unit = jnp.eye(d, dtype=same.dtype)
     # The part of A between populations, and each coherence by itself.
-    rates = off_diagonal(jax.lax.stop_gradient(jnp.sum(jumps.rates(spectrum), axis=0)))
+    rates = off_diagonal(jax.lax.stop_gradient(rates))
     rates = rates - jnp.diag(jnp.sum(rates, axis=0))
     levels = SomeEntries(d, jnp.arange(d) * (d + 1))
     direct, replaced, _ = best_scaled(rates, jax.lax.stop_gradient(populations), unit > 0, levels)

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from qdbjax._types import Array, BoolMatrix, DType, Float, RealVector, Scalar
+from qdbjax._types import Array, Bool, BoolMatrix, DType, Float, RealVector, Scalar
 from qdbjax.generators.block import Block
 from qdbjax.generators.block_entries import Entries
 from qdbjax.numerics.linear_equations import Factors, Inverse, factorize
@@ -53,7 +53,9 @@ def scale_of(populations: RealVector, entries: Entries) -> Array:
     return entries.outer(jnp.sqrt(jnp.maximum(populations, RARE * float(jnp.finfo(populations.dtype).tiny))))
 
 
-def _factor(matrix: Square, populations: RealVector, entries: Entries) -> tuple[Array, Scaled, Array]:
+def _factor(
+    matrix: Square, populations: RealVector, entries: Entries, coupled: Bool[Array, " n"] | None
+) -> tuple[Array, Scaled, Array]:
     """The place of the replaced row, the equations for columns scaled with some populations, and their solution."""
     columns = scale_of(populations, entries)
     replaced = entries.populations == jnp.argmax(populations)
@@ -61,16 +63,21 @@ def _factor(matrix: Square, populations: RealVector, entries: Entries) -> tuple[
     scaled = jnp.where(replaced[:, None], trace[None, :], matrix) * columns[None, :]
     size = jnp.max(jnp.abs(scaled), axis=1)
     rows = 1 / jnp.where(size > 0, size, 1.0)
-    equations = Scaled(rows, columns, factorize(scaled * rows[:, None]))
+    equations = Scaled(rows, columns, factorize(scaled * rows[:, None], coupled))
     return replaced, equations, equations.solve(replaced.astype(matrix.dtype))
 
 
 def best_scaled(
-    matrix: Square, populations: RealVector, equal: BoolMatrix, entries: Entries
+    matrix: Square,
+    populations: RealVector,
+    equal: BoolMatrix,
+    entries: Entries,
+    coupled: Bool[Array, " n"] | None = None,
 ) -> tuple[Scaled, Array, Array]:
     """The equations, the place of the replaced row and the solution, scaled anew while the condition number is large.
 
     Levels of one energy share a scale: populations in a basis that is arbitrary between them say little.
+    coupled: entries that are not decoupled from all others (`invert`); by default none is known to be.
     """
     d = populations.shape[0]
     even = jnp.full((d,), 1 / d, populations.dtype)
@@ -87,13 +94,13 @@ def best_scaled(
 
     def scale(carry):
         count, _, guess = carry
-        found = _factor(matrix, guess, entries)
+        found = _factor(matrix, guess, entries, coupled)
         state = entries.put(found[2])
         between = jnp.where(equal, jnp.abs(state), 0.0)
         guess = shared(jnp.max(jnp.maximum(between, between.T), axis=1))
         return count + 1, found, guess
 
-    shapes = jax.eval_shape(lambda: _factor(matrix, populations, entries))
+    shapes = jax.eval_shape(lambda: _factor(matrix, populations, entries, coupled))
     # What the first round overwrites; the matrix itself where one is asked for, so that no memory is filled with zeros.
     empty = jax.tree.map(lambda x: matrix if x.shape == matrix.shape else jnp.zeros(x.shape, x.dtype), shapes)
     _, (replaced, scaled, solution), _ = jax.lax.while_loop(again, scale, (jnp.int32(0), empty, shared(populations)))

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 
 import diffrax
-import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -119,14 +118,6 @@ def test_master_equation(name):
     thermal = maker.thermal(0.7) if maker.thermal else gibbs(generator.system.hamiltonian, 0.7)
     still = np.abs(liouvillian @ thermal.reshape(-1)).max() < 1e-13 * size
     assert still == (maker.thermal is not None)
-
-
-@pytest.mark.parametrize("name", ["davies, equal gaps", "gases"])
-def test_rates_asked_for_again(name):
-    """`jumps.rates`, which special cells ask for, are the rates of the generator, diagonal and order included."""
-    generator = MAKERS[name].make((0.7, 1.5))
-    again = eqx.filter_jit(lambda g: g.jumps.rates(g.spectrum))(generator)
-    np.testing.assert_allclose(again, generator.rates, rtol=1e-12, atol=1e-16)
 
 
 @pytest.mark.slow

@@ -41,3 +41,14 @@ def test_operands_that_hold_functions():
     x = np.array([0.5, 1.0])
     np.testing.assert_allclose(program(x), np.sin(x), rtol=1e-15)
     np.testing.assert_allclose(jax.grad(lambda x: jnp.sum(program(x)))(x), np.cos(x), rtol=1e-14)
+
+
+def test_complex_operands():
+    """Complex numbers pass as their parts: value and gradient of |z²|² = |z|⁴, 4|z|² (x, y)."""
+    of_parts = jax.vmap(
+        lambda x, y: optimization_barrier_cond(lambda z: jnp.abs(z**2) ** 2, x == x, jax.lax.complex(x, y))
+    )
+    x, y = np.array([0.5, 1.0]), np.array([-2.0, 3.0])
+    np.testing.assert_allclose(jax.jit(of_parts)(x, y), (x**2 + y**2) ** 2, rtol=1e-14)
+    slopes = jax.grad(lambda x, y: jnp.sum(of_parts(x, y)), argnums=(0, 1))(x, y)
+    np.testing.assert_allclose(slopes, [4 * (x**2 + y**2) * x, 4 * (x**2 + y**2) * y], rtol=1e-13)

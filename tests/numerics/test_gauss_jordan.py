@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from qdbjax.numerics.gauss_jordan import LAUNCHED, invert
 from qdbjax.numerics.linear_equations import INVERTED
@@ -35,3 +36,25 @@ def test_library(rng, monkeypatch):
     np.testing.assert_allclose(found.apply(source), np.linalg.solve(matrix, source), rtol=1e-10)
     np.testing.assert_allclose(found.apply_transposed(source), np.linalg.solve(matrix.T, source), rtol=1e-10)
     assert np.isinf(jax.jit(invert)(jnp.zeros_like(matrix)).condition_number)
+
+
+@pytest.mark.parametrize("coupled", [[0, 1, 4, 8], [2, 3], range(9)])
+def test_unknowns_passed_over(rng, coupled):
+    """Unknowns with an equation of their own, ±1 at the diagonal, may be passed over, wherever they stand."""
+    coupled = list(coupled)
+    matrix, source = np.diag(np.where(np.arange(9) % 2 == 0, 1.0, -1.0)), rng.normal(size=9)
+    matrix[np.ix_(coupled, coupled)] = rng.normal(size=(len(coupled), len(coupled)))
+    found = jax.jit(invert)(jnp.asarray(matrix), jnp.zeros(9, bool).at[jnp.asarray(coupled)].set(True))
+    np.testing.assert_allclose(found.apply(source), np.linalg.solve(matrix, source), rtol=1e-12)
+    np.testing.assert_allclose(found.apply_transposed(source), np.linalg.solve(matrix.T, source), rtol=1e-12)
+    expected = np.linalg.norm(matrix, np.inf) * np.linalg.norm(np.linalg.inv(matrix), np.inf)
+    np.testing.assert_allclose(found.condition_number, expected, rtol=1e-12)
+
+
+def test_singular_where_coupled():
+    """Two coupled unknowns with one equation between them: no inverse, and solutions of 0."""
+    matrix = np.diag([1.0, 2.0, -1.0])
+    matrix[:2, :2] = [[1.0, 1.0], [1.0, 1.0]]
+    found = jax.jit(invert)(jnp.asarray(matrix), jnp.asarray([True, True, False]))
+    assert np.isinf(found.condition_number)
+    np.testing.assert_array_equal(found.apply(np.ones(3)), np.zeros(3))
