@@ -40,7 +40,7 @@ class AllEntries(eqx.Module):
         """The packed matrix of a vector, zero elsewhere."""
         return vector.reshape(self.dimension, self.dimension)
 
-    def in_use_anywhere(self, same: BoolMatrix) -> Entry | None:
+    def in_use_anywhere(self, same: BoolMatrix) -> Bool[Array, " n"] | None:
         """Entries (n,) between levels that count as one in any cell of a batch, the same for all cells; None for all.
 
         same: whether levels count as one (d, d), in this cell.
@@ -99,7 +99,7 @@ class SomeEntries(eqx.Module):
         empty = jnp.zeros((d * d,), vector.dtype)
         return empty.at[self.place].set(vector, mode="drop", unique_indices=True).reshape(d, d)
 
-    def in_use_anywhere(self, same: BoolMatrix) -> Entry:
+    def in_use_anywhere(self, same: BoolMatrix) -> Bool[Array, " n"]:
         """Places (n,) that are in use in any cell of a batch, the same for all cells."""
         return jnp.arange(self.place.shape[0]) < eqxi.unvmap_max(jnp.sum(self.filled))
 

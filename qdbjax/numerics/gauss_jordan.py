@@ -73,21 +73,24 @@ def invert(matrix: Square, coupled: Bool[Array, " n"] | None = None) -> Inverse:
     def following(k):
         return k + 1 if coupled is None else jnp.min(jnp.where(coupled & (place > k), place, n))
 
-    def step(carry):
-        k, table, order, (at, kth, column, row) = carry
+    def step(k, carry):
+        table, order, (at, kth, column, row) = carry
         here, chosen = place == k, place == at
         # Row k becomes -row/pivot, column k column/pivot, their common entry 1/pivot; others lose column · row.
         rest = jnp.where(here[:, None] | here[None, :], 0.0, jnp.where(chosen[:, None], kth[None, :], table))
         table = rest - column[:, None] * row[None, :]
         order = jnp.where(here, _row(order, at), jnp.where(chosen, _row(order, k), order))
-        k = following(k)
-        return k, table, order, choose(table, jnp.minimum(k, n - 1))
+        return table, order, choose(table, jnp.minimum(following(k), n - 1))
 
     # A pivot is chosen in the step before: XLA would compute its row anew for every entry of the table that it is
     # subtracted from, n³ in place of n² operations, but never across the end of a step (n = 16: 28 µs in place of 5).
-    first = following(jnp.int32(-1))
-    start = first, matrix, place, choose(matrix, jnp.minimum(first, n - 1))
-    _, table, order, _ = jax.lax.while_loop(lambda carry: carry[0] < n, step, start)
+    first = 0 if coupled is None else following(jnp.int32(-1))
+    start = matrix, place, choose(matrix, jnp.minimum(first, n - 1))
+    if coupled is None:
+        table, order, _ = jax.lax.fori_loop(0, n, step, start)
+    else:
+        each = lambda carry: (following(carry[0]), step(*carry))  # noqa: E731
+        _, (table, order, _) = jax.lax.while_loop(lambda carry: carry[0] < n, each, (first, start))
     return _checked(matrix, table, order)
 
 

@@ -58,3 +58,10 @@ def test_singular_where_coupled():
     found = jax.jit(invert)(jnp.asarray(matrix), jnp.asarray([True, True, False]))
     assert np.isinf(found.condition_number)
     np.testing.assert_array_equal(found.apply(np.ones(3)), np.zeros(3))
+
+
+def test_reverse_mode(rng):
+    """∂(c·A⁻¹b)/∂A = -(A⁻ᵀc)(A⁻¹b)ᵀ, by reverse mode through every step."""
+    matrix, b, c = rng.normal(size=(4, 4)), rng.normal(size=4), rng.normal(size=4)
+    found = jax.jit(jax.grad(lambda a: jnp.dot(c, invert(a).apply(b), precision="highest")))(matrix)
+    np.testing.assert_allclose(found, -np.outer(np.linalg.solve(matrix.T, c), np.linalg.solve(matrix, b)), rtol=1e-9)
