@@ -41,12 +41,14 @@ class AllEntries(eqx.Module):
         return vector.reshape(self.dimension, self.dimension)
 
     def in_use_anywhere(self, same: BoolMatrix) -> Bool[Array, " n"] | None:
-        """Entries (n,) between levels that count as one in any cell of a batch, the same for all cells; None for all.
+        """Entries (n,) between levels that count as one in any cell of a batch, the same for all cells.
 
         same: whether levels count as one (d, d), in this cell.
+        None for all of them, where no time is saved: two levels, whose block is asked for where they count as one, and
+        more entries than are inverted one by one.
         """
         d = self.dimension
-        if d < 3 or d * d > INVERTED:  # a block of two levels is asked for where they count as one
+        if d < 3 or d * d > INVERTED:
             return None
         pairs = [[eqxi.unvmap_any(same[m, n]) if m != n else np.True_ for n in range(d)] for m in range(d)]
         return jnp.stack([jnp.asarray(pair) for row in pairs for pair in row])

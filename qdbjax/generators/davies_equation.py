@@ -270,7 +270,7 @@ def _noise_and_slope(bath: AbstractBath, frequencies: Array) -> tuple[Array, Arr
     below = np.where(np.tri(d, k=-1, dtype=bool), -1.0, 1.0)
 
     def noise(at):
-        # A frequency at which γ is infinite may have been replaced in one direction of a transition alone.
+        # Where γ(0) is infinite, zeros of the diagonal may have been replaced, and some of them alone.
         if bath.correlation is not None or not bath.finite_at_zero:
             return bath.noise_matrix(at)
         return diagonal_table(antisymmetric_tables(bath.noise_pairs, at))
