@@ -120,6 +120,11 @@ def by_vmap(x, y):
     return x[place], jnp.zeros(3).at[place].add(y), jnp.sort(x, axis=1), jnp.linalg.eigh(x + x.T)[0]
 
 
+def over_all(x, y):
+    """What is asked of all cells together, each of which answers otherwise."""
+    return nonbatchable(unvmap_any(y > 1.0)), nonbatchable(unvmap_all(y < 1.0)), nonbatchable(unvmap_max(y))
+
+
 def shared_only(x, y):
     """Results that no cell changes."""
     return jnp.arange(3), jnp.ones((2, 2)), y
@@ -135,6 +140,7 @@ FUNCTIONS = [
     one_length,
     branches,
     shared_counters,
+    over_all,
     rules,
     by_vmap,
     shared_only,

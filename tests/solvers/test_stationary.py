@@ -3,6 +3,7 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
@@ -104,6 +105,31 @@ def test_ground_level_last():
     state = qdb.steady_state(qdb.davies(system, qdb.Bath(ladder, OHMIC, temperature=0.0)))
     np.testing.assert_array_equal(state.populations, [0, 0, 1])
     assert int(state.status) == 0
+
+
+def test_derivatives_past_a_transient_state():
+    """State 0 is left for good: p_2 = b/(b + c) of a chain 0 → 1 ⇄ 2, and Gibbs between two of three levels."""
+
+    def of_chain(b, c):
+        rates = jnp.zeros((3, 3)).at[1, 0].set(0.3).at[2, 1].set(b).at[1, 2].set(c)
+        return qdb.steady_state(qdb.pauli(np.array([0.0, 1.0, 2.3]), rates)).populations[2]
+
+    b, c = 0.4, 0.1
+    value, slopes = jax.value_and_grad(of_chain, argnums=(0, 1))(b, c)
+    np.testing.assert_allclose(value, b / (b + c), rtol=1e-14)
+    np.testing.assert_allclose(slopes, [c / (b + c) ** 2, -b / (b + c) ** 2], rtol=1e-13)
+
+    def of_levels(temperature):
+        system = qdb.System(np.diag([2.3, 1.0, 0.0]), eigenbasis=np.eye(3), energies=np.array([2.3, 1.0, 0.0]))
+        cold = qdb.Bath(links((0, 1)), OHMIC, temperature=0.0)
+        warm = qdb.Bath(links((1, 2)), OHMIC, temperature=temperature)
+        return qdb.steady_state(qdb.davies(system, [cold, warm])).populations[1]
+
+    # Both baths link level 1 to one other; the cold one only empties level 0.
+    value, slope = jax.value_and_grad(of_levels)(0.7)
+    p = 1 / (1 + np.exp(1 / 0.7))
+    np.testing.assert_allclose(value, p, rtol=1e-13)
+    np.testing.assert_allclose(slope, p * (1 - p) / 0.7**2, rtol=1e-12)
 
 
 def test_forbidden_coupling_is_no_link():
