@@ -1,14 +1,16 @@
 """Real linear equations for several sources, and how well they are conditioned: by exchange, or by a library's LU.
 
 Up to 16 unknowns the whole inverse costs no more than one solution (`gauss_jordan`); beyond, the matrix is factorised
-and its condition number estimated from six solutions, within a factor of 3 of the true one as a rule.
-*Source:* of the estimate, W. W. Hager, SIAM J. Sci. Stat. Comput. 5, 311 (1984); N. J. Higham, ACM Trans. Math. Softw.
-14, 381 (1988), algorithm 4.1.
+and its condition number estimated, within a factor of 3 of the true one as a rule, together with a first solution: each
+call of the library for triangular matrices takes a fifth of the time of the factorisation (n = 36), however few sources
+it is for.
+*Source:* of the estimate, W. W. Hager, SIAM J. Sci. Stat. Comput. 5, 311 (1984), of its form for several vectors at
+once, N. J. Higham and F. Tisseur, SIAM J. Matrix Anal. Appl. 21, 1185 (2000).
 """
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.lax.linalg import lu
 from jax.scipy.linalg import solve_triangular
 
@@ -18,6 +20,7 @@ from qdbjax.numerics.gauss_jordan import Inverse, invert
 Square = Float[Array, "n n"]
 Vector = Float[Array, " n"]
 Sources = Float[Array, "n *sources"]
+DIRECTIONS = 8  # vectors from which the size of an inverse is estimated
 INVERTED = 16  # largest number of unknowns for which the inverse is formed; at 36 LU takes 15 µs, the inverse 40
 
 
@@ -35,19 +38,20 @@ class Factors(eqx.Module):
 
     def apply(self, source: Vector) -> Vector:
         """A⁻¹ b; 0 where A is singular."""
-        return self._regular(_solved(self.lower_upper, self.permutation, self._regular(source)))
+        return self.regular(_solved(self.lower_upper, self.permutation, self.regular(source)))
 
     def apply_transposed(self, source: Vector) -> Vector:
         """A⁻ᵀ b; 0 where A is singular."""
-        return self._regular(_solved_transposed(self.lower_upper, self.permutation, self._regular(source)))
+        return self.regular(_solved_transposed(self.lower_upper, self.permutation, self.regular(source)))
 
-    def _regular(self, x: Vector) -> Vector:
+    def regular(self, x: Vector) -> Vector:
+        """x, or 0 where A is singular."""
         # By the condition number, not by x: what a matrix-free solver calls has to be linear. The source too, so that
         # no solution is sought before the condition number is known: two LAPACK calls at once hang on two cores.
         return jnp.where(jnp.isfinite(self.condition_number), x, 0.0)
 
 
-def _solved(lower_upper: Square, permutation: Array, source: Vector) -> Vector:
+def _solved(lower_upper: Square, permutation: Array, source: Sources) -> Sources:
     y = solve_triangular(lower_upper, source[permutation], lower=True, unit_diagonal=True)
     return solve_triangular(lower_upper, y)
 
@@ -58,37 +62,37 @@ def _solved_transposed(lower_upper: Square, permutation: Array, source: Sources)
     return jnp.zeros_like(y).at[permutation].set(y, unique_indices=True)
 
 
-def _inverse_size(lower_upper: Square, permutation: Array) -> Scalar:
-    """A lower bound of ‖A⁻¹‖ in the largest row sum, which is the largest column sum of A⁻ᵀ.
+def _directions(n: int) -> np.ndarray:
+    """Eight vectors (n, 8) of Σ|x| = 1: signs that alternate with growing weight, equal entries, and other signs."""
+    place = np.arange(n)
+    steps = np.where(place % 2 == 0, 1.0, -1.0) * (1 + place / (n - 1)) * (2 / (3 * n))
+    signs = [np.where(np.cos(k * (place + 1.0) ** 2) < 0, -1 / n, 1 / n) for k in range(DIRECTIONS - 1)]
+    return np.stack([steps, *signs], axis=1)
 
-    From a vector of signs that alternate and one of equal entries, and then two that point where the last one had its
-    steepest slope, one after the other: two LAPACK calls at once hang on two cores.
+
+def solve_and_factorize(
+    matrix: Square, source: Vector, coupled: Bool[Array, " n"] | None = None
+) -> tuple[Vector, Inverse | Factors]:
+    """x of A x = b, and what gives A⁻¹ b and A⁻ᵀ b for other sources, for a matrix whose entries are of one size.
+
+    coupled: see `invert`.
+    Beyond 16 unknowns ‖A⁻¹‖ is estimated by two lower bounds: Σ|A⁻ᵀ x| for eight vectors of Σ|x| = 1, and the largest
+    entry of A⁻¹ s for the signs s of the best of them. Where A is nearly singular, s shows the direction and the second
+    bound is sharp; of 4500 random matrices of 17 to 64 unknowns the estimate was above 0.3 of ‖A⁻¹‖ in 99 of 100.
     """
-    n, dtype = lower_upper.shape[0], lower_upper.dtype
-    place = jnp.arange(n)
-    steps = jnp.where(place % 2 == 0, 1.0, -1.0) * (1 + place / (n - 1)) * (2 / (3 * n))
-    first = jnp.stack([steps, jnp.full((n,), 1 / n)], axis=1).astype(dtype)
-    sizes = lambda y: jnp.sum(jnp.abs(y), axis=0)  # noqa: E731
-
-    def look(_, carry):
-        found, y = carry
-        slope = _solved(lower_upper, permutation, jnp.where(y < 0, -1.0, 1.0).astype(dtype))
-        steepest = (place == jnp.argmax(jnp.abs(slope))).astype(dtype)
-        y = _solved_transposed(lower_upper, permutation, steepest)
-        return jnp.maximum(found, sizes(y)), y
-
-    y = _solved_transposed(lower_upper, permutation, first)
-    # NaN of a singular matrix stays: the larger of NaN and a number is NaN.
-    return jax.lax.fori_loop(0, 2, look, (jnp.max(sizes(y)), y[:, 1]))[0]
-
-
-def factorize(matrix: Square, coupled: Bool[Array, " n"] | None = None) -> Inverse | Factors:
-    """What gives A⁻¹ b and A⁻ᵀ b, for a matrix whose entries are of one size. coupled: see `invert`."""
     n = matrix.shape[0]
     if n <= INVERTED:
-        return invert(matrix, coupled)
+        inverse = invert(matrix, coupled)
+        return inverse.apply(source), inverse
     lower_upper, _, permutation = lu(matrix)
-    size = _inverse_size(lower_upper, permutation)
+    y = _solved_transposed(lower_upper, permutation, jnp.asarray(_directions(n), matrix.dtype))
+    sizes = jnp.sum(jnp.abs(y), axis=0)
+    best = jnp.where(y[:, jnp.argmax(sizes)] < 0, -1.0, 1.0).astype(matrix.dtype)
+    # With the source, in one call; two LAPACK calls at once hang on two cores.
+    solutions = _solved(lower_upper, permutation, jnp.stack([source, best], axis=1))
+    # NaN of a singular matrix stays: the larger of NaN and a number is NaN.
+    size = jnp.maximum(jnp.max(sizes), jnp.max(jnp.abs(solutions[:, 1])))
     largest = jnp.max(jnp.sum(jnp.abs(matrix), axis=1))
     condition = jnp.where(jnp.isfinite(size), largest * size, jnp.inf)
-    return Factors(lower_upper, permutation, condition)
+    factors = Factors(lower_upper, permutation, condition)
+    return factors.regular(solutions[:, 0]), factors

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from qdbjax._types import Array, Bool, BoolMatrix, DType, Float, RealVector, Scalar
 from qdbjax.generators.block import Block
 from qdbjax.generators.block_entries import Entries
-from qdbjax.numerics.linear_equations import Factors, Inverse, factorize
+from qdbjax.numerics.linear_equations import Factors, Inverse, solve_and_factorize
 
 Square = Float[Array, "n n"]
 RARE = 1e8  # populations below this many of the smallest numbers are scaled as that one
@@ -63,8 +63,9 @@ def _factor(
     scaled = jnp.where(replaced[:, None], trace[None, :], matrix) * columns[None, :]
     size = jnp.max(jnp.abs(scaled), axis=1)
     rows = 1 / jnp.where(size > 0, size, 1.0)
-    equations = Scaled(rows, columns, factorize(scaled * rows[:, None], coupled))
-    return replaced, equations, equations.solve(replaced.astype(matrix.dtype))
+    source = replaced.astype(matrix.dtype) * rows
+    solution, inverse = solve_and_factorize(scaled * rows[:, None], source, coupled)
+    return replaced, Scaled(rows, columns, inverse), solution * columns
 
 
 def best_scaled(

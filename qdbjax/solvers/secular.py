@@ -32,7 +32,7 @@ from qdbjax.generators.generator import Generator
 from qdbjax.generators.jumps import Channels
 from qdbjax.numerics.barrier import optimization_barrier_cond
 from qdbjax.numerics.entries import stack, unstack
-from qdbjax.numerics.linear_equations import factorize
+from qdbjax.numerics.linear_equations import solve_and_factorize
 from qdbjax.numerics.markov import RateMatrix
 from qdbjax.numerics.matrix import batched_matmul, dagger, entrywise, squared
 from qdbjax.numerics.pairs import largest_over_pairs
@@ -126,4 +126,4 @@ def _answer(rates: RateMatrix, change: RealVector) -> RealVector:
     size = jnp.where(size > 0, size, 1.0)
     row = jnp.arange(rates.shape[0]) == jnp.argmin(outflows)
     matrix = jnp.where(row[:, None], 1.0, (rates - jnp.diag(outflows)) / size)
-    return factorize(matrix).apply(jnp.where(row, 0.0, -change / size))
+    return solve_and_factorize(matrix, jnp.where(row, 0.0, -change / size))[0]

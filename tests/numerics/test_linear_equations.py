@@ -4,14 +4,14 @@ import jax
 import numpy as np
 import pytest
 
-from qdbjax.numerics.linear_equations import INVERTED, factorize
+from qdbjax.numerics.linear_equations import INVERTED, solve_and_factorize
 
 
 @jax.jit
 @jax.vmap
 def solved(matrix, source):
-    found = factorize(matrix)
-    return found.apply(source), found.apply_transposed(source), found.condition_number
+    first, found = solve_and_factorize(matrix, source)
+    return first, found.apply(source), found.apply_transposed(source), found.condition_number
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9, 10, INVERTED, INVERTED + 1, 40])
@@ -21,12 +21,13 @@ def test_solutions(rng, n):
     if n > 1:
         np.fill_diagonal(matrices[3], 0.0)
         matrices[5, :, 0] = matrices[5, :, 1] + 1e-7 * matrices[5, :, 0]
-    x, y, condition = map(np.asarray, solved(matrices, sources))
+    first, x, y, condition = map(np.asarray, solved(matrices, sources))
     for k, matrix in enumerate(matrices):
         inverse = np.linalg.inv(matrix)
         wanted = np.linalg.norm(matrix, np.inf) * np.linalg.norm(inverse, np.inf)
         least = 0.3 if n > INVERTED else 1 - 1e-6  # of LU it is estimated
         assert least * wanted <= condition[k] <= wanted * (1 + 1e-6)
+        np.testing.assert_allclose(first[k], x[k], rtol=0, atol=1e-13 * wanted * np.abs(inverse).max())
         np.testing.assert_allclose(x[k], inverse @ sources[k], rtol=0, atol=1e-13 * wanted * np.abs(inverse).max())
         np.testing.assert_allclose(y[k], inverse.T @ sources[k], rtol=0, atol=1e-13 * wanted * np.abs(inverse).max())
 
@@ -37,7 +38,7 @@ def test_singular(rng, n):
     zeros, equal, nothing = rng.normal(size=(n, n)), rng.normal(size=(n, n)), np.zeros((n, n))
     zeros[:, n // 2] = 0.0
     equal[-1] = equal[0]
-    x, y, condition = map(np.asarray, solved(np.stack([zeros, equal, nothing]), rng.normal(size=(3, n))))
+    first, x, y, condition = map(np.asarray, solved(np.stack([zeros, equal, nothing]), rng.normal(size=(3, n))))
     assert np.all(condition > 1e14) and np.isinf(condition[[0, 2]]).all()
-    assert not np.any(np.isnan(x)) and not np.any(np.isnan(y))
-    np.testing.assert_array_equal(x[[0, 2]], 0.0)
+    assert not any(np.isnan(each).any() for each in (first, x, y))
+    np.testing.assert_array_equal([first[[0, 2]], x[[0, 2]]], 0.0)
