@@ -12,7 +12,7 @@ the rates between populations alone, and rows by their largest entry. What the c
 cold it is (5 to 100 whatever T is) but how nearly the state is one of many. The scaling is repeated with the
 populations found where the first p was far off (a coherent drive at T = 0).
 
-Derivatives apply A without forming it and use the same inverse (`lax.custom_linear_solve`, every order and mode).
+Derivatives apply A without forming it and use the same inverse (every order and mode).
 *Source:* of the elimination of a dependent row, W. J. Stewart, Numerical Solution of Markov Chains (1994), section 2.3.
 """
 
@@ -48,11 +48,13 @@ class Equations(eqx.Module):
 
     scaled: the equations, scaled and factorised.
     replaced: (n,), True at the row r that is the trace.
+    solution: (n,).
     residual: largest entry of K(ρ) of the solution over the fastest rate.
     """
 
     scaled: Scaled
     replaced: Array
+    solution: Array
     residual: Scalar
 
     @staticmethod
@@ -64,7 +66,7 @@ class Equations(eqx.Module):
         coupled = None if one_level else entries.in_use_anywhere(jnp.real(block.same) > 0)
         scaled, replaced, solution = best_scaled(matrix, populations, equal, entries, coupled)
         residual = jnp.max(jnp.abs(jnp.sum(matrix * solution[None, :], axis=1))) / fastest
-        return Equations(scaled, replaced, residual)
+        return Equations(scaled, replaced, solution, residual)
 
     @property
     def condition_number(self) -> Scalar:
@@ -118,6 +120,11 @@ class FewOrAll(eqx.Module):
         return jnp.where(self.crowded, self.every.replaced, of_few)
 
     @property
+    def solution(self) -> Array:
+        """(n,), of the equations that are used."""
+        return jnp.where(self.crowded, self.every.solution, self._wide(self.few.solution))
+
+    @property
     def condition_number(self) -> Scalar:
         """Of the equations that are used."""
         return jnp.where(self.crowded, self.every.condition_number, self.few.condition_number)
@@ -164,19 +171,7 @@ def solve_block(
     usual = usual_entries(spectrum)
     found = equations(entries) if usual is None else FewOrAll.of(equations, *usual, entries)
 
-    def action(vector):
-        packed, same = entries.put(vector), jnp.real(block.same)
-        inside = pack(block.action(unpack(packed * same)))
-        outside = fastest * vector * (1 - entries.take(same))
-        return jnp.where(found.replaced, jnp.trace(packed), entries.take(inside) - outside)
-
-    vector = jax.lax.custom_linear_solve(
-        action,
-        found.replaced.astype(fastest.dtype),
-        lambda _, source: found.solve(source),
-        lambda _, source: found.solve_transposed(source),
-    )
-    state, condition = entries.put(vector), found.condition_number
+    state, condition = entries.put(_with_derivative(block, found, fastest, entries)), found.condition_number
     kernel = jnp.where(condition * rounding(d, fastest.dtype) > 0.1, 2.0, 1.0).astype(fastest.dtype)
     missed = negativity(jax.lax.stop_gradient(state))
     return Solution(
@@ -188,6 +183,40 @@ def solve_block(
         missed,
         jax.lax.stop_gradient(spectrum.widest_level),
     )
+
+
+def _with_derivative(block: Block, found: Equations | FewOrAll, fastest: Scalar, entries: Entries) -> Array:
+    """The solution found of A(ρ) = e_r, as a function of the block: dρ = -A⁻¹ dA(ρ), in every order and mode.
+
+    No further solution is made for the value, as `lax.custom_linear_solve` around it would.
+    """
+    arrays, rest = eqx.partition((found, fastest, entries), eqx.is_array)
+
+    def action(block, arrays, vector):
+        found, fastest, entries = eqx.combine(arrays, rest)
+        packed, same = entries.put(vector), jnp.real(block.same)
+        inside = pack(block.action(unpack(packed * same)))
+        outside = fastest * vector * (1 - entries.take(same))
+        return jnp.where(found.replaced, jnp.trace(packed), entries.take(inside) - outside)
+
+    @jax.custom_jvp
+    def solution(block, arrays):
+        return eqx.combine(arrays, rest)[0].solution
+
+    @solution.defjvp
+    def _jvp(primals, tangents):
+        (block, arrays), (change, _) = primals, tangents
+        found, vector = eqx.combine(arrays, rest)[0], solution(block, arrays)
+        _, source = jax.jvp(lambda block: action(block, arrays, vector), (block,), (change,))
+        step = jax.lax.custom_linear_solve(
+            lambda x: action(block, arrays, x),
+            -source,
+            lambda _, b: found.solve(b),
+            lambda _, b: found.solve_transposed(b),
+        )
+        return vector, step
+
+    return solution(block, arrays)
 
 
 class DegenerateBlock(AbstractSolver):
