@@ -24,8 +24,11 @@ from qdbjax.numerics.matrix import batched_matmul, dagger
 from qdbjax.systems import Spectrum
 
 BATCH_MINOR = 16  # largest number of entries of ρ at which the cells of a block stand along the last axis
+# The same on a processor where all levels count as one and every cell has a block: six levels take 0.9 of the time, at
+# eight the copies for LAPACK cost what is won.
+EVERY_MINOR = 36
 CACHED = 128  # number of such cells that are worked on together (64: 5 % slower); matrices of 9 x 9 fill 83 kB
-CACHED_ENTRIES = 2**14  # of their matrices, 131 kB: 64 of 16 x 16 take 0.6 of the time of 128
+CACHED_LARGER = 64  # of matrices above that: of 16 x 16 they take 0.6 of the time of 128, of 36 x 36 0.9 of that of 32
 # On an accelerator, where a block of 128 cells keeps few of its units busy: cells of a block if some of a batch are
 # asked for, and bytes of its largest array.
 ACCELERATED, ACCELERATED_BYTES = 2**15, 2**29
@@ -92,11 +95,11 @@ def in_cells(
 ) -> Any:
     """function(*operands) in the cells of a batch where the condition holds, `plain` in all others, which cost nothing.
 
-    operands: the first one a Spectrum. Cells are worked on in blocks of about 64 MB of matrices, up to four levels in
-    blocks of `cached` cells (by default as many as stay in the cache of a processor) with the cells along the last
-    axis. A block is computed whole, however few cells fill it: a million cells of a ring of which a tenth has equal
-    levels take 44 ms in one block on an H100, 4.7 ms in blocks of 2¹⁵. Equations whose levels all count as one are
-    asked for in every cell, and have no such limit there.
+    operands: the first one a Spectrum. Cells are worked on in blocks of about 64 MB of matrices, up to four levels
+    (six, where all count as one) in blocks of `cached` cells (by default as many as stay in the cache of a processor)
+    with the cells along the last axis. A block is computed whole, however few cells fill it: a million cells of a ring
+    of which a tenth has equal levels take 44 ms in one block on an H100, 4.7 ms in blocks of 2¹⁵. Equations whose
+    levels all count as one are asked for in every cell, and have no such limit there.
     """
     spectrum, d = operands[0], operands[0].energies.shape[-1]
     entries = max(d * d, block_room(spectrum))
@@ -104,8 +107,8 @@ def in_cells(
     few = not spectrum.is_one_level
     if jax.default_backend() != "cpu":
         blocks = Blocks(ACCELERATED if few else ALL, minor, few, ACCELERATED_BYTES)
-    elif minor:
-        blocks = Blocks(cached or min(CACHED, CACHED_ENTRIES // entries**2), minor, few)
+    elif minor or (not few and entries <= EVERY_MINOR):
+        blocks = Blocks(cached or (CACHED if entries <= 9 else CACHED_LARGER), minor=True, entries=few)
     else:  # 2²² entries are 32 MB of reals, 64 MB of complex numbers
         blocks = Blocks(max(1, min(128, 2**22 // entries**2)), minor, few)
     return masked_cond(condition, function, operands, plain, blocks)

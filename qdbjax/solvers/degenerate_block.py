@@ -170,7 +170,6 @@ def solve_block(
     equations = lambda some: Equations.of(fixed, fastest, guess, equal, spectrum.is_one_level, some)  # noqa: E731
     usual = usual_entries(spectrum)
     found = equations(entries) if usual is None else FewOrAll.of(equations, *usual, entries)
-
     state, condition = entries.put(_with_derivative(block, found, fastest, entries)), found.condition_number
     kernel = jnp.where(condition * rounding(d, fastest.dtype) > 0.1, 2.0, 1.0).astype(fastest.dtype)
     missed = negativity(jax.lax.stop_gradient(state))
