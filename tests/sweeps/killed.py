@@ -55,15 +55,18 @@ def child(*arguments):
     return pid
 
 
-def size(path):
-    """Bytes of a file that may not be there yet."""
-    return os.path.getsize(path) if os.path.exists(path) else 0
+def lines(path):
+    """Lines of a file that may not be there yet."""
+    if not os.path.exists(path):
+        return 0
+    with open(path, "rb") as file:
+        return file.read().count(b"\n")
 
 
-def wait_for_blocks(log):
-    """Until one more block has been written."""
-    before, deadline = size(log), time.monotonic() + 5
-    while size(log) == before and time.monotonic() < deadline:
+def wait(log, blocks, seconds):
+    """Until so many more blocks have been written, or the time has passed."""
+    enough, deadline = lines(log) + blocks, time.monotonic() + seconds
+    while lines(log) < enough and time.monotonic() < deadline:
         time.sleep(0.001)
 
 
@@ -79,11 +82,12 @@ def main():
     moments, hit = random.Random(kills + world), 0
     while hit < kills:
         children = [child(out, *share, log) for share in shares]
+        # In blocks, too, so that a fast machine is killed as often before it is done.
         if hit % 2 == 0:  # any moment, the making of the store among them
-            time.sleep(moments.uniform(0.0, 0.3))
+            wait(log, BLOCKS // (kills + 5), moments.uniform(0.0, 0.3))
         else:  # a moment at which blocks are written
-            wait_for_blocks(log)
-            time.sleep(moments.uniform(0.0, 0.1))
+            wait(log, moments.randint(1, BLOCKS // (kills + 5)), 5.0)
+            time.sleep(moments.uniform(0.0, 0.003))
         for pid in children:
             os.kill(pid, signal.SIGKILL)
         ended = [os.WIFSIGNALED(os.waitpid(pid, 0)[1]) for pid in children]
