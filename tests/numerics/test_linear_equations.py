@@ -42,3 +42,12 @@ def test_singular(rng, n):
     assert np.all(condition > 1e14) and np.isinf(condition[[0, 2]]).all()
     assert not any(np.isnan(each).any() for each in (first, x, y))
     np.testing.assert_array_equal([first[[0, 2]], x[[0, 2]]], 0.0)
+
+
+def test_estimate(rng):
+    """Of 100 random matrices none has its condition number below a tenth of the true one, nor above it."""
+    matrices = rng.normal(size=(100, 24, 24)) * np.exp(rng.normal(size=(100, 24, 24)))
+    found = np.asarray(solved(matrices, np.ones((100, 24)))[-1])
+    wanted = np.array([np.linalg.norm(x, np.inf) * np.linalg.norm(np.linalg.inv(x), np.inf) for x in matrices])
+    assert np.all(found <= wanted * (1 + 1e-9)) and np.all(found >= 0.1 * wanted)
+    assert np.median(found / wanted) > 0.7
