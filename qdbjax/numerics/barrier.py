@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, Bool
-from qdbjax.numerics.entries import UNROLL, stack_entries, unstack
+from qdbjax.numerics.entries import UNROLL, from_entries, stack_entries, unstack
 
 LARGE_TENSOR = 8**4  # number of entries up to which a barrier gains nothing
 
@@ -53,17 +53,19 @@ def barrier_where_large(function: Callable, not_nan: Bool[Array, ""], *operands:
     return optimization_barrier_cond(function, not_nan, *operands)
 
 
-@jax.custom_jvp
 def materialize(vector: Array) -> Array:
     """A short real vector behind a barrier; without, XLA computes energies from a formula anew at each use."""
-    if vector.shape[0] > UNROLL:
-        return vector
+    return vector if vector.shape[0] > UNROLL else from_entries(_materialize(vector))
+
+
+@jax.custom_jvp
+def _materialize(vector: Array) -> Array:
     parts = unstack(vector)
     total = sum(parts[1:], parts[0])
     behind = optimization_barrier_cond(lambda *values: list(values), total == total, *parts)
     return stack_entries(behind, vector.shape)
 
 
-@materialize.defjvp
+@_materialize.defjvp
 def _materialize_jvp(primals, tangents):
-    return materialize(*primals), tangents[0]
+    return _materialize(*primals), tangents[0]

@@ -3,9 +3,14 @@
 Under vmap each part of each entry is one long vector, so that the batch lies on the last axis and vectorises:
 batched 3x3 `dot_general` costs about ten times as much on a CPU, and interleaved complex numbers do not vectorise.
 Numbers known while tracing (NumPy matrices: site projectors, Pauli matrices) cost nothing where they are 0 or 1.
+
+An array that was put together from entries, and is taken apart again, gives the same entries back. For values that is
+the same to XLA, which sees through it; in reverse mode it is not: every taking apart leaves a cotangent that is put
+together, XLA does not see through the sum of two of them, and writes each to memory with the batch first.
 """
 
 import functools as ft
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +42,33 @@ def multiply(x: Any, y: Any) -> Any:
     if is_known(x) and x == 1:
         return y
     return x if is_known(y) and y == 1 else x * y
+
+
+class _Memory:
+    """What traced arrays were put together from, for as long as they live."""
+
+    def __init__(self):
+        self._parts: dict[int, tuple[weakref.ref, list]] = {}
+
+    def keep(self, array: Array, parts: Sequence[AnyArray]) -> Array:
+        """Remembers the parts of an array that is being traced, and returns it."""
+        if isinstance(array, jax.core.Tracer) and all(map(_is_strong, parts)):
+            place = id(array)
+            self._parts[place] = weakref.ref(array, lambda _: self._parts.pop(place, None)), list(parts)
+        return array
+
+    def recall(self, array: Array) -> list | None:
+        """The parts of an array, None where it was not put together."""
+        alive, parts = self._parts.get(id(array), (lambda: None, None))
+        return parts if alive() is array else None
+
+
+def _is_strong(part) -> bool:
+    # A number of Python's, or made of such, would come back without the type of the array that it became part of.
+    return isinstance(part, jax.Array) and not jax.typeof(part).weak_type
+
+
+_STACKED, _COMPLEX = _Memory(), _Memory()
 
 
 def _minus(x):
@@ -92,6 +124,8 @@ def unstack(vector: Array) -> list:
     """
     if vector.shape[0] == 0:
         return []
+    if (parts := _STACKED.recall(vector)) is not None:
+        return list(parts)
     return [jax.lax.squeeze(part, (0,)) for part in jax.lax.split(vector, (1,) * vector.shape[0], axis=0)]
 
 
@@ -106,8 +140,7 @@ def split(matrix: Array | np.ndarray) -> list[list[Entry]]:
     """The entries of a (d, d) matrix as nested lists of `Entry`."""
     if not jnp.issubdtype(matrix.dtype, jnp.complexfloating):
         return [[Entry(x) for x in row] for row in matrix_entries(matrix)]
-    parts: Any = matrix  # NumPy types .real by the dtype
-    re, im = matrix_entries(parts.real), matrix_entries(parts.imag)
+    re, im = map(matrix_entries, real_and_imaginary(matrix))
     return [[Entry(x, y) for x, y in zip(row, row_im, strict=True)] for row, row_im in zip(re, im, strict=True)]
 
 
@@ -117,7 +150,30 @@ def stack(parts: Sequence[AnyArray]) -> Array:
     As jnp.stack, whose batching rule (jax 0.10) puts the batch last: reading an entry of the stack then goes through a
     transposition that XLA does not see through (measured for the three-dot ring: 0.19 against 0.09 µs a cell).
     """
-    return jax.lax.concatenate([jax.lax.expand_dims(part, (0,)) for part in parts], 0)
+    return _STACKED.keep(jax.lax.concatenate([jax.lax.expand_dims(part, (0,)) for part in parts], 0), parts)
+
+
+def complex_array(re: Array, im: Array) -> Array:
+    """An array from its real and its imaginary part."""
+    return _COMPLEX.keep(jax.lax.complex(re, im), [re, im])
+
+
+def real_and_imaginary(array: Array) -> tuple[Array, Array]:
+    """The real and the imaginary part of a complex array."""
+    re, im = _COMPLEX.recall(array) or (array.real, array.imag)
+    return re, im
+
+
+def from_entries(array: Array) -> Array:
+    """The same small array, put together from its entries: what is taken apart later gives these.
+
+    For what a function with a derivative rule of its own returns, which nothing is remembered of.
+    """
+    if isinstance(array, np.ndarray):
+        return array
+    if jnp.iscomplexobj(array):
+        return complex_array(*map(from_entries, real_and_imaginary(array)))
+    return stack_entries(flat_entries(array), array.shape)
 
 
 def stack_real(rows: list[list], dtype: DType) -> Array:
@@ -138,7 +194,7 @@ def join(rows: list[list[Entry]], dtype: DType) -> Array:
     shape = next((x.shape for row in rows for entry in row for x in (entry.re, entry.im) if not is_known(x)), ())
     re = [[_whole(entry.re, shape, part) for entry in row] for row in rows]
     im = [[_whole(entry.im, shape, part) for entry in row] for row in rows]
-    return jax.lax.complex(stack_real(re, part), stack_real(im, part))
+    return complex_array(stack_real(re, part), stack_real(im, part))
 
 
 def product(x: list[list[Entry]], y: list[list[Entry]]) -> list[list[Entry]]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import Array, Bool, Float, Int, Matrix, RealVector, Scalar
-from qdbjax.numerics.entries import matrix_entries, stack_real, unstack
+from qdbjax.numerics.entries import complex_array, matrix_entries, real_and_imaginary, stack_real, unstack
 from qdbjax.numerics.matrix import ENTRIES
 
 Packed = Float[Array, "d d"]
@@ -20,7 +20,8 @@ Packed = Float[Array, "d d"]
 
 def pack(rho: Matrix, diagonal: RealVector | None = None) -> Packed:
     """The d² reals of a Hermitian matrix; diagonal: replaces its own (populations kept apart from coherences)."""
-    re, im, each = jnp.real(rho), jnp.imag(rho), range(rho.shape[0])
+    each = range(rho.shape[0])
+    re, im = real_and_imaginary(rho) if jnp.iscomplexobj(rho) else (rho, jnp.zeros_like(rho))
     if rho.size > ENTRIES:
         own = jnp.triu(re) + jnp.triu(im, 1).T
         return own if diagonal is None else jnp.where(np.eye(len(each), dtype=bool), diagonal[None, :], own)
@@ -38,7 +39,7 @@ def unpack(packed: Packed) -> Matrix:
     x, each = matrix_entries(packed), range(packed.shape[0])
     re = [[x[min(m, n)][max(m, n)] for n in each] for m in each]
     im = [[0.0 if m == n else x[n][m] if m < n else -x[m][n] for n in each] for m in each]
-    return jax.lax.complex(stack_real(re, packed.dtype), stack_real(im, packed.dtype))
+    return complex_array(stack_real(re, packed.dtype), stack_real(im, packed.dtype))
 
 
 def is_hermitian(matrix: Matrix, rounding: float) -> Bool[Array, ""]:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax.compilation.flat_function import FlatFunction
-from qdbjax.numerics.entries import UNROLL, flat_entries, stack_entries
+from qdbjax.numerics.entries import UNROLL, complex_array, flat_entries, real_and_imaginary, stack_entries
 from qdbjax.numerics.masked_primitive import Blocks, masked_map_p
 from qdbjax.numerics.matrix import entrywise
 
@@ -28,7 +28,7 @@ def _apart(tree: Any, entries: bool) -> list:
 
     def parts(leaf):
         if jnp.iscomplexobj(leaf):
-            return [parts(leaf.real), parts(leaf.imag)]
+            return [parts(part) for part in real_and_imaginary(leaf)]
         small = leaf.size <= SMALL and max(leaf.shape, default=1) <= UNROLL
         return flat_entries(leaf) if entries and small else leaf
 
@@ -40,7 +40,7 @@ def _together(parts: list, like: Any) -> Any:
 
     def rebuild(part, leaf):
         if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
-            return jax.lax.complex(*(real(half, leaf.shape) for half in part))
+            return complex_array(*(real(half, leaf.shape) for half in part))
         return real(part, leaf.shape)
 
     def real(part, shape):
@@ -87,9 +87,11 @@ def masked_map(active: jax.Array | np.bool_, function: Callable, operands: tuple
     whole, like = jax.make_jaxpr(lambda arrays: function(*eqx.combine(arrays, rest)), return_shape=True)(arrays)
     results, result_tree = jax.tree.flatten(jax.eval_shape(lambda tree: _apart(tree, blocks.entries), like))
     values, tree = jax.tree.flatten(_apart(arrays, blocks.entries))
+    # The function stays in compiled programs: of the operands it holds the shapes, and no tracer.
+    shapes = jax.tree.map(jax.typeof, arrays)
 
     def of_parts(*cell):
-        leaves = jax.tree.leaves(_together(jax.tree.unflatten(tree, cell), arrays))
+        leaves = jax.tree.leaves(_together(jax.tree.unflatten(tree, cell), shapes))
         return jax.tree.leaves(_apart(jex.jaxpr_as_fun(whole)(*leaves), blocks.entries))
 
     blocks = blocks.within_bytes(whole)
