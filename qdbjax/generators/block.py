@@ -175,8 +175,8 @@ class Block(eqx.Module):
 
     def matrix(self) -> Float[Array, "n n"]:
         """L as a (d², d²) real matrix on the packed reals of ρ (`numerics.hermitian`), zero outside the block."""
-        d, total = self.levels.shape[0], jnp.real(jnp.trace(self.effective))
-        return barrier_where_large(_packed_tensor, total == total, self).reshape(d * d, d * d)
+        d = self.levels.shape[0]
+        return barrier_where_large(_packed_tensor, self.levels, self).reshape(d * d, d * d)
 
     def matrix_on(self, entries: Entries) -> Float[Array, "n n"]:
         """L as a real matrix on some of the packed reals, entries of the block."""
@@ -216,8 +216,8 @@ def _packed_tensor(block: Block) -> Float[Array, "d d d d"]:
 
     # A packed entry reads four entries of these tables, and would compute them anew (d = 3: 3.5 µs in place of 1.5).
     # Large tables take longer to write and to read (d = 16: 1.4 ms, with the barrier 1.7 and three times the memory).
-    total, is_large = jnp.real(jnp.trace(block.levels)), unit.size**2 > LARGE_TENSOR
-    packed = real_tensor(*(parts(block) if is_large else optimization_barrier_cond(parts, total == total, block)))
+    is_large = unit.size**2 > LARGE_TENSOR
+    packed = real_tensor(*(parts(block) if is_large else optimization_barrier_cond(parts, block.levels, block)))
     return jnp.where(inside[:, :, None, None] & inside[None, None], packed, 0.0)
 
 

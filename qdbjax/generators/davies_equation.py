@@ -252,8 +252,7 @@ class DaviesJumps(AbstractBathJumps):
             uncoupled = divergent_entries(spectrum, bath)[1]
             frequencies = jnp.where(uncoupled, 1.0, frequencies)
         # Without the barrier XLA computes the noise anew, and fills no vector, in each complex product with it.
-        total = jnp.sum(spectrum.energies)
-        noise, slope = optimization_barrier_cond(_noise_and_slope, total == total, bath, frequencies)
+        noise, slope = optimization_barrier_cond(_noise_and_slope, spectrum.energies, bath, frequencies)
         noise, slope = (jnp.where(uncoupled, 0.0, table) for table in (noise, slope))
         if bath.correlation is None:
             weights = squared(framed)[None]

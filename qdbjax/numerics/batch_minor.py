@@ -18,6 +18,7 @@ import jax.extend.core as jex
 import jax.numpy as jnp
 from jax import lax
 
+from qdbjax.numerics.barrier import opaque_true
 from qdbjax.numerics.short_reduction import is_short_reduction, reduce_in_halves
 
 Value = tuple[Any, bool]  # an array, and whether its last axis is that of the cells
@@ -69,8 +70,7 @@ def over_cells(function: Callable, batched: Sequence[bool], cells: int) -> Calla
             (jnp.moveaxis(x, 0, -1), True) if is_batched else (x, False)
             for x, is_batched in zip(operands, batched, strict=True)
         ]
-        positive = jnp.real(next(x for x, is_wide in given if is_wide).reshape(-1)[0]).astype(jnp.float32) > 0
-        block = _Block(cells, positive | ~positive)
+        block = _Block(cells, opaque_true(next(x[..., 0] for x, is_wide in given if is_wide)))
         return [jnp.moveaxis(x, -1, 0) for x in _wide(_evaluate(traced, given, block), cells)]
 
     return run
@@ -113,6 +113,8 @@ def _apply(equation: Any, values: list[Value], block: _Block) -> list[Value]:
         return _evaluate(names["jaxprs"].solve, _of_solve(names, values), block)
     if name in OVER_ALL:
         return [(OVER_ALL[name](values[0][0]), False)]
+    if name == "opaque_true":
+        return [(block.true, False)]
     if name in CONTROL:
         return CONTROL[name](names, values, block)
     arrays, wide = [x for x, _ in values], [is_wide for _, is_wide in values]
@@ -225,7 +227,7 @@ def _get_wide(equation: Any, wide: list[bool]) -> list[bool]:
         return _which_are_wide(_closed(names), wide)
     if name == "custom_linear_solve":
         return _which_are_wide(names["jaxprs"].solve, _of_solve(names, wide))
-    if name in OVER_ALL:
+    if name in OVER_ALL or name == "opaque_true":
         return [False]
     if name == "while":
         return _carried_wide(names, wide)

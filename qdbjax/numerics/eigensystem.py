@@ -19,7 +19,7 @@ import numpy as np
 from qdbjax._types import BoolMatrix, Matrix, RealVector
 from qdbjax.numerics.eigh_closed_form import eigh2, eigh3
 from qdbjax.numerics.entries import Entry, matrix_entries, unstack
-from qdbjax.numerics.matrix import LayoutMatrix, entrywise, every, largest
+from qdbjax.numerics.matrix import LayoutMatrix, entrywise, largest
 
 
 def eigh(matrix: Matrix) -> tuple[RealVector, Matrix]:
@@ -99,15 +99,14 @@ def _eigensystem_jvp(clusters, primals, tangents):
     V, M, dH = (LayoutMatrix.of(x) for x in (basis, mixing, d_hamiltonian))
     M = M.without_diagonal()  # which is known to have no tangent either
     # Each of three matrices is computed once: without, XLA assembles arrays of 3 x 3 in between and computes one entry
-    # after the other anew.
-    not_nan = every(lambda energy: energy == energy, energies)
-    # Only the Hermitian part of the tangent is a tangent: entries of H may be perturbed one at a time.
-    dH = (dH + dH.H).times(0.5).materialized(not_nan)
-    X = (V.H @ (dH @ V)).materialized(not_nan)
+    # after the other anew. Only the Hermitian part of the tangent is a tangent: entries of H may be perturbed one at a
+    # time.
+    dH = (dH + dH.H).times(0.5).materialized(energies)
+    X = (V.H @ (dH @ V)).materialized(energies)
     dM = X.where(same).without_diagonal()
     inverse = _inverse_gaps(energies, same, like=V)
     Y = X.times(inverse)
     # M is zero; its tangent is part of that of Y, for second derivatives.
     Y = Y + (M @ Y + (Y @ M).times(-1.0)).times(inverse)
-    dV = (V @ Y).materialized(not_nan)
+    dV = (V @ Y).materialized(energies)
     return (energies, mixing, basis), (X.real_diagonal(), dM.array(dtype), dV.array(dtype))

@@ -50,7 +50,7 @@ def eigh2(matrix: Matrix) -> tuple[RealVector, Matrix]:
         return low, high, (x.re, x.im), (y.re, y.im)
 
     total = a.re + c.re + b.re + b.im
-    low, high, x, y = optimization_barrier_cond(solve, total == total, a.re, c.re, b.re, b.im)
+    low, high, x, y = optimization_barrier_cond(solve, total, a.re, c.re, b.re, b.im)
     x, y = (Entry(*z) if jnp.iscomplexobj(matrix) else Entry(z[0]) for z in (x, y))
     return stack([low, high]), join([[-y.conj(), x], [x.conj(), y]], matrix.dtype)
 
@@ -149,8 +149,8 @@ def eigh3(matrix: Matrix) -> tuple[RealVector, Matrix]:
     """Ascending eigenvalues and eigenvectors (columns) of a Hermitian 3x3 matrix."""
     (m00, m01, m02), (_, m11, m12), (_, _, m22) = split(matrix)
     re, im = [x.re for x in (m00, m11, m22, m01, m02, m12)], [x.im for x in (m01, m02, m12)]
-    total = cast(Array, sum(x * x for x in (*re, *im)))
-    q, isolated, top, (uu, ww, *uw), (frame, frame_im) = optimization_barrier_cond(_deflate, total == total, re, im)
+    behind = optimization_barrier_cond(_deflate, cast(Array, sum((*re, *im))), re, im)
+    q, isolated, top, (uu, ww, *uw), (frame, frame_im) = behind
     if not jnp.iscomplexobj(matrix):
         uw, frame_im = (uw[0], 0.0), [[0.0] * 3] * 3
     top = top > 0

@@ -207,12 +207,12 @@ class LayoutMatrix:
             [[Entry(keep(m, x.re), keep(m, x.im)) for x, m in zip(*rows, strict=True)] for rows in pairs]
         )
 
-    def materialized(self, not_nan: Array) -> "LayoutMatrix":
+    def materialized(self, unknown: Array) -> "LayoutMatrix":
         """The same matrix, its entries computed once and written to memory; arrays are anyhow. See `barrier`."""
         if self.rows is not None:
             parts = [part for row in self.rows for x in row for part in (x.re, x.im)]
             traced = [part for part in parts if not is_known(part)]
-            behind = iter(optimization_barrier_cond(lambda *values: list(values), not_nan, *traced))
+            behind = iter(optimization_barrier_cond(lambda *values: list(values), unknown, *traced))
             each = lambda part: part if is_known(part) else next(behind)  # noqa: E731
             return LayoutMatrix([[Entry(each(x.re), each(x.im)) for x in row] for row in self.rows])
         return self

@@ -64,8 +64,7 @@ def secular_error(generator: Generator, populations: RealVector) -> Scalar:
 def _estimate(spectrum: Spectrum, jumps: AbstractBathJumps, populations: RealVector) -> Scalar:
     # Each step is written down once for the next one; otherwise XLA computes √γ anew in every product (d = 3: a cell
     # took 4.5 µs in place of 0.6). Rates are |X|², which is less to hand over for every cell than to compute for a few.
-    total = jnp.sum(populations)
-    once = lambda step, *operands: optimization_barrier_cond(step, total == total, *operands)  # noqa: E731
+    once = lambda step, *operands: optimization_barrier_cond(step, populations, *operands)  # noqa: E731
     amplitudes = once(_amplitudes, spectrum, jumps)
     rates, losses = once(_rates_and_losses, amplitudes)
     coherences = once(_dropped_coherences, spectrum, rates, amplitudes, losses, populations)

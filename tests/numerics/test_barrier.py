@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qdbjax.numerics.barrier import materialize, optimization_barrier_cond
+from qdbjax.numerics.barrier import materialize, opaque_true, optimization_barrier_cond
 
 
 @pytest.mark.parametrize("d", [1, 3, 5])
@@ -19,25 +19,37 @@ def test_a_vector_goes_through(d):
     np.testing.assert_array_equal(gradient, 2 * vector)
 
 
-def test_dead_batches():
-    """Results are NaN where no cell of a batch is alive, and all there where one is."""
-    program = jax.jit(jax.vmap(lambda alive, x: optimization_barrier_cond(jnp.cos, alive, x)))
-    x = np.array([0.0, 1.0])
-    np.testing.assert_allclose(program(np.array([True, False]), x), np.cos(x), rtol=1e-15)
-    assert np.all(np.isnan(program(np.array([False, False]), x)))
+def test_it_is_passed_whatever_the_first_number():
+    """The condition is made of a number of the first cell, which may be negative, infinite or none at all."""
+    program = jax.jit(jax.vmap(lambda x: optimization_barrier_cond(jnp.cos, x, x)))
+    for first in (0.0, 2.0, -3.0, 1e300, -1e-320, np.inf, np.nan):
+        x = np.array([first, 1.0])
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_allclose(program(x), np.cos(x), rtol=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 2)])
+def test_one_condition_for_a_batch(shape):
+    """It has no batch axis, however many maps there are, and no derivative."""
+    x = jnp.ones((4, 5, *shape))
+    for values in (x, jax.lax.complex(x, x)):
+        assert jax.vmap(jax.vmap(opaque_true, out_axes=None), out_axes=None)(values).shape == ()
+        assert bool(opaque_true(values))
+    slope = jax.grad(lambda x: jnp.where(opaque_true(x), x, 0.0))(2.0)
+    assert slope == 1
 
 
 def test_the_compiler_keeps_it():
     """A conditional is left in the compiled program."""
     program = jax.jit(lambda x: materialize(jnp.cos(x)) ** 2)
     assert "conditional(" in program.lower(np.ones(3)).compile().as_text()
+    of_batch = jax.jit(jax.vmap(lambda x: materialize(jnp.stack([0.0 * x, jnp.cos(x), x])) ** 2))
+    assert "conditional(" in of_batch.lower(np.ones(3)).compile().as_text()
 
 
 def test_operands_that_hold_functions():
     """A tree with a function among its leaves, as a network is: value and gradient."""
-    program = jax.jit(
-        jax.vmap(lambda x: optimization_barrier_cond(lambda tree: tree[0](tree[1]), x == x, (jnp.sin, x)))
-    )
+    program = jax.jit(jax.vmap(lambda x: optimization_barrier_cond(lambda tree: tree[0](tree[1]), x, (jnp.sin, x))))
     x = np.array([0.5, 1.0])
     np.testing.assert_allclose(program(x), np.sin(x), rtol=1e-15)
     np.testing.assert_allclose(jax.grad(lambda x: jnp.sum(program(x)))(x), np.cos(x), rtol=1e-14)
@@ -46,7 +58,7 @@ def test_operands_that_hold_functions():
 def test_complex_operands():
     """Complex numbers pass as their parts: value and gradient of Re z² + 3 Im z = x² - y² + 3y."""
     of_parts = jax.vmap(
-        lambda x, y: optimization_barrier_cond(lambda z: (z**2).real + 3 * z.imag, x == x, jax.lax.complex(x, y))
+        lambda x, y: optimization_barrier_cond(lambda z: (z**2).real + 3 * z.imag, x, jax.lax.complex(x, y))
     )
     x, y = np.array([0.5, 1.0]), np.array([-2.0, 3.0])
     np.testing.assert_allclose(jax.jit(of_parts)(x, y), x**2 - y**2 + 3 * y, rtol=1e-14)
