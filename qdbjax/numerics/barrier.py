@@ -39,7 +39,9 @@ def _opaque_true(unknown: Array) -> Bool[Array, ""]:
 
 
 def _of_first_cell(arguments, axes):
-    return opaque_true(jax.lax.index_in_dim(*arguments, 0, *axes, keepdims=False)), None
+    (unknown,), (axis,) = arguments, axes
+    first = jax.lax.index_in_dim(unknown, 0, axis, keepdims=False) if unknown.shape[axis] else jnp.zeros(())
+    return opaque_true(first), None
 
 
 def _no_derivative(primals, _):

@@ -28,6 +28,10 @@ def test_it_is_passed_whatever_the_first_number():
             np.testing.assert_allclose(program(x), np.cos(x), rtol=1e-15)
 
 
+def test_a_batch_without_cells():
+    assert jax.vmap(lambda x: optimization_barrier_cond(jnp.cos, x, x))(jnp.zeros(0)).shape == (0,)
+
+
 @pytest.mark.parametrize("shape", [(), (3,), (2, 2)])
 def test_one_condition_for_a_batch(shape):
     """It has no batch axis, however many maps there are, and no derivative."""
