@@ -17,7 +17,7 @@ from jax.core import ShapedArray
 from jax.interpreters import ad, batching, mlir
 
 from qdbjax._types import Array, Bool
-from qdbjax.numerics.entries import UNROLL, stack_entries, unstack
+from qdbjax.numerics.entries import UNROLL, complex_array, flat_entries, real_and_imaginary, stack_entries
 
 LARGE_TENSOR = 8**4  # number of entries up to which a barrier gains nothing
 
@@ -95,15 +95,17 @@ written_p = jex.Primitive("written")
 written_p.multiple_results = True
 
 
-def materialize(vector: Array) -> Array:
-    """A short real vector behind a barrier; without, XLA computes energies from a formula anew at each use.
+def materialize(array: Array) -> Array:
+    """Energies or eigenvectors of up to three levels behind a barrier; without, XLA computes them anew at each use.
 
-    So are its tangents (sines of a ring's flux: 21 in place of 3, and twice the time). Cotangents are used once.
+    So are tangents (sines of a ring's flux: 21 in place of 3, and twice the time). Cotangents are used once.
     """
-    if vector.shape[0] > UNROLL:
-        return vector
-    parts = unstack(vector)
-    return stack_entries(written_p.bind(sum(parts[1:], parts[0]), *parts), vector.shape)
+    if array.shape[0] > UNROLL:
+        return array
+    if jnp.iscomplexobj(array):
+        return complex_array(*map(materialize, real_and_imaginary(array)))
+    parts = flat_entries(array)
+    return stack_entries(written_p.bind(sum(parts[1:], parts[0]), *parts), array.shape)
 
 
 def _written(unknown: Array, *values: Array) -> list[Array]:

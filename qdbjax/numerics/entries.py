@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from qdbjax._types import AnyArray, Array, DType
 
@@ -52,12 +53,12 @@ class _Memory:
 
     def keep(self, array: Array, parts: Sequence[AnyArray]) -> Array:
         """Remembers the parts of an array that is being traced, and returns it."""
-        if isinstance(array, jax.core.Tracer) and all(map(_is_strong, parts)):
+        if isinstance(array, Tracer) and all(map(_is_strong, parts)):
             place = id(array)
             self._parts[place] = weakref.ref(array, lambda _: self._parts.pop(place, None)), list(parts)
         return array
 
-    def recall(self, array: Array) -> list | None:
+    def recall(self, array: AnyArray) -> list | None:
         """The parts of an array, None where it was not put together."""
         alive, parts = self._parts.get(id(array), (lambda: None, None))
         return parts if alive() is array else None
@@ -158,8 +159,8 @@ def complex_array(re: Array, im: Array) -> Array:
     return _COMPLEX.keep(jax.lax.complex(re, im), [re, im])
 
 
-def real_and_imaginary(array: Array) -> tuple[Array, Array]:
-    """The real and the imaginary part of a complex array."""
+def real_and_imaginary(array: Any) -> tuple[Any, Any]:
+    """The real and the imaginary part of a complex array, of JAX or NumPy."""
     re, im = _COMPLEX.recall(array) or (array.real, array.imag)
     return re, im
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import cast
 
 import equinox as eqx
 import jax
@@ -178,13 +179,14 @@ def diagonalize(system: System, window: Scalar | float | None = None) -> Spectru
 @jit_if_eager
 def _diagonalize(system: System, window: Scalar | float | None) -> Spectrum:
     if system.eigenbasis is not None:
-        energies, basis = materialize(system.energies), system.eigenbasis
+        energies, basis = materialize(cast(Array, system.energies)), system.eigenbasis
         mixing = np.zeros(basis.shape, energies.dtype)
     else:
         hamiltonian = jnp.asarray(system.hamiltonian)
         energies, mixing, basis = eigensystem(hamiltonian, degeneracy.same_level)
         if energies.shape[0] <= UNROLL:
-            energies, mixing, basis = map(from_entries, (energies, mixing, basis))
+            # On a grid one axis of which leaves H as it is, eigenvectors would be computed anew in every point.
+            energies, mixing, basis = from_entries(energies), from_entries(mixing), materialize(basis)
         if is_traced(hamiltonian):
             right = is_hermitian(jax.lax.stop_gradient(hamiltonian), hermiticity(hamiltonian.dtype))
             energies = entrywise(lambda energy: allowed(energy, right), energies)

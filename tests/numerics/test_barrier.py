@@ -43,6 +43,16 @@ def test_one_condition_for_a_batch(shape):
     assert slope == 1
 
 
+def test_complex_matrices():
+    """Value and derivatives of a matrix, each once, in every mode."""
+    z = np.arange(9.0).reshape(3, 3) + 1j * np.arange(9.0, 0.0, -1.0).reshape(3, 3)
+    np.testing.assert_array_equal(jax.jit(materialize)(z), z)
+    of = lambda x, f: jnp.sum(jnp.abs(f(jax.lax.complex(x, x**2))) ** 2)  # noqa: E731
+    for mode in (jax.grad, jax.jacfwd, jax.jacrev, lambda f: jax.jacfwd(jax.grad(f))):
+        found, wanted = (jax.jit(mode(lambda x, f=f: of(x, f)))(z.real) for f in (materialize, lambda z: z))
+        np.testing.assert_allclose(found, wanted, rtol=1e-14)
+
+
 def test_the_compiler_keeps_it():
     """A conditional is left in the compiled program."""
     program = jax.jit(lambda x: materialize(jnp.cos(x)) ** 2)
