@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from qdbjax._types import BoolMatrix, Matrix, RealVector
+from qdbjax.numerics.barrier import materialize
 from qdbjax.numerics.eigh_closed_form import eigh2, eigh3
-from qdbjax.numerics.entries import Entry, matrix_entries, unstack
+from qdbjax.numerics.entries import UNROLL, Entry, from_entries, matrix_entries, unstack
 from qdbjax.numerics.matrix import LayoutMatrix, entrywise, largest
 
 
@@ -57,7 +58,11 @@ def eigensystem(hamiltonian: Matrix, clusters: Callable[[RealVector], BoolMatrix
     `clusters` maps energies to the boolean matrix of pairs that count as one level; it alone decides degeneracy.
     M is zero; its derivative is the off-diagonal part of V†dH V inside a cluster (module docstring).
     """
-    return _eigensystem(clusters, hamiltonian)
+    energies, mixing, basis = _eigensystem(clusters, hamiltonian)
+    if hamiltonian.shape[0] > UNROLL:
+        return energies, mixing, basis
+    # On a grid one axis of which leaves H as it is, eigenvectors would be computed anew in every point.
+    return from_entries(energies), from_entries(mixing), materialize(basis)
 
 
 def _eigensystem_value(clusters, hamiltonian):

@@ -14,7 +14,6 @@ from qdbjax._types import AnyArray, AnyMatrix, Array, Bool, BoolMatrix, Inexact,
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.barrier import materialize
 from qdbjax.numerics.eigensystem import eigensystem
-from qdbjax.numerics.entries import UNROLL, from_entries
 from qdbjax.numerics.hermitian import is_hermitian
 from qdbjax.numerics.matrix import diagonal_matrix, entrywise, in_frame, largest
 from qdbjax.numerics.products import dot
@@ -184,9 +183,6 @@ def _diagonalize(system: System, window: Scalar | float | None) -> Spectrum:
     else:
         hamiltonian = jnp.asarray(system.hamiltonian)
         energies, mixing, basis = eigensystem(hamiltonian, degeneracy.same_level)
-        if energies.shape[0] <= UNROLL:
-            # On a grid one axis of which leaves H as it is, eigenvectors would be computed anew in every point.
-            energies, mixing, basis = from_entries(energies), from_entries(mixing), materialize(basis)
         if is_traced(hamiltonian):
             right = is_hermitian(jax.lax.stop_gradient(hamiltonian), hermiticity(hamiltonian.dtype))
             energies = entrywise(lambda energy: allowed(energy, right), energies)
