@@ -58,10 +58,17 @@ def eigensystem(hamiltonian: Matrix, clusters: Callable[[RealVector], BoolMatrix
     `clusters` maps energies to the boolean matrix of pairs that count as one level; it alone decides degeneracy.
     M is zero; its derivative is the off-diagonal part of V†dH V inside a cluster (module docstring).
     """
-    energies, mixing, basis = _eigensystem(clusters, hamiltonian)
+    return _eigensystem(clusters, hamiltonian)
+
+
+def materialized_eigensystem(hamiltonian: Matrix, clusters: Callable) -> tuple[RealVector, Matrix, Matrix]:
+    """`eigensystem` for what is read many times: of up to three levels put together from entries, vectors written once.
+
+    On a grid one axis of which leaves H as it is, eigenvectors would be computed anew in every point.
+    """
+    energies, mixing, basis = eigensystem(hamiltonian, clusters)
     if hamiltonian.shape[0] > UNROLL:
         return energies, mixing, basis
-    # On a grid one axis of which leaves H as it is, eigenvectors would be computed anew in every point.
     return from_entries(energies), from_entries(mixing), materialize(basis)
 
 

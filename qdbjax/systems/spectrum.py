@@ -13,7 +13,7 @@ from qdbjax._checks import allowed, hermiticity, is_traced
 from qdbjax._types import AnyArray, AnyMatrix, Array, Bool, BoolMatrix, Inexact, Int, Matrix, RealVector, Scalar
 from qdbjax.compilation.eager import eval_at_trace_time, jit_if_eager
 from qdbjax.numerics.barrier import materialize
-from qdbjax.numerics.eigensystem import eigensystem
+from qdbjax.numerics.eigensystem import materialized_eigensystem
 from qdbjax.numerics.hermitian import is_hermitian
 from qdbjax.numerics.matrix import diagonal_matrix, entrywise, in_frame, largest
 from qdbjax.numerics.products import dot
@@ -52,7 +52,8 @@ class Spectrum(eqx.Module):
         """The spectrum with both `known_` fields set from its numbers, where they are concrete and no batch."""
         if is_traced(self) or self.energies.ndim != 1:
             return self
-        size, equal = _equals(dataclasses.replace(self, known_block_size=0, known_distinct_frequencies=False))
+        with jax.ensure_compile_time_eval():  # the numbers may be known where a Hamiltonian made of them is traced
+            size, equal = _equals(dataclasses.replace(self, known_block_size=0, known_distinct_frequencies=False))
         return dataclasses.replace(self, known_block_size=int(size), known_distinct_frequencies=not bool(equal))
 
     @property
@@ -182,7 +183,7 @@ def _diagonalize(system: System, window: Scalar | float | None) -> Spectrum:
         mixing = np.zeros(basis.shape, energies.dtype)
     else:
         hamiltonian = jnp.asarray(system.hamiltonian)
-        energies, mixing, basis = eigensystem(hamiltonian, degeneracy.same_level)
+        energies, mixing, basis = materialized_eigensystem(hamiltonian, degeneracy.same_level)
         if is_traced(hamiltonian):
             right = is_hermitian(jax.lax.stop_gradient(hamiltonian), hermiticity(hamiltonian.dtype))
             energies = entrywise(lambda energy: allowed(energy, right), energies)

@@ -1,5 +1,7 @@
 """Rate equations from given rates."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from reference.machines import ENERGIES, three_level_machine
@@ -28,3 +30,15 @@ def test_wrong_rates():
         qdb.pauli([0.0, 1.0], [[0.0, -1.0], [1.0, 0.0]])
     with pytest.raises(ValueError, match="rates must have shape"):
         qdb.pauli([0.0, 1.0], np.zeros((3, 3)))
+
+
+def test_known_energies_and_rates_that_are_traced():
+    """Two equal energies, known while a program is traced in which only rates vary: b from 0 to n, 1 back."""
+
+    def populations(b):
+        tables = jnp.zeros((4, 4)).at[0, 1:].set(1.0).at[1:, 0].set(b)
+        return qdb.steady_state(qdb.pauli([0.0, 1.0, 1.0, 2.0], tables)).populations
+
+    b = jnp.array([0.3, 2.0])
+    wanted = jnp.stack([jnp.ones(2), b, b, b], axis=1) / (1 + 3 * b)[:, None]
+    np.testing.assert_allclose(jax.jit(jax.vmap(populations))(b), wanted, rtol=1e-14)
