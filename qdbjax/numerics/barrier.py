@@ -123,9 +123,15 @@ def _written_jvp(primals, tangents):
     return written_p.bind(unknown, *values), written_p.bind(unknown, *changes)
 
 
+def _written_transpose(cotangents, _, *values):
+    # Tangents that are known to be zero are no unknowns: none of theirs is asked for.
+    linear = map(ad.is_undefined_primal, values)
+    return [None, *(each if is_linear else None for each, is_linear in zip(cotangents, linear, strict=True))]
+
+
 written_p.def_abstract_eval(lambda _, *values: list(values))
 written_p.def_impl(jax.jit(_written))
 mlir.register_lowering(written_p, mlir.lower_fun(_written, multiple_results=True))
 batching.primitive_batchers[written_p] = _written_batch
 ad.primitive_jvps[written_p] = _written_jvp
-ad.primitive_transposes[written_p] = lambda cotangents, *_: [None, *cotangents]
+ad.primitive_transposes[written_p] = _written_transpose

@@ -110,9 +110,9 @@ def _eigensystem_jvp(clusters, primals, tangents):
     same, dtype = jax.lax.stop_gradient(clusters(energies)), basis.dtype
     V, M, dH = (LayoutMatrix.of(x) for x in (basis, mixing, d_hamiltonian))
     M = M.without_diagonal()  # which is known to have no tangent either
+    # Only the Hermitian part of the tangent is a tangent, ½(dH + dH†): entries of H may be perturbed one at a time.
     # Each of three matrices is computed once: without, XLA assembles arrays of 3 x 3 in between and computes one entry
-    # after the other anew. Only the Hermitian part of the tangent is a tangent: entries of H may be perturbed one at a
-    # time.
+    # after the other anew.
     dH = (dH + dH.H).times(0.5).materialized(energies)
     X = (V.H @ (dH @ V)).materialized(energies)
     dM = X.where(same).without_diagonal()

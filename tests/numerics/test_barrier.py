@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qdbjax.numerics.barrier import materialize, opaque_true, optimization_barrier_cond
+from qdbjax.numerics.entries import stack
 
 
 @pytest.mark.parametrize("d", [1, 3, 5])
@@ -41,6 +42,16 @@ def test_one_condition_for_a_batch(shape):
         assert bool(opaque_true(values))
     slope = jax.grad(lambda x: jnp.where(opaque_true(x), x, 0.0))(2.0)
     assert slope == 1
+
+
+def test_parts_that_do_not_vary():
+    """Energies of which some are fixed: derivative of (x + 1)·2 + (x²)·3 in every mode, its second one too."""
+    of = lambda x: jnp.dot(materialize(stack([jnp.ones(()), x + 1, x * x])), np.array([5.0, 2.0, 3.0]))  # noqa: E731
+    for transform in (jax.jit, jax.vmap, lambda f: jax.jit(jax.vmap(f))):
+        x = jnp.asarray(0.7) if transform is jax.jit else jnp.array([0.7, -2.0])
+        for mode in (jax.grad, jax.jacfwd):
+            np.testing.assert_allclose(transform(mode(of))(x), 2 + 6 * x, rtol=1e-14)
+            np.testing.assert_allclose(transform(jax.grad(mode(of)))(x), 6 * jnp.ones_like(x), rtol=1e-14)
 
 
 def test_complex_matrices():
