@@ -8,7 +8,7 @@ s_k = Σ_{j<k} W_jk in place of the diagonal (censored chain):
 sums and products of rates only, so that each population keeps its relative accuracy whatever the ratio of the rates
 (LU loses 1e-4 on a graph linked by 1e-13, all digits at 1e-17). Only off-diagonal entries of W are read.
 
-Above d = 8 the last states are eliminated in panels K, so that products of matrices do the work; R are the states
+Above d = 4 the last states are eliminated in panels K, so that products of matrices do the work; R are the states
 before the panel, D the outflow of each state of K to all others:
 
     X = (D - W_KK)⁻¹ W_KR,          W_RR ← W_RR + W_RK X,          p_K = X p_R.
@@ -35,7 +35,11 @@ from qdbjax.numerics.products import dot
 
 RateMatrix = Float[Array, "d d"]
 UNROLLED_STATES = 4  # largest dimension written out
-SINGLE_STATES = 8  # largest dimension eliminated state by state; d = 16: 7.6 against 2.0 µs a matrix of a batch
+PANEL_STATES = 8  # of a panel up to d = 32
+# Largest dimension whose panels are written one after the other, each on what is left: a third to a half of the time of
+# a loop over them, on the whole matrix, at d = 5 to 32, value and gradient, in programs of about the same size.
+FEW_PANELS = 32
+SQUARED_STATES = 8  # largest dimension at which paths are squared without products
 
 
 def off_diagonal(rates: RateMatrix) -> RateMatrix:
@@ -100,44 +104,11 @@ def _factor_unrolled(rates: RateMatrix) -> tuple[list[list], list]:
     return factors, pivots
 
 
-def _factor(rates: RateMatrix) -> tuple[RateMatrix, RealVector]:
-    """Elimination as a loop over whole matrices: factors f (d, d) and pivots s (d,), s_0 = 1."""
-    d = rates.shape[0]
-    index = jnp.arange(d)
-
-    def step(n, carry):
-        w, pivots = carry
-        k = d - 1 - n
-        below = (index < k).astype(w.dtype)
-        column = jnp.take(w, k, axis=1) * below
-        outflow = jnp.sum(column)
-        row = _ratio(jnp.take(w, k, axis=0) * below, outflow * jnp.ones_like(below))
-        w = w + off_diagonal(column[:, None] * row[None, :])
-        w = w.at[k, :].set(jnp.where(index < k, row, jnp.take(w, k, axis=0)))
-        return w, pivots.at[k].set(outflow)
-
-    return jax.lax.fori_loop(0, d - 1, step, (off_diagonal(rates), jnp.ones((d,), rates.dtype)))
-
-
-def _backfill(factors: RateMatrix) -> RealVector:
-    d = factors.shape[0]
-
-    def step(k, x):
-        below = jnp.where(jnp.arange(d) < k, jnp.take(factors, k, axis=0), 0.0)
-        return x.at[k].set(jnp.sum(below * x))
-
-    return jax.lax.fori_loop(1, d, step, jnp.zeros((d,), factors.dtype).at[0].set(1.0))
-
-
 def _by_states(rates: RateMatrix) -> tuple[RealVector, RealVector]:
     """Populations relative to state 0 and pivots, one state after the other."""
-    d = rates.shape[0]
-    if d > UNROLLED_STATES:
-        factors, pivots = _factor(rates)
-        return _backfill(factors), pivots
     factors, pivots = _factor_unrolled(rates)
     x = [jnp.ones((), rates.dtype)]
-    for k in range(1, d):
+    for k in range(1, len(pivots)):
         terms: list[Array] = [factors[k][j] * x[j] for j in range(k)]
         x.append(sum(terms[1:], terms[0]))
     return stack(x), stack([jnp.ones((), rates.dtype), *pivots[1:]])
@@ -228,12 +199,24 @@ def _eliminate_panels_jvp(width, primals, tangents):
     return (w, *solved), (change[: w.shape[0], : w.shape[0]], *d_solved)
 
 
-def _by_panels(rates: RateMatrix) -> tuple[RealVector, RealVector]:
-    """Populations relative to state 0 and pivots, panel by panel; what is left of the first panel state by state."""
+def _by_few_panels(rates: RateMatrix) -> tuple[RealVector, RealVector]:
+    """Populations relative to state 0 and pivots, panel by panel; the last few states by themselves."""
     d = rates.shape[0]
-    width = 1 << ((d - 1).bit_length() + 1) // 2  # √d, or the power of two above it: the fastest from d = 9 to 512
+    if d <= UNROLLED_STATES:
+        return _by_states(rates)
+    start = max(1, d - PANEL_STATES)
+    columns = rates[:start, start:]
+    ratios, pivots = _solve_panel(rates[start:, start:], rates[start:, :start], columns)
+    x, first_pivots = _by_few_panels(rates[:start, :start] + dot(columns, ratios))
+    return jnp.concatenate([x, dot(ratios, x)]), jnp.concatenate([first_pivots, pivots])
+
+
+def _by_panels(rates: RateMatrix) -> tuple[RealVector, RealVector]:
+    """Populations relative to state 0 and pivots, by a loop over panels."""
+    d = rates.shape[0]
+    width = 1 << ((d - 1).bit_length() + 1) // 2  # √d, or the power of two above it: the fastest up to d = 512
     w, ratios, pivots = _eliminate_panels(off_diagonal(rates), width)
-    x, first_pivots = _by_states(w)
+    x, first_pivots = _by_few_panels(w)
 
     def fill_panel(x, panel):
         start, ratios = panel
@@ -249,7 +232,7 @@ def eliminate(rates: RateMatrix) -> tuple[RealVector, RealVector]:
 
     Populations are right where all outflows are positive: one recurrent class, which holds state 0.
     """
-    x, pivots = _by_panels(rates) if rates.shape[0] > SINGLE_STATES else _by_states(rates)
+    x, pivots = _by_few_panels(rates) if rates.shape[0] <= FEW_PANELS else _by_panels(rates)
     return _normalised(x), pivots
 
 
@@ -283,7 +266,7 @@ def _transitive_closure(links: Float[Array, "d d"]) -> Float[Array, "d d"]:
     """
     d = links.shape[0]
     squarings = max(1, (d - 1).bit_length())
-    if d <= SINGLE_STATES:
+    if d <= SQUARED_STATES:
         reaches = links > 0.5
         for _ in range(squarings):  # no products: for every matrix of a batch XLA would make one small dot on a CPU
             reaches = jnp.any(reaches[:, :, None] & reaches[None, :, :], axis=1)
