@@ -16,6 +16,7 @@ from qdbjax._types import Array, ArrayLike, Float, Matrix, Scalar, Superoperator
 from qdbjax.compilation.eager import jit_if_eager
 from qdbjax.generators.block import check_dense
 from qdbjax.generators.generator import Generator, check_generator, dissipator_matrix, energy_liouvillian
+from qdbjax.numerics.matrix import largest
 from qdbjax.numerics.matrix_functions import expm_hermitian, inverse_hermitian, logm_hermitian, sqrt_hermitian
 from qdbjax.numerics.products import dot
 from qdbjax.solvers.stationary import state_of
@@ -255,4 +256,4 @@ def gksl_defects(superoperator: Array) -> GKSLDefects:
     off = jnp.eye(n, dtype=choi.dtype) - one[:, None] * one[None, :] / d
     inside = dot(off, 0.5 * (choi + choi.conj().T), off)
     lowest = jnp.linalg.eigvalsh(inside)[0]
-    return GKSLDefects(jnp.max(jnp.abs(dot(superoperator, one))), jnp.max(jnp.abs(choi - choi.conj().T)), lowest)
+    return GKSLDefects(largest(jnp.abs(dot(superoperator, one))), largest(jnp.abs(choi - choi.conj().T)), lowest)

@@ -135,7 +135,7 @@ def bath_rates(frame: _Frame, bath: AbstractBath, dtype: DType) -> BathRates:
     total = LayoutMatrix.zeros(V, dtype)
     for operator, γ in zip(bath.operators, ω.tables(bath.noise_pairs), strict=False):
         S = LayoutMatrix.of(operator, entries=V.rows is not None)
-        weight, bound = (V.H @ (S @ V)).abs2(), S.squared_terms(size)
+        weight, bound = V.adjoint_matmul(S @ V).abs2(), S.squared_terms(size)
         if not bath.always_finite:
             γ = γ.entrywise(_zero_uncoupled_noise, weight)
         total = total + γ.entrywise(lambda g, w, b: _without_rounding(g * w, w, b), weight, bound)
@@ -197,17 +197,21 @@ class DaviesJumps(AbstractBathJumps):
     def checked_rates(self, spectrum: Spectrum) -> tuple[Rates, StatusCode]:
         """Rates (bath, to, from), zero diagonal; flagged where not finite or negative; T < 0; `shift_status`."""
         frame = _Frame.of(spectrum)
-        rates = stack([self._rates(spectrum, frame, bath) for bath in self.baths])
-        unphysical = ~every(lambda x: x >= 0, rates)
+        # One bath after the other: what reads them together has XLA compute all of them anew.
+        of_each = [self._rates(spectrum, frame, bath) for bath in self.baths]
+        unphysical, finite = jnp.zeros((), bool), jnp.ones((), bool)
+        for rates in of_each:
+            unphysical = unphysical | ~every(lambda x: x >= 0, rates)
+            finite = finite & every(jnp.isfinite, rates)
         for bath in self.baths:
             if not isinstance(bath.temperature, LocalTemperature):
                 unphysical = unphysical | ~(bath.temperature >= 0)
             if not bath.finite_at_zero:
                 unphysical = unphysical | jnp.any(divergent_entries(spectrum, bath)[0])
-        status = raise_flag(~every(jnp.isfinite, rates), Status.NONFINITE_INPUT)
+        status = raise_flag(~finite, Status.NONFINITE_INPUT)
         if self.shifted:
             status = status | shift_status(shift_frequencies(spectrum), self.baths)
-        return rates, status | raise_flag(unphysical, Status.UNPHYSICAL_BATH)
+        return stack(of_each), status | raise_flag(unphysical, Status.UNPHYSICAL_BATH)
 
     def amplitudes(self, spectrum: Spectrum) -> tuple[Channels, ...]:
         """√γ_a(ω)∘S_a of each bath; 0 where γ is not finite and positive, which `checked_rates` flags."""

@@ -114,7 +114,7 @@ def _eigensystem_jvp(clusters, primals, tangents):
     # Each of three matrices is computed once: without, XLA assembles arrays of 3 x 3 in between and computes one entry
     # after the other anew.
     dH = (dH + dH.H).times(0.5).materialized(energies)
-    X = (V.H @ (dH @ V)).materialized(energies)
+    X = V.adjoint_matmul(dH @ V).materialized(energies)
     dM = X.where(same).without_diagonal()
     inverse = _inverse_gaps(energies, same, like=V)
     Y = X.times(inverse)

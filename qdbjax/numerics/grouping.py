@@ -1,6 +1,6 @@
 """Groups of numbers that lie within a width of each other: chains of neighbours make one group (single linkage).
 
-Up to four numbers are compared pair by pair, more are sorted: sorting writes the whole batch to memory first.
+Up to four numbers are compared pair by pair, entry by entry; many are sorted.
 """
 
 import functools as ft
@@ -14,6 +14,7 @@ from qdbjax.numerics.entries import matrix_entries, stack_real, unstack
 from qdbjax.numerics.products import dot
 
 PAIRWISE = 4  # largest count that is compared pair by pair
+TABLE = 32  # largest count of which all distances are looked at, in a batch a tenth (8) to a third (32) of a sort
 Values = Float[Array, " n"]
 
 
@@ -72,8 +73,11 @@ def _distances(values: Values) -> list[Array]:
 def any_linked(values: Values, width: Scalar) -> Bool[Array, ""]:
     """Whether two of the numbers lie within the width."""
     values = jax.lax.stop_gradient(values)
-    if values.shape[0] > PAIRWISE:
+    if values.shape[0] > TABLE:
         return jnp.any(jnp.diff(jnp.sort(values)) <= width)
+    if values.shape[0] > PAIRWISE:
+        itself = np.eye(values.shape[0], dtype=bool)
+        return jnp.min(jnp.where(itself, jnp.inf, jnp.abs(values[:, None] - values[None, :]))) <= width
     found = jnp.zeros((), bool)
     for distance in _distances(values):
         found = found | (distance <= width)

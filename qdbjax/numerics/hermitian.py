@@ -13,7 +13,7 @@ import numpy as np
 
 from qdbjax._types import Array, Bool, Float, Int, Matrix, RealVector, Scalar
 from qdbjax.numerics.entries import complex_array, matrix_entries, real_and_imaginary, stack_real, unstack
-from qdbjax.numerics.matrix import ENTRIES
+from qdbjax.numerics.matrix import ENTRIES, largest
 
 Packed = Float[Array, "d d"]
 
@@ -46,9 +46,10 @@ def is_hermitian(matrix: Matrix, rounding: float) -> Bool[Array, ""]:
     """Whether a finite matrix differs from its conjugate transpose by no more than this part of its largest entry."""
     re, im = jnp.real(matrix), jnp.imag(matrix)
     if matrix.size > ENTRIES:
-        largest = lambda x: jnp.max(jnp.abs(x))  # noqa: E731
-        excess, size = jnp.maximum(largest(re - re.T), largest(im + im.T)), jnp.maximum(largest(re), largest(im))
-        return (excess <= rounding * size) & (size < jnp.inf)
+        parts = [(re, re - re.T)] + ([(im, im + im.T)] if jnp.iscomplexobj(matrix) else [])
+        size = ft.reduce(jnp.maximum, [jnp.max(jnp.abs(part)) for part, _ in parts])
+        # No largest excess: that is NaN, or not, where an entry is (`matrix.largest`).
+        return ft.reduce(jnp.logical_and, [jnp.all(jnp.abs(x) <= rounding * size) for _, x in parts], size < jnp.inf)
     re, im, each = matrix_entries(re), matrix_entries(im), range(matrix.shape[0])
     pairs = [(m, n) for m in each for n in each]
     largest = lambda values: ft.reduce(jnp.maximum, map(jnp.abs, values))  # noqa: E731
@@ -77,7 +78,7 @@ def is_positive(matrix: Matrix, slack: Scalar | float) -> Bool[Array, ""]:
         return jnp.where(done, rest, jnp.where(eliminated, 0.0, reduced))
 
     rest = jax.lax.fori_loop(0, matrix.shape[0], step, matrix)
-    return jnp.max(jnp.abs(rest)) <= 2 * slack
+    return jnp.all(jnp.abs(rest) <= 2 * slack)
 
 
 def negativity(state: Packed) -> Scalar:
@@ -86,7 +87,7 @@ def negativity(state: Packed) -> Scalar:
     square = state * state
     size = jnp.abs(populations[:, None] * populations[None, :])
     excess = jnp.where(jnp.eye(state.shape[0], dtype=bool), 0.0, square + square.T - (1 + 1e-6) * size)
-    return jnp.maximum(jnp.max(-populations), jnp.sqrt(jnp.maximum(jnp.max(excess), 0.0)))
+    return jnp.maximum(largest(-populations), jnp.sqrt(jnp.maximum(largest(excess), 0.0)))
 
 
 def real_tensor(real: Array, imag: Array) -> Array:

@@ -5,11 +5,15 @@ heat currents of a batch of spin chains were wrong by 3e-4 on an H100. All produ
 with these two functions, or with `LayoutMatrix`, which uses them.
 """
 
+import functools as ft
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from qdbjax._types import AnyArray, Array
+
+WRITTEN_OUT = 8  # largest dimension at which `adjoint_dot` writes out its sums
 
 
 def dot(*factors: AnyArray) -> Array:
@@ -18,6 +22,22 @@ def dot(*factors: AnyArray) -> Array:
     for factor in factors[1:]:
         found = jnp.matmul(found, factor, precision="highest")
     return found
+
+
+def adjoint_dot(a: Array, b: Array) -> Array:
+    """A†B of square matrices, which should both be in memory: sums written out read each entry many times.
+
+    XLA folds the transposition into the product, and on a CPU multiplies such ones one after the other. Of a batch of
+    real matrices, one core: d = 8 0.19 µs each, written out 0.03; d = 16 0.55, with Aᵀ in memory 0.32; d = 512 2.6 and
+    1.5 ms.
+    """
+    if a.shape[0] <= WRITTEN_OUT:
+        rows = zip(a.conj(), b, strict=True)
+        return ft.reduce(jnp.add, (left[:, None] * right[None, :] for left, right in rows))
+    left = jnp.swapaxes(a.conj(), 0, 1)
+    if jax.default_backend() == "cpu" and not jnp.iscomplexobj(a):
+        left = jax.lax.optimization_barrier(left)
+    return dot(left, b)
 
 
 def contract(*operands: Any) -> Array:

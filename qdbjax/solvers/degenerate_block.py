@@ -30,6 +30,7 @@ from qdbjax.generators.generator import Generator
 from qdbjax.generators.jumps import AbstractJumps
 from qdbjax.numerics.hermitian import negativity, pack, unpack
 from qdbjax.numerics.markov import off_diagonal
+from qdbjax.numerics.matrix import largest
 from qdbjax.solvers.abstract import AbstractSolver, Solution
 from qdbjax.solvers.matrix_free import solve_matrix_free
 from qdbjax.solvers.populations import solve_graph
@@ -65,7 +66,7 @@ class Equations(eqx.Module):
         matrix = block_rows(block, fastest, entries)
         coupled = None if one_level else entries.in_use_anywhere(jnp.real(block.same) > 0)
         scaled, replaced, solution = best_scaled(matrix, populations, equal, entries, coupled)
-        residual = jnp.max(jnp.abs(jnp.sum(matrix * solution[None, :], axis=1))) / fastest
+        residual = largest(jnp.abs(jnp.sum(matrix * solution[None, :], axis=1))) / fastest
         return Equations(scaled, replaced, solution, residual)
 
     @property

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from qdbjax.generators.generator import Generator
 from qdbjax.numerics.hermitian import negativity, pack, real_matrix, unpack
 from qdbjax.numerics.markov import off_diagonal
+from qdbjax.numerics.matrix import largest
 from qdbjax.numerics.nullspace import kernel_tolerance, nullspace_projector
 from qdbjax.numerics.products import dot
 from qdbjax.solvers.abstract import AbstractSolver, Solution
@@ -21,7 +22,7 @@ class Dense(AbstractSolver):
         matrix = generator.liouvillian()
         projector = nullspace_projector(real_matrix(matrix), kernel_tolerance(generator.rates.dtype))
         rho = unpack(dot(projector, pack(jnp.eye(d, dtype=matrix.dtype) / d).reshape(-1)).reshape(d, d))
-        residual = jnp.max(jnp.abs(dot(matrix, rho.reshape(-1)))) / jnp.where(
+        residual = largest(jnp.abs(dot(matrix, rho.reshape(-1)))) / jnp.where(
             generator.fastest_rate > 0, generator.fastest_rate, 1.0
         )
         state = pack(generator.spectrum.to_eigenbasis(rho))

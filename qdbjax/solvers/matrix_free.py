@@ -26,6 +26,7 @@ from qdbjax.generators.interaction_picture import coherence_exponents
 from qdbjax.generators.jumps import AbstractJumps
 from qdbjax.numerics.hermitian import Packed, negativity, pack, unpack
 from qdbjax.numerics.markov import off_diagonal
+from qdbjax.numerics.matrix import largest
 from qdbjax.solvers.abstract import Solution
 from qdbjax.solvers.scaling import Scaled, best_scaled, fastest_decay, rounding, scale_of
 from qdbjax.systems import Spectrum
@@ -120,9 +121,9 @@ def solve_matrix_free(
     action = action_of(fixed)
     anywhere = jnp.cos(jnp.arange(1, d * d + 1, dtype=same.dtype)).reshape(d, d)
     other = solve_from(anywhere, COMPARED, action, row)
-    error = jnp.max(jnp.abs(value - other) / scale)
+    error = largest(jnp.abs(value - other) / scale)
     change = jnp.where(row > 0, 0.0, action(value))
-    residual = jax.lax.stop_gradient(jnp.max(jnp.abs(change))) / fastest
+    residual = jax.lax.stop_gradient(largest(jnp.abs(change))) / fastest
     kernel = jnp.where(error > 0.1, 2.0, 1.0).astype(same.dtype)
     condition = jnp.maximum(1.0, error / rounding(d, same.dtype))
     width = jax.lax.stop_gradient(spectrum.widest_level)

@@ -57,7 +57,7 @@ _trace_distance = jit_if_eager(_half_trace_norm)
 @jax.custom_jvp
 def _sign(matrix: Matrix) -> Matrix:
     floor = _floor(matrix)
-    return apply_spectral(lambda values: jnp.where(jnp.abs(values) > floor, jnp.sign(values), 0.0), matrix)
+    return apply_spectral(lambda values: jnp.where(jnp.abs(values) <= floor, 0.0, jnp.sign(values)), matrix)
 
 
 @_sign.defjvp
@@ -109,7 +109,7 @@ _fidelity = jit_if_eager(_squared_trace_norm)
 def _root_and_slopes(rho: Matrix, sigma: Matrix) -> tuple[Scalar, Matrix, Matrix]:
     """√F, X_σρ and X_ρσ of the docstring of `fidelity`."""
     values, left, right = _singular_values(rho, sigma)
-    weights = jnp.where(values > 0, 1 / jnp.where(values > 0, values, 1.0), 0.0).astype(left.dtype)
+    weights = jnp.where(values <= 0, 0.0, 1 / jnp.where(values <= 0, 1.0, values)).astype(left.dtype)
     roots = dot(_root(sigma), right), dot(_root(rho), left)
     toward_rho, toward_sigma = (dot(x * weights[None, :], dagger(x)) for x in roots)
     return jnp.sum(values), toward_rho, toward_sigma
@@ -128,7 +128,7 @@ def _root_and_slopes_jvp(primals, tangents):
 
 def _root(rho: Matrix) -> Matrix:
     floor = _floor(rho)
-    return apply_spectral(lambda values: jnp.sqrt(jnp.where(values > floor, values, 0.0)), rho)
+    return apply_spectral(lambda values: jnp.sqrt(jnp.where(values <= floor, 0.0, values)), rho)
 
 
 def _singular_values(rho: Matrix, sigma: Matrix) -> tuple[RealVector, Matrix, Matrix]:
@@ -143,4 +143,4 @@ def _singular_values(rho: Matrix, sigma: Matrix) -> tuple[RealVector, Matrix, Ma
     values, vectors = jnp.linalg.eigh(jnp.block([[nothing, product], [dagger(product), nothing]]))
     d = rho.shape[0]
     values, vectors = values[d:], jnp.sqrt(jnp.asarray(2.0, values.dtype)).astype(vectors.dtype) * vectors[:, d:]
-    return jnp.where(values > _floor(rho), values, 0.0), vectors[:d], vectors[d:]
+    return jnp.where(values <= _floor(rho), 0.0, values), vectors[:d], vectors[d:]

@@ -29,11 +29,11 @@ def as_two_states(rho: ArrayLike, sigma: ArrayLike) -> tuple[Matrix, Matrix]:
 def _spectral(rho: Matrix) -> tuple[Float[Array, " d"], Matrix]:
     values, vectors = jnp.linalg.eigh(rho, symmetrize_input=False)
     floor = 8 * float(jnp.finfo(values.dtype).eps)
-    return jnp.where(values > floor, values, 0.0), vectors
+    return jnp.where(values <= floor, 0.0, values), vectors
 
 
 def _log(x: Array) -> Array:
-    return jnp.log(jnp.where(x > 0, x, 1.0))
+    return jnp.log(jnp.where(x <= 0, 1.0, x))
 
 
 @jit_if_eager
@@ -63,7 +63,7 @@ def _relative(rho: Matrix, sigma: Matrix) -> Scalar:
     values, vectors = _spectral(sigma)
     weights = jnp.real(jnp.diagonal(in_frame(vectors, rho)))
     outside = jnp.any((values == 0) & (weights > 1e3 * float(jnp.finfo(values.dtype).eps)))
-    finite = -_entropy(rho) - jnp.sum(jnp.where(values > 0, weights * _log(values), 0.0))
+    finite = -_entropy(rho) - jnp.sum(jnp.where(values == 0, 0.0, weights * _log(values)))
     return jnp.where(outside, jnp.inf, finite)
 
 
@@ -109,4 +109,4 @@ def logarithm(rho: Matrix) -> Logarithm:
     """ln ρ of a density matrix."""
     values, mixing, vectors = eigensystem(rho, same_level)
     floor = 8 * float(jnp.finfo(values.dtype).eps)
-    return Logarithm(jnp.where(values > floor, values, 0.0), vectors, mixing)
+    return Logarithm(jnp.where(values <= floor, 0.0, values), vectors, mixing)

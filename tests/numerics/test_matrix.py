@@ -174,3 +174,14 @@ def test_sums_of_squared_terms(rng, d, scale):
     np.testing.assert_allclose(found, wanted, rtol=1e-5 if d > 8 else 1e-12)
     zero = LayoutMatrix.of(0 * a).squared_terms(LayoutMatrix.of(v).abs2()).array(jnp.float64)
     assert not np.any(np.asarray(zero))
+
+
+@pytest.mark.parametrize("shape", [(3,), (6, 6), (9, 9), (64, 64)])
+def test_the_largest_entry_of_nan(shape):
+    """Is NaN, in a batch too, where XLA's own largest entry of many is not."""
+    values = np.zeros((4, *shape))
+    values[1].flat[3 % values[1].size - 1] = np.nan
+    values[2].flat[0] = np.inf
+    values[3] = -1.0
+    for function in (jax.jit(jax.vmap(matrix.largest)), lambda x: [jax.jit(matrix.largest)(each) for each in x]):
+        np.testing.assert_array_equal(np.asarray(function(values)), [0.0, np.nan, np.inf, -1.0])

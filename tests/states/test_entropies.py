@@ -1,5 +1,6 @@
 """Von Neumann and relative entropy against matrix logarithms."""
 
+import jax
 import numpy as np
 import pytest
 from reference.machines import KET
@@ -21,3 +22,23 @@ def test_entropies():
     assert np.isinf(qdb.relative_entropy(np.diag([0.0, 1.0]), np.diag([1.0, 0.0])))
     with pytest.raises(ValueError, match="must have one shape"):
         qdb.relative_entropy(np.eye(2) / 2, np.eye(3) / 3)
+
+
+OF_STATES = {
+    "von_neumann_entropy": lambda nan, good: qdb.von_neumann_entropy(nan),
+    "relative_entropy": lambda nan, good: qdb.relative_entropy(nan, good),
+    "relative_entropy to": lambda nan, good: qdb.relative_entropy(good, nan),
+    "trace_distance": lambda nan, good: qdb.trace_distance(nan, good),
+    "fidelity": lambda nan, good: qdb.fidelity(nan, good),
+    "fidelity to": lambda nan, good: qdb.fidelity(good, nan),
+}
+
+
+@pytest.mark.parametrize("name", OF_STATES)
+def test_a_traced_state_that_is_nan(name):
+    """Is refused where it is known; where it is traced the answer is NaN, not the 0 of a pure state."""
+    good = np.diag([0.7, 0.3])
+    of_state = jax.jit(lambda nan: OF_STATES[name](nan, good))
+    assert np.isfinite(of_state(np.diag([0.2, 0.8])))
+    assert np.isnan(of_state(np.diag([np.nan, 0.8])))
+    assert np.isnan(of_state(np.array([[0.5, np.nan], [np.nan, 0.5]])))
