@@ -60,6 +60,8 @@ def block_room(spectrum: Spectrum) -> int:
 
 def _known_size(spectrum: Spectrum) -> int:
     """The size of the block where it is known before tracing, else 0."""
+    if spectrum.is_one_level:
+        return spectrum.energies.shape[-1] ** 2
     # A transformation of the whole record may have made an array of the number: it is then not known.
     return spectrum.known_block_size if isinstance(spectrum.known_block_size, int) else 0
 

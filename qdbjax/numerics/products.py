@@ -14,14 +14,33 @@ import jax.numpy as jnp
 from qdbjax._types import AnyArray, Array
 
 WRITTEN_OUT = 8  # largest dimension at which `adjoint_dot` writes out its sums
+REAL_PARTS = 40  # smallest dimension at which complex matrices are multiplied as real ones on a CPU
 
 
 def dot(*factors: AnyArray) -> Array:
     """The matrix product of two or more arrays, from the left, as `@` broadcasts it."""
-    found: Any = factors[0]
-    for factor in factors[1:]:
-        found = jnp.matmul(found, factor, precision="highest")
-    return found
+    return ft.reduce(_of_two, factors)
+
+
+def _of_two(a: Any, b: Any) -> Any:
+    """AB, of large complex matrices as one product of real ones, [A' A″] [[B' B″], [-B″ B']] = [C' C″].
+
+    XLA has no fast product of complex matrices on a CPU: d = 40 67 µs and 20 so, d = 200 0.95 and 0.54 ms, d = 512 14
+    and 6 ms; of batches d = 64 the same, d = 512 half.
+    """
+    if not _is_large_and_complex(a, b):
+        return jnp.matmul(a, b, precision="highest")
+    columns = b.shape[-1]
+    left = jnp.concatenate([jnp.real(a), jnp.imag(a)], axis=-1)
+    upper, lower = (jnp.concatenate(parts, axis=-1) for parts in ([b.real, b.imag], [-b.imag, b.real]))
+    found = jnp.matmul(left, jnp.concatenate([upper, lower], axis=-2), precision="highest")
+    return jax.lax.complex(found[..., :columns], found[..., columns:])
+
+
+def _is_large_and_complex(a: Any, b: Any) -> bool:
+    if jax.default_backend() != "cpu" or min(a.ndim, b.ndim) < 2 or a.dtype != b.dtype:
+        return False
+    return jnp.iscomplexobj(a) and min(*a.shape[-2:], b.shape[-1]) >= REAL_PARTS
 
 
 def adjoint_dot(a: Array, b: Array) -> Array:

@@ -21,9 +21,17 @@ def test_value_and_precision(rng, name):
         assert text.count("dot_general") == text.count("precision = [HIGHEST, HIGHEST]") > 0
 
 
-def test_dot_broadcasts(rng):
-    stack, vector = rng.normal(size=(3, 4, 4)), rng.normal(size=4)
-    np.testing.assert_allclose(dot(stack, vector), stack @ vector, rtol=1e-12)
+@pytest.mark.parametrize("d", [4, 40])
+def test_dot_broadcasts(rng, d):
+    """Of real and complex factors, vectors, stacks and matrices that are not square; large complex ones and others."""
+    stack, vector = rng.normal(size=(3, d, d)), rng.normal(size=d)
+    np.testing.assert_allclose(dot(stack, vector), stack @ vector, rtol=1e-12, atol=1e-12)
+    a, b = gaussian(rng, 2, d, d + 1), gaussian(rng, 1, d + 1, d + 2)
+    for left, right in ((a, b), (a, b[0]), (a.real, b.real), (a, b[0, :, 0]), (a[0], b[0, :, :1])):
+        np.testing.assert_allclose(jax.jit(dot)(left, right), left @ right, rtol=0, atol=1e-13 * d)
+    da = gaussian(rng, 2, d, d + 1)
+    value, change = jax.jit(lambda a, b, da: jax.jvp(lambda a: dot(a, b), (a,), (da,)))(a, b, da)
+    np.testing.assert_allclose((value, change), (a @ b, da @ b), rtol=0, atol=1e-13 * d)
 
 
 @pytest.mark.parametrize("d", [1, 4, 8, 9, 16])

@@ -126,6 +126,30 @@ def test_given_jumps():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("levels", [17, 24])
+def test_given_jumps_and_a_traced_hamiltonian(levels):
+    """d = 34, equations formed, and d = 48, not: all entries of ρ have room however little is known while tracing."""
+    hamiltonian, jumps = oscillator_and_qubit(levels, 0.1)
+    shift = np.diag(np.tile([0.0, 1.0], levels))
+
+    @jax.jit
+    def excited(detuning):
+        state = qdb.steady_state(qdb.lindblad(hamiltonian + detuning * shift, jumps))
+        return jnp.sum(jnp.real(state.density_matrix) * shift), state.status
+
+    def exact(detuning):
+        rows = sparse_liouvillian(hamiltonian + detuning * shift, jumps).tolil()
+        rows[0] = np.eye(2 * levels).reshape(-1)
+        source = np.eye(4 * levels**2)[0]
+        return np.real(spsolve(rows.tocsc(), source) @ shift.reshape(-1))
+
+    (value, status), slope = jax.value_and_grad(excited, has_aux=True)(0.05)
+    assert int(status) == 0
+    np.testing.assert_allclose(value, exact(0.05), rtol=1e-11)
+    np.testing.assert_allclose(slope, (exact(0.051) - exact(0.049)) / 0.002, rtol=1e-5)
+
+
+@pytest.mark.slow
 def test_given_jumps_of_a_thermal_oscillator():
     """Populations n̄ⁿ/(n̄ + 1)ⁿ⁺¹, the rarest of 1e-37 as right as the first."""
     hamiltonian, jumps = oscillator_and_qubit(48, 0.0)
