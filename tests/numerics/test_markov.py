@@ -10,8 +10,9 @@ from reference.rates import stationary_in_many_digits
 
 from qdbjax.numerics import markov
 
-DIMENSIONS = [2, 3, 4, 5, 8, 9, 43]
-SEVERAL_PANELS = 43  # five of 8 states and 3 left over
+DIMENSIONS = [2, 3, 4, 5, 8, 13, 43]
+# Panels one after the other, of 8 and 4 states and 1 left over; a loop over five of 8, and 3 left over.
+panels = pytest.mark.parametrize("d", [13, 43])
 stationary = jax.jit(jax.vmap(markov.stationary))
 jacobians = jax.jit(jax.vmap(lambda w: (jax.jacfwd(markov.stationary)(w), jax.jacrev(markov.stationary)(w))))
 
@@ -142,9 +143,9 @@ def test_gradients(zoo, d):
 
 
 @pytest.mark.slow
-def test_derivatives_of_panels(rng):
+@panels
+def test_derivatives_of_panels(rng, d):
     """First and second derivative of each population, the smallest ones included, to 1e-10 of itself."""
-    d = SEVERAL_PANELS
     weak, wide = relabelled(rng, linked(rng, d, 1e-13)), relabelled(rng, spread(rng, d, 20))
     rates = np.stack([weak, thermal(rng, d, 600.0), wide])
     direction = rng.normal(size=rates.shape)
@@ -159,9 +160,10 @@ def test_derivatives_of_panels(rng):
         np.testing.assert_allclose(found, np.sum(weights * exact, axis=1), rtol=1e-10)
 
 
-def test_derivatives_with_tiny_rates(rng):
+@panels
+def test_derivatives_with_tiny_rates(rng, d):
     """Rates of 1e-250, whose squares are 0: derivatives are those of rates of size 1, times 1e250."""
-    d, small = SEVERAL_PANELS, 2.0**-830
+    small = 2.0**-830
     rates, direction, weights = dense(rng, d), rng.normal(size=(d, d)), rng.normal(size=d)
 
     @jax.jit
@@ -175,9 +177,9 @@ def test_derivatives_with_tiny_rates(rng):
     np.testing.assert_allclose(small * reverse[1], reverse[0], rtol=1e-11, atol=1e-13)
 
 
-def test_pivots_of_panels(rng):
+@panels
+def test_pivots_of_panels(rng, d):
     """Outflow of each state from the chain in which all later ones are censored; 0 where none leads to state 0."""
-    d = SEVERAL_PANELS
     rates = dense(rng, d)
     apart = linked(rng, d, 0.0)
     found, stuck = np.asarray(jax.jit(jax.vmap(lambda w: markov.eliminate(w)[1]))(np.stack([rates, apart])))
