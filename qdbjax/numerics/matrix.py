@@ -285,7 +285,7 @@ class LayoutMatrix:
 def is_sparse(matrix: AnyArray) -> bool:
     """Whether a large matrix is known while tracing and has up to `SPARSE` entries a row, as an operator of a site."""
     known = isinstance(matrix, np.ndarray) and matrix.shape[0] > UNROLL
-    return known and np.count_nonzero(matrix, axis=1).max() <= SPARSE
+    return known and bool(np.count_nonzero(matrix, axis=1).max() <= SPARSE)
 
 
 def sparse_matmul(matrix: np.ndarray, other: Array) -> Array:
