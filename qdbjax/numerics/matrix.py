@@ -164,18 +164,19 @@ class LayoutMatrix:
         """(|V|²)ᵀ|A|²|V|², sums of the squares of the terms of V†AV, for size = |V|²; a bound, no exact number.
 
         Beyond `DIRECT` levels in single precision, half the time, relative to the largest entry of A. |V|² is taken 2⁵⁶
-        times, so that products down to 1e-71 stay in the range of that type: what leaves it is 0 or, on a processor, a
-        denormal number, with which products at d = 16 take three times as long.
+        times where V is in double precision, so that products down to 1e-71 stay in range: what leaves it is 0 or, on a
+        processor, a denormal number, with which products at d = 16 take three times as long.
         """
         squares = self.abs2()
         if self.rows is not None or self.whole.shape[0] <= DIRECT:
             return size.adjoint_matmul(squares @ size)
-        largest = squares.whole.max()
+        largest, dtype = squares.whole.max(), size.whole.dtype
         unit = largest + (largest == 0).astype(largest.dtype)
+        enlarged = 1.0 if jnp.finfo(dtype).bits == 32 else 2.0**56
         single = lambda x: LayoutMatrix(None, x.astype(np.float32))  # noqa: E731
-        enlarged = single(size.whole * 2.0**56)
-        found = enlarged.adjoint_matmul(single(squares.whole / unit) @ enlarged)
-        return LayoutMatrix(None, found.whole.astype(size.whole.dtype) * (2.0**-112 * unit))
+        weights = single(size.whole * enlarged)
+        found = weights.adjoint_matmul(single(squares.whole / unit) @ weights)
+        return LayoutMatrix(None, found.whole.astype(dtype) * (enlarged**-2 * unit))
 
     def times_i(self, factor: Array) -> "LayoutMatrix":
         """iA times a real number, or one for every sample."""

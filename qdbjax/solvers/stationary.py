@@ -127,7 +127,9 @@ def _steady_state(generator: Generator, solver: AbstractSolver) -> SteadyState:
     info = jnp.finfo(found.populations.dtype)
     eps = float(info.eps)
     status = generator.status | raise_flag((kernel > 1.5) & ~is_fatal(generator.status), Status.NONUNIQUE)
-    status = status | raise_flag((negativity > NEGATIVE[info.bits]) & (kernel < 1.5), Status.UNPHYSICAL_STATE)
+    unknown = jnp.isnan(negativity) & ~is_fatal(generator.status)  # a solver that failed on input that is in order
+    negative = (negativity > NEGATIVE[info.bits]) | unknown
+    status = status | raise_flag(negative & ~(kernel > 1.5), Status.UNPHYSICAL_STATE)
     if isinstance(solver, Auto | DegenerateBlock) and block_possible(generator.spectrum, generator.jumps):
         status = status | raise_flag(block_overflows(fixed.spectrum), Status.BLOCK_TOO_LARGE)
     # Fatal flags first, and the others after: who does not read the status does not compute them.

@@ -176,6 +176,17 @@ def test_sums_of_squared_terms(rng, d, scale):
     assert not np.any(np.asarray(zero))
 
 
+@pytest.mark.parametrize(("dtype", "scale", "tail"), [("f4", 1e-6, 1e-4), ("f4", 1e6, 1e-4), ("f8", 1.0, 1e-17)])
+def test_small_sums_of_squared_terms(rng, dtype, scale, tail):
+    """Of levels that live on one site each, with tails at all others, and a coupling of a site: no sum is lost."""
+    d = 12
+    size, a = (np.eye(d) + tail * rng.uniform(0.5, 1, (d, d))) ** 2, np.zeros((d, d))
+    a[3, 4] = a[4, 3] = scale
+    wanted = size.T @ a**2 @ size
+    of_both = jax.jit(lambda a, size: LayoutMatrix.of(a).squared_terms(LayoutMatrix.of(size)).array(size.dtype))
+    np.testing.assert_allclose(of_both(a.astype(dtype), size.astype(dtype)), wanted, rtol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(3,), (6, 6), (9, 9), (64, 64)])
 def test_the_largest_entry_of_nan(shape):
     """Is NaN, in a batch too, where XLA's own largest entry of many is not."""

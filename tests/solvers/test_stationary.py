@@ -48,6 +48,20 @@ def test_rate_ratio():
     np.testing.assert_allclose(seen["populations"], exact_populations(system), rtol=1e-12)
 
 
+class Failing(qdb.solvers.Auto):
+    """A solver that finds no number."""
+
+    def solve(self, generator):
+        return jax.tree.map(lambda x: x * jnp.nan, super().solve(generator))
+
+
+def test_a_solver_that_fails_is_flagged():
+    """NaN never comes with status 0."""
+    generator = qdb.davies(np.diag(ENERGIES), qdb.Bath(np.ones((3, 3)), OHMIC, temperature=0.5))
+    failed = qdb.steady_state(generator, Failing())
+    assert np.all(np.isnan(failed.populations)) and int(failed.status) & int(Status.UNPHYSICAL_STATE)
+
+
 def test_two_components():
     """No link at all: flagged, NaN."""
     system = three_levels(links((0, 1)), links((0, 1, 0.5)))
