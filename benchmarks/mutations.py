@@ -134,7 +134,7 @@ MUTATIONS = [
         "rates[:start, :start] + dot(columns, ratios)",
         "rates[:start, :start] - dot(columns, ratios)",
     ),
-    _products("large complex products conjugated", "[-b.imag, b.real]", "[b.imag, b.real]"),
+    _products("large complex products conjugated", "[-jnp.imag(b), ", "[jnp.imag(b), "),
     _products("adjoint without conjugation", "rows = zip(a.conj(), b,", "rows = zip(a, b,"),
     _products("first factor not in memory", "left = jax.lax.optimization_barrier(left)", "left = left + 0"),
     _matrix("NaN is passed over", "jnp.any(jnp.isnan(array)), jnp.nan", "jnp.any(jnp.isnan(array)), 0.0"),

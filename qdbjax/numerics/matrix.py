@@ -284,7 +284,7 @@ class LayoutMatrix:
 
 
 def is_sparse(matrix: AnyArray) -> bool:
-    """Whether a large matrix is known while tracing and has up to `SPARSE` entries a row, as an operator of a site."""
+    """Whether a matrix above d = 3 is known while tracing, with up to `SPARSE` entries a row, as that of a site."""
     known = isinstance(matrix, np.ndarray) and matrix.shape[0] > UNROLL
     return known and bool(np.count_nonzero(matrix, axis=1).max() <= SPARSE)
 

@@ -32,7 +32,9 @@ def _of_two(a: Any, b: Any) -> Any:
         return jnp.matmul(a, b, precision="highest")
     columns = b.shape[-1]
     left = jnp.concatenate([jnp.real(a), jnp.imag(a)], axis=-1)
-    upper, lower = (jnp.concatenate(parts, axis=-1) for parts in ([b.real, b.imag], [-b.imag, b.real]))
+    upper, lower = (
+        jnp.concatenate(parts, axis=-1) for parts in ([jnp.real(b), jnp.imag(b)], [-jnp.imag(b), jnp.real(b)])
+    )
     found = jnp.matmul(left, jnp.concatenate([upper, lower], axis=-2), precision="highest")
     return jax.lax.complex(found[..., :columns], found[..., columns:])
 

@@ -45,15 +45,19 @@ def test_adjoint_dot(rng, d, kind):
     np.testing.assert_allclose(value, wanted, rtol=0, atol=1e-13 * d)
     np.testing.assert_allclose(change, np.swapaxes(da.conj(), 1, 2) @ b, rtol=0, atol=1e-13 * d)
     np.testing.assert_allclose(jax.jit(adjoint_dot)(a[0], b[0]), wanted[0], rtol=0, atol=1e-13 * d)
-    slope = jax.jit(jax.grad(lambda a: jnp.sum(jnp.abs(adjoint_dot(a, b[0])) ** 2), holomorphic=False))(a[0])
+    slope = jax.jit(jax.grad(lambda a: jnp.sum(jnp.abs(adjoint_dot(a, b[0])) ** 2)))(a[0])
     np.testing.assert_allclose(slope.conj(), 2 * b[0] @ wanted[0].conj().T, rtol=1e-10)
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what XLA does on a CPU")
 def test_first_factors_are_in_memory():
-    """XLA multiplies across a transposed first factor at a fraction of the speed."""
+    """On a CPU, where XLA multiplies across a transposed first factor at a fraction of the speed, and nowhere else."""
     shape = jax.ShapeDtypeStruct((7, 16, 16), float)
-    compiled = jax.jit(jax.vmap(adjoint_dot)).lower(shape, shape).compile().as_text()
+    lowered = jax.jit(jax.vmap(adjoint_dot)).lower(shape, shape)
+    on_processor = jax.default_backend() == "cpu"
+    assert ("optimization_barrier" in lowered.as_text()) == on_processor
+    if not on_processor:
+        return
+    compiled = lowered.compile().as_text()
     assert "dot(" in compiled and "lhs_contracting_dims={1}" not in compiled
     folded = jax.jit(jax.vmap(lambda a, b: dot(a.T, b))).lower(shape, shape).compile().as_text()
     assert "lhs_contracting_dims={1}" in folded
